@@ -1,0 +1,10 @@
+//! The words of the trade: no I/O, no clock but the deadline's, no wire format.
+
+pub mod class;
+pub mod filters;
+pub mod ids;
+pub mod limits;
+pub mod listing;
+pub mod path;
+pub mod request;
+pub mod result;

@@ -1,0 +1,1 @@
+//! The black-box and contract tests, in one binary.
