@@ -171,6 +171,7 @@ pub enum Asm {
 
 /// The result of one compile request, in the trade's words; `wire` gives it its JSON.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one member of the public API")]
 pub struct CompileResult {
     /// How the job ended, in our vocabulary.
     pub status: JobStatus,
