@@ -1,3 +1,13 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod domain;
+
+pub mod lifecycle;
+pub mod notify;
+pub mod ports;
+pub mod telemetry;
+
+pub mod local;
+
+pub mod cli;
+pub mod config;
