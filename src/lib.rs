@@ -9,5 +9,7 @@ pub mod telemetry;
 
 pub mod local;
 
+pub mod engine;
+
 pub mod cli;
 pub mod config;

@@ -1,0 +1,4 @@
+//! test
+pub mod cache;
+pub mod flight;
+pub mod slots;
