@@ -6,8 +6,12 @@ pub mod lifecycle;
 pub mod notify;
 pub mod ports;
 pub mod telemetry;
+pub mod text;
+pub mod wire;
 
+pub mod compilers;
 pub mod local;
+pub mod sandbox;
 
 pub mod engine;
 

@@ -1,1 +1,4 @@
-//! The black-box and contract tests, in one binary.
+//! One test binary.
+#![expect(clippy::unwrap_used, reason = "a harness may panic: that is how a test fails")]
+
+mod jail;
