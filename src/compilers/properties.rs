@@ -64,6 +64,12 @@ impl Properties {
         }
     }
 
+    /// Gives `key` the value `text`, whatever it had before.
+    pub fn define(&mut self, key: &str, text: &str, origin: &Origin) {
+        let property = Property { text: text.to_owned(), value: meaning(key, text), origin: origin.clone() };
+        self.entries.insert(Box::from(key), property);
+    }
+
     /// The value of `key`.
     pub fn find(&self, key: &str) -> Option<&Property> {
         self.entries.get(key)
@@ -91,14 +97,13 @@ impl Properties {
         if key.is_empty() {
             return Err(format!("{} has no key before the `=`", quote(line)));
         }
-        if appends { self.append(key, value, origin) } else { self.define(key, value.trim_start(), origin) }
-    }
-
-    fn define(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), String> {
-        let property = Property { text: text.to_owned(), value: meaning(key, text), origin: origin.clone() };
-        self.entries.insert(Box::from(key), property);
+        if appends {
+            return self.append(key, value, origin);
+        }
+        self.define(key, value.trim_start(), origin);
         Ok(())
     }
+
 
     fn append(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), String> {
         let earlier = self
@@ -124,6 +129,11 @@ pub fn quote(text: &str) -> String {
     let end = text.floor_char_boundary(LONGEST_QUOTE);
     let dots = if end < text.len() { "..." } else { "" };
     format!("`{}{dots}`", text[..end].escape_debug())
+}
+
+/// An assignment as a complaint shows it.
+pub fn assignment(key: &str, text: &str) -> String {
+    quote(&format!("{key}={text}"))
 }
 
 /// What `text` means as the value of `key`. A version such as `12.10` must stay the text it is.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::compilers::problems::Problems;
-use crate::compilers::properties::{Properties, Property, Value, quote};
+use crate::compilers::properties::{Properties, Property, Value, assignment};
 
 macro_rules! keys {
     ($($variant:ident = $name:literal),* $(,)?) => {
@@ -145,9 +145,8 @@ impl<'a> Settings<'a> {
                 problems.note(
                     &property.origin,
                     format!(
-                        "`{}={}` is no switch; write `true` or `false`",
-                        key.name(),
-                        quote(&property.text).trim_matches('`')
+                        "{} is no switch; write `true` or `false`",
+                        assignment(key.name(), &property.text)
                     ),
                 );
                 default
