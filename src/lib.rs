@@ -1,5 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod compilers;
 pub mod domain;
 
 pub mod lifecycle;

@@ -1,0 +1,19 @@
+//! What can be compiled: the catalogue, from discovery and from Compiler Explorer's own property files.
+
+pub mod catalogue;
+pub mod compiler;
+pub mod discovery;
+pub mod entry;
+pub mod groups;
+pub mod instruction_set;
+pub mod language;
+pub mod layers;
+pub mod option_rules;
+pub mod problems;
+pub mod properties;
+pub mod settings;
+
+pub use catalogue::{Catalogue, CatalogueSettings, Loaded};
+pub use compiler::{Compiler, Family, Toolchain};
+pub use layers::LoadError;
+pub use problems::Problem;
