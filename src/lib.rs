@@ -1,6 +1,5 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod compilers;
 pub mod domain;
 
 pub mod lifecycle;
