@@ -1,1 +1,6 @@
 //! The black-box and contract tests, in one binary.
+#![expect(clippy::unwrap_used, reason = "a harness that cannot go on must fail loudly")]
+
+mod contract;
+mod floors;
+mod tidy;
