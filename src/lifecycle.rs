@@ -194,6 +194,8 @@ impl Lifecycle {
         self.begin_drain();
         self.0.work.close();
         tokio::select! {
+            // Work that ends at the last instant has ended in time.
+            biased;
             () = self.0.work.wait() => {}
             () = self.0.kill.cancelled() => {}
             () = tokio::time::sleep(patience) => self.begin_kill(),

@@ -1,4 +1,6 @@
-//! One test binary.
-#![expect(clippy::unwrap_used, reason = "a harness may panic: that is how a test fails")]
+//! The black-box and contract tests, in one binary.
 
+mod contract;
+mod floors;
 mod jail;
+mod tidy;
