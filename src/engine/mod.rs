@@ -1,4 +1,447 @@
-//! test
+//! Turns a request into an answer: remembered, shared with who asks the same, or compiled in the jail.
+//!
+//! ```text
+//! recall(key) ── reply remembered ───────────────────────────────► answer
+//! compile(job) ─ probe ─ plan ─┬─ output remembered ──┐
+//!                              └─ flight: slot ─ jail ─┴─ present ─ render ─► answer
+//! ```
+//!
+//! It does not know how a request arrived or what a status code is. A compile that fails is an answer; an error
+//! means that *we* could not do our part.
+
 pub mod cache;
-pub mod flight;
+mod flight;
+pub mod plan;
+mod present;
+pub mod probe;
+mod run;
 pub mod slots;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::compilers::{Catalogue, Compiler, Toolchain};
+use crate::domain::class::{Class, Classify};
+use crate::domain::limits::{Deadline, Limits};
+use crate::domain::request::{BypassCache, CompileRequest};
+use crate::domain::result::{CompileResult, JobStatus};
+use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh};
+use crate::engine::flight::{Flights, LostError};
+use crate::engine::plan::{Plan, PlanError};
+use crate::engine::probe::{ProbeError, Prober};
+use crate::engine::run::RawOutput;
+use crate::engine::slots::{Slot, SlotError, SlotSettings, Slots};
+use crate::lifecycle::{self, Lifecycle};
+use crate::sandbox::{ReadError, RunError, Sandbox};
+use crate::telemetry::metrics::{Lookup, Metrics};
+use crate::{text, wire};
+
+/// The digest of a request, byte for byte.
+pub type RequestKey = Key;
+
+/// The caches' names in metrics.
+const OUTPUTS: &str = "default";
+const REPLIES: &str = "reply";
+
+/// What one engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Jobs at once, and requests that may wait.
+    pub slots: SlotSettings,
+    /// What one compile may use.
+    pub limits: Limits,
+    /// Memory for compiler outputs, in bytes.
+    pub output_cache: u64,
+    /// Memory for rendered replies, in bytes.
+    pub reply_cache: u64,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rendition {
+    /// Compiler Explorer's JSON.
+    Json,
+    /// The listing as text, between comments.
+    Text,
+}
+
+/// One request, ready to be compiled.
+#[derive(Debug)]
+pub struct CompileJob {
+    /// Under which its answer is remembered; see [`Engine::key`].
+    pub key: RequestKey,
+    /// With what.
+    pub compiler: Arc<Compiler>,
+    /// What.
+    pub request: CompileRequest,
+    /// How the answer is written.
+    pub rendition: Rendition,
+    /// Until when the caller waits.
+    pub deadline: Deadline,
+}
+
+/// A rendered answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The body, in two pieces to be sent one after the other; the second may be empty.
+    pub body: [Bytes; 2],
+    /// How the job ended.
+    pub status: JobStatus,
+    /// Whether it was remembered.
+    pub cached: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CompileError {
+    /// The request cannot be planned.
+    #[error(transparent)]
+    Plan(Arc<PlanError>),
+    /// The compiler did not say what it can do.
+    #[error("could not find out what the compiler can do")]
+    Probe(#[source] Arc<ProbeError>),
+    /// The compiler is not there any more.
+    #[error("could not look at the compiler {path}")]
+    Toolchain {
+        /// Its path.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// No slot.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The jail failed.
+    #[error("could not run the compiler in the jail")]
+    Run(#[source] Arc<RunError>),
+    /// The output could not be read back.
+    #[error("could not read what the compiler wrote")]
+    Read(#[source] Arc<ReadError>),
+    /// The task that did the work panicked.
+    #[error(transparent)]
+    Lost(#[from] LostError),
+    /// The process is being stopped and the job was killed.
+    #[error("the worker is stopping and could not finish the job in time")]
+    Stopped,
+}
+
+impl CompileError {
+    /// When it is worth trying again, if waiting helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Slot(SlotError::Full { retry_after, .. }) => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+impl Classify for CompileError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Plan(error) => error.class(),
+            Self::Slot(SlotError::Full { .. }) => Class::Busy,
+            Self::Slot(SlotError::Expired { .. }) => Class::Expired,
+            Self::Stopped => Class::Draining,
+            Self::Probe(_) | Self::Toolchain { .. } | Self::Run(_) | Self::Read(_) | Self::Lost(_) => Class::Internal,
+        }
+    }
+}
+
+/// What an operator asks of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Jobs that may run at once.
+    pub slots: usize,
+    /// Jobs that run now.
+    pub slots_busy: usize,
+    /// Requests that wait now.
+    pub queued: usize,
+    /// Requests that may wait.
+    pub queue_limit: usize,
+    /// Bytes of compiler output remembered.
+    pub output_cache_bytes: u64,
+    /// Bytes of replies remembered.
+    pub reply_cache_bytes: u64,
+}
+
+/// Compiles. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalogue: ArcSwap<Catalogue>,
+    /// Counts catalogues, so that a reply remembered under an old one is never found under a new one.
+    generation: AtomicU64,
+    prober: Prober,
+    sandbox: Sandbox,
+    slots: Slots,
+    outputs: Memory<RawOutput>,
+    replies: Memory<Reply>,
+    flights: Flights<Key, Result<Arc<RawOutput>, CompileError>>,
+    kill: CancellationToken,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+}
+
+/// A rendered answer as it is remembered, with what it depends on beside the request's bytes.
+#[derive(Debug)]
+struct Reply {
+    body: Bytes,
+    rendition: Rendition,
+    status: JobStatus,
+    compiler: Arc<Compiler>,
+    toolchain: Toolchain,
+}
+
+impl Weigh for Reply {
+    fn bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+impl Engine {
+    /// An engine for `catalogue` that runs its jobs in `sandbox`.
+    pub fn new(
+        settings: &EngineSettings,
+        catalogue: Arc<Catalogue>,
+        sandbox: Sandbox,
+        lifecycle: Lifecycle,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            catalogue: ArcSwap::new(catalogue),
+            generation: AtomicU64::new(0),
+            prober: Prober::new(sandbox.clone()),
+            sandbox,
+            slots: Slots::new(settings.slots),
+            outputs: Memory::new(settings.output_cache),
+            replies: Memory::new(settings.reply_cache),
+            kill: lifecycle.kill_token(),
+            flights: Flights::new(lifecycle),
+            metrics,
+            limits: settings.limits,
+        }))
+    }
+
+    /// The catalogue as it is now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.0.catalogue.load_full()
+    }
+
+    /// Swaps the catalogue; requests under way keep the one they began with.
+    pub fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
+        self.0.catalogue.store(catalogue);
+        self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Forgets everything remembered.
+    pub fn clear_caches(&self) {
+        self.0.outputs.clear();
+        self.0.replies.clear();
+        self.0.prober.clear();
+    }
+
+    /// What is going on.
+    pub fn status(&self) -> EngineStatus {
+        let inner = &self.0;
+        EngineStatus {
+            slots: inner.slots.total(),
+            slots_busy: inner.slots.busy(),
+            queued: inner.slots.waiting(),
+            queue_limit: inner.slots.queue(),
+            output_cache_bytes: inner.outputs.bytes(),
+            reply_cache_bytes: inner.replies.bytes(),
+        }
+    }
+
+    /// The digest of a request: everything that decides its answer, part by part.
+    pub fn key(&self, parts: &[&[u8]]) -> RequestKey {
+        let mut key = KeyBuilder::default();
+        key.part(&self.0.generation.load(Ordering::Acquire).to_le_bytes());
+        for part in parts {
+            key.part(part);
+        }
+        key.finish()
+    }
+
+    /// The remembered answer to a byte-identical request, unless the compiler has changed since.
+    pub fn recall(&self, key: &RequestKey) -> Option<Answer> {
+        let asked = Instant::now();
+        let metrics = &self.0.metrics;
+        let reply = self.0.replies.find(key);
+        let current = reply.filter(|reply| reply.compiler.toolchain().ok() == Some(reply.toolchain));
+        metrics.count_lookup(REPLIES, if current.is_some() { Lookup::Hit } else { Lookup::Miss });
+        let reply = current?;
+        metrics.count_compilation(&reply.compiler.language);
+        metrics.count_job(reply.status);
+        Some(remembered(&reply.body, reply.rendition, reply.status, asked))
+    }
+
+    /// Answers `job`. Dropping the future withdraws from the work, which is cancelled if nobody else waits for it.
+    pub async fn compile(&self, job: CompileJob) -> Result<Answer, CompileError> {
+        let asked = Instant::now();
+        let inner = &self.0;
+        inner.metrics.count_compilation(&job.compiler.language);
+        let toolchain = job.compiler.toolchain().map_err(|source| CompileError::Toolchain {
+            path: job.compiler.exe.display().to_string(),
+            source: Arc::new(source),
+        })?;
+        let capabilities =
+            inner.prober.capabilities(&job.compiler).await.map_err(|error| CompileError::Probe(Arc::new(error)))?;
+        let plan = match plan::plan(&job.request, &job.compiler, &capabilities) {
+            Ok(plan) => Arc::new(plan),
+            Err(error) => return self.refuse(error, &job),
+        };
+        let key = run::key(&plan, &toolchain);
+        let (raw, cached) = self.output(&plan, key, &job).await?;
+        let (body, status) = self.render(&plan, &raw, &job).await?;
+        inner.metrics.count_job(status);
+        let answer = if cached {
+            remembered(&body, job.rendition, status, asked)
+        } else {
+            Answer { body: [body.clone(), Bytes::new()], status, cached }
+        };
+        if raw.is_repeatable() && job.request.bypass_cache != BypassCache::Compilation {
+            let reply = Reply { body, rendition: job.rendition, status, compiler: job.compiler, toolchain };
+            inner.replies.keep(job.key, Arc::new(reply));
+            inner.metrics.count_put(REPLIES);
+        }
+        Ok(answer)
+    }
+
+    /// The output of `plan`, and whether it was remembered.
+    async fn output(
+        &self,
+        plan: &Arc<Plan>,
+        key: Key,
+        job: &CompileJob,
+    ) -> Result<(Arc<RawOutput>, bool), CompileError> {
+        if job.request.bypass_cache == BypassCache::Compilation {
+            return Ok((self.execute(Arc::clone(plan), key, job.deadline).await?, false));
+        }
+        let found = self.0.outputs.find(&key);
+        self.0.metrics.count_lookup(OUTPUTS, if found.is_some() { Lookup::Hit } else { Lookup::Miss });
+        match found {
+            Some(raw) => Ok((raw, true)),
+            None => Ok((self.share(plan, key, job.deadline).await?, false)),
+        }
+    }
+
+    /// The output of `plan`, compiled once for all who ask for it at the same time.
+    async fn share(&self, plan: &Arc<Plan>, key: Key, deadline: Deadline) -> Result<Arc<RawOutput>, CompileError> {
+        let (engine, shared) = (self.clone(), Arc::clone(plan));
+        let work = || async move { engine.execute(shared, key, deadline).await };
+        match self.0.flights.join(key, work).await? {
+            // It was the leader's patience that ended, not ours: go alone.
+            Err(CompileError::Slot(SlotError::Expired { .. })) if !deadline.remaining().is_zero() => {
+                self.execute(Arc::clone(plan), key, deadline).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Waits for a slot and runs `plan` in the jail; remembers the output if it would come out the same again.
+    async fn execute(&self, plan: Arc<Plan>, key: Key, deadline: Deadline) -> Result<Arc<RawOutput>, CompileError> {
+        let inner = &self.0;
+        let slot = self.slot(deadline).await?;
+        let running = run::run(&inner.sandbox, &plan, inner.limits, deadline);
+        let outcome = inner.kill.run_until_cancelled(running).await;
+        drop(slot);
+        inner.metrics.queue_completed.inc();
+        let raw = Arc::new(outcome.unwrap_or(Err(CompileError::Stopped)).inspect_err(|error| {
+            if let CompileError::Run(error) = error {
+                inner.metrics.count_jail_failure(error.step());
+            }
+        })?);
+        inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
+        if raw.stdout.truncated || raw.stderr.truncated {
+            inner.metrics.output_truncated.inc();
+        }
+        if raw.is_repeatable() {
+            inner.outputs.keep(key, Arc::clone(&raw));
+            inner.metrics.count_put(OUTPUTS);
+        }
+        Ok(raw)
+    }
+
+    async fn slot(&self, deadline: Deadline) -> Result<Slot, CompileError> {
+        let metrics = &self.0.metrics;
+        metrics.queue_enqueued.inc();
+        match self.0.slots.acquire(deadline).await {
+            Ok(slot) => {
+                metrics.queue_dequeued.inc();
+                metrics.compilation_queue.observe(slot.waited.as_secs_f64());
+                Ok(slot)
+            }
+            Err(error) => {
+                if matches!(error, SlotError::Expired { .. }) {
+                    metrics.queue_stale.inc();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Reads and renders an output; off the async threads when it is large.
+    async fn render(
+        &self,
+        plan: &Arc<Plan>,
+        raw: &Arc<RawOutput>,
+        job: &CompileJob,
+    ) -> Result<(Bytes, JobStatus), CompileError> {
+        /// Above this, presenting takes about a millisecond: too long for a thread that others wait for.
+        const LARGE: usize = 128 * 1024;
+        let limits = self.0.limits;
+        if raw.bytes() < LARGE {
+            return Ok(rendered(plan, raw, &job.request, job.rendition, limits));
+        }
+        let (plan, raw, request, rendition) = (Arc::clone(plan), Arc::clone(raw), job.request.clone(), job.rendition);
+        lifecycle::blocking("present", move || rendered(&plan, &raw, &request, rendition, limits))
+            .await
+            .map_err(|_| CompileError::Lost(LostError))
+    }
+}
+
+fn rendered(
+    plan: &Plan,
+    raw: &RawOutput,
+    request: &CompileRequest,
+    rendition: Rendition,
+    limits: Limits,
+) -> (Bytes, JobStatus) {
+    let result = present::present(plan, raw, request, limits);
+    (render(&result, rendition, request.backend.filter_ansi), result.status)
+}
+
+fn render(result: &CompileResult, rendition: Rendition, filter_ansi: bool) -> Bytes {
+    Bytes::from(match rendition {
+        Rendition::Json => wire::result::json(result),
+        Rendition::Text => wire::result::text(result, filter_ansi.then_some(text::ansi::strip)),
+    })
+}
+
+/// A remembered body, marked as such where its format has room for it.
+fn remembered(body: &Bytes, rendition: Rendition, status: JobStatus, asked: Instant) -> Answer {
+    let body = match rendition {
+        Rendition::Text => [body.clone(), Bytes::new()],
+        Rendition::Json => {
+            let took = asked.elapsed().as_millis();
+            let mark = format!(r#","retreivedFromCache":true,"retreivedFromCacheTime":{took}}}"#);
+            [body.slice(..body.len() - 1), Bytes::from(mark)]
+        }
+    };
+    Answer { body, status, cached: true }
+}
+
+/// A request whose files are no good is answered as a result; any other plan error is the caller's.
+fn refused(error: PlanError, job: &CompileJob) -> Result<Answer, CompileError> {
+    todo!("{error} {job:?}")
+}

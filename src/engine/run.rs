@@ -1,0 +1,189 @@
+//! A plan, run in the jail: what came out, before anyone has read it.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::domain::limits::{Deadline, Limits};
+use crate::domain::result::{JobStatus, Stop};
+use crate::engine::CompileError;
+use crate::engine::cache::{Key, KeyBuilder, Weigh};
+use crate::engine::plan::Plan;
+use crate::compilers::Toolchain;
+use crate::sandbox::{Captured, Job, JobFile, ReadError, Sandbox};
+
+/// What stands at the end of a stream that was cut.
+const TRUNCATION_NOTICE: &str = "\n[Truncated]";
+
+/// The file the compiler was to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It wrote none, or something that is no regular file.
+    Nothing,
+    /// Its bytes.
+    File(Bytes),
+    /// More than is read.
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+        /// Bytes that would have been read.
+        cap: u64,
+    },
+}
+
+/// What one run of a compiler left behind; the same for every filter.
+#[derive(Debug)]
+pub(crate) struct RawOutput {
+    /// How it ended.
+    pub(crate) stop: Stop,
+    /// Standard output, at most the limit's bytes.
+    pub(crate) stdout: Stream,
+    /// Standard error, likewise.
+    pub(crate) stderr: Stream,
+    /// The output file.
+    pub(crate) written: Written,
+    /// Wall time of the process.
+    pub(crate) wall: Duration,
+    /// The job's directory as the compiler saw it.
+    pub(crate) directory: String,
+}
+
+/// One captured stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// The text; broken UTF-8 repaired, the notice appended if it was cut.
+    pub(crate) text: String,
+    /// Whether it was cut.
+    pub(crate) truncated: bool,
+}
+
+impl RawOutput {
+    /// Whether the same plan would surely end the same way again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        matches!(self.stop, Stop::Exited(_)) && !self.stdout.truncated && !self.stderr.truncated
+    }
+
+    /// The end in the one vocabulary.
+    pub(crate) fn status(&self) -> JobStatus {
+        match self.stop {
+            Stop::Exited(0) if matches!(self.written, Written::TooLarge { .. }) => JobStatus::OutputTruncated,
+            Stop::Exited(0) => JobStatus::Ok,
+            Stop::Exited(_) => JobStatus::CompileError,
+            Stop::Signalled(_) => JobStatus::Signalled,
+            Stop::WallTime => JobStatus::TimeoutWall,
+            Stop::CpuTime => JobStatus::TimeoutCpu,
+            Stop::OutOfMemory => JobStatus::Oom,
+            Stop::TooManyProcesses => JobStatus::PidsLimit,
+            Stop::TooMuchOutput => JobStatus::OutputTruncated,
+            Stop::DiskLimit => JobStatus::DiskLimit,
+        }
+    }
+}
+
+impl Weigh for RawOutput {
+    fn bytes(&self) -> usize {
+        let written = if let Written::File(bytes) = &self.written { bytes.len() } else { 0 };
+        self.stdout.text.len() + self.stderr.text.len() + written + self.directory.len()
+    }
+}
+
+/// The digest of everything that decides what the compiler writes.
+pub(crate) fn key(plan: &Plan, toolchain: &Toolchain) -> Key {
+    let mut key = KeyBuilder::default();
+    key.part(&toolchain.to_bytes()).part(plan.command.program.as_os_str().as_encoded_bytes());
+    key.part(&(plan.command.arguments.len() as u64).to_le_bytes());
+    for argument in &plan.command.arguments {
+        key.part(argument.as_bytes());
+    }
+    key.part(&(plan.command.environment.len() as u64).to_le_bytes());
+    for (name, value) in &plan.command.environment {
+        key.part(name.as_bytes()).part(value.as_bytes());
+    }
+    key.part(plan.output.as_str().as_bytes());
+    for (path, contents) in &plan.files {
+        key.part(path.as_str().as_bytes()).part(contents.as_bytes());
+    }
+    key.finish()
+}
+
+/// Runs `plan` in the jail until `deadline`, and reads what it wrote. Dropping the future kills the job.
+pub(crate) async fn run(
+    sandbox: &Sandbox,
+    plan: &Plan,
+    limits: Limits,
+    deadline: Deadline,
+) -> Result<RawOutput, CompileError> {
+    let finished = sandbox.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
+    let written = match finished.workspace.read(&plan.output, limits.artifact).await {
+        Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
+        Ok(None) => Written::Nothing,
+        Err(ReadError::TooLarge { size, cap }) => Written::TooLarge { size, cap },
+        Err(error) => return Err(CompileError::Read(Arc::new(error))),
+    };
+    Ok(RawOutput {
+        stop: finished.stop,
+        stdout: stream(finished.stdout, limits.output),
+        stderr: stream(finished.stderr, limits.output),
+        written,
+        wall: finished.usage.wall,
+        directory: finished.workspace.directory().to_owned(),
+    })
+}
+
+fn job(plan: &Plan, limits: Limits, deadline: Deadline) -> Job {
+    Job {
+        program: plan.command.program.clone(),
+        arguments: plan.command.arguments.iter().map(OsString::from).collect(),
+        environment: plan.command.environment.iter().map(|(k, v)| (k.into(), v.into())).collect(),
+        files: plan
+            .files
+            .iter()
+            .map(|(path, contents)| JobFile { path: path.clone(), contents: Bytes::from(contents.clone()) })
+            .collect(),
+        stdin: Bytes::new(),
+        limits,
+        deadline,
+    }
+}
+
+/// Repairs UTF-8 and, where the stream was cut, makes room for the notice within `limit` bytes.
+fn stream(captured: Captured, limit: u64) -> Stream {
+    let Captured { mut bytes, truncated } = captured;
+    if truncated {
+        let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(TRUNCATION_NOTICE.len());
+        bytes.truncate(room);
+        // A character that the cut split would become a replacement mark that nobody printed.
+        while bytes.utf8_chunks().last().is_some_and(|chunk| (1..4).contains(&chunk.invalid().len())) {
+            bytes.pop();
+        }
+    }
+    let mut text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    };
+    if truncated {
+        text.push_str(TRUNCATION_NOTICE);
+    }
+    Stream { text, truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_stream_ends_with_the_notice_and_whole_characters() {
+        let cut = |text: &str, limit: u64| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes.truncate(usize::try_from(limit).unwrap());
+            stream(Captured { bytes, truncated: true }, limit).text
+        };
+        assert_eq!(cut(&"x".repeat(50), 20), "xxxxxxxx\n[Truncated]");
+        assert_eq!(cut(&"€".repeat(50), 20), "€€\n[Truncated]");
+        assert_eq!(cut("abc", 2), "\n[Truncated]");
+        let whole = stream(Captured { bytes: b"ok \xff".to_vec(), truncated: false }, 20);
+        assert_eq!((whole.text.as_str(), whole.truncated), ("ok \u{fffd}", false));
+    }
+}
