@@ -8,6 +8,8 @@
 //! Killing ends the *work* through [`Lifecycle::kill_token`]; tasks are then still awaited, so that each gives back
 //! what it holds. Only a task that ignores the kill is abandoned to the end of the runtime, and named in the log.
 
+pub mod signals;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -339,8 +341,12 @@ mod tests {
             7
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Clean);
-        assert_eq!(begun.elapsed(), Duration::from_secs(30), "the drain ends with the last work, not with the budget");
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Clean);
+        assert_eq!(
+            begun.elapsed(),
+            Duration::from_secs(30),
+            "the drain ends with the last work, not with the budget"
+        );
         assert_eq!(work.await.unwrap(), 7);
         assert_eq!(life.phase(), Phase::Stopped);
         assert_eq!(census(&life, "work"), Census { alive: 0, started: 1, panicked: 0 });
@@ -357,7 +363,7 @@ mod tests {
             done.store(true, Ordering::Relaxed);
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Killed);
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(61));
         assert!(cleaned.load(Ordering::Relaxed), "killed work must get to clean up");
     }
@@ -373,7 +379,7 @@ mod tests {
             again.begin_kill();
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Killed);
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
     }
 

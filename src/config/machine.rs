@@ -83,7 +83,10 @@ mod tests {
     fn the_kernel_is_understood() {
         assert_eq!(total_memory("MemTotal:       24683520 kB\nMemFree: 1 kB\n"), Some(24_683_520 * 1024));
         assert_eq!(total_memory("MemFree: 1 kB\n"), None);
-        assert_eq!(own_group("1:memory:/x\n0::/a/b.service\n"), Some(PathBuf::from("/sys/fs/cgroup/a/b.service")));
+        assert_eq!(
+            own_group("1:memory:/x\n0::/a/b.service\n"),
+            Some(PathBuf::from("/sys/fs/cgroup/a/b.service"))
+        );
         assert_eq!(own_group("0::/\n"), Some(PathBuf::from("/sys/fs/cgroup/")));
         assert_eq!(own_group("1:memory:/x\n"), None);
         assert!(Machine::observe().memory.is_some_and(|memory| memory.bytes() > MIB));

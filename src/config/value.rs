@@ -82,7 +82,9 @@ impl Raw {
     fn one(&self) -> Result<&str, Wrong> {
         match self {
             Self::One(text) => Ok(text.trim()),
-            Self::Many(_) => Err(Wrong::new("takes one value, not a list", "write the value without brackets")),
+            Self::Many(_) => {
+                Err(Wrong::new("takes one value, not a list", "write the value without brackets"))
+            }
         }
     }
 
@@ -275,7 +277,8 @@ macro_rules! choice {
 
             fn read(raw: &Raw) -> Result<Self, Wrong> {
                 let text = raw.one()?;
-                text.parse().map_err(|_unknown| Wrong::new("is not one of the choices", concat!("write ", $looks)))
+                text.parse()
+                    .map_err(|_unknown| Wrong::new("is not one of the choices", concat!("write ", $looks)))
             }
 
             fn show(&self) -> String {
@@ -366,7 +369,9 @@ mod tests {
 
     #[test]
     fn units_are_required_and_the_fix_is_named() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("30 s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, millis) in
+            [("500ms", 500), ("30s", 30_000), ("30 s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)]
+        {
             assert_eq!(Duration::read(&one(text)), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1280MiB", 1280 << 20), ("2GiB", 2 << 30)] {
@@ -376,12 +381,18 @@ mod tests {
         assert_eq!(wrong(&one("30")), Wrong::new("a duration needs a unit", "write 30s"));
         assert_eq!(wrong(&one("1.5s")), Wrong::new("a duration is a whole number with a unit", "write 30s"));
         assert_eq!(wrong(&one("-1s")), Wrong::new("a duration is a whole number with a unit", "write 30s"));
-        assert_eq!(wrong(&one("30 sec")), Wrong::new("\"sec\" is no unit of a duration", "use one of ms, s, m, h, as in 30s"));
+        assert_eq!(
+            wrong(&one("30 sec")),
+            Wrong::new("\"sec\" is no unit of a duration", "use one of ms, s, m, h, as in 30s")
+        );
         assert_eq!(wrong(&one("99999999999999999999s")).what, "a duration this large does not exist");
         assert_eq!(wrong(&one("18446744073709551615h")).what, "a duration this large does not exist");
         let wrong = |text| ByteSize::read(&one(text)).unwrap_err();
         assert_eq!(wrong("64"), Wrong::new("a size needs a unit", "write 64MiB"));
-        assert_eq!(wrong("64MB"), Wrong::new("\"MB\" is no unit of a size", "use one of B, KiB, MiB, GiB, as in 64MiB"));
+        assert_eq!(
+            wrong("64MB"),
+            Wrong::new("\"MB\" is no unit of a size", "use one of B, KiB, MiB, GiB, as in 64MiB")
+        );
     }
 
     #[test]
@@ -390,7 +401,10 @@ mod tests {
         assert_eq!(Vec::<String>::read(&one("a, b,")), expected);
         assert_eq!(Vec::<String>::read(&Raw::Many(vec!["a".to_owned(), "b".to_owned()])), expected);
         assert_eq!(Vec::<PathBuf>::read(&one("")), Ok(vec![]));
-        assert_eq!(usize::read(&Raw::Many(vec!["1".to_owned()])).unwrap_err().what, "takes one value, not a list");
+        assert_eq!(
+            usize::read(&Raw::Many(vec!["1".to_owned()])).unwrap_err().what,
+            "takes one value, not a list"
+        );
     }
 
     #[test]

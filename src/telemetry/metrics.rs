@@ -5,7 +5,6 @@
 //! Numbers that somebody else already keeps (slots, tasks, phase) are copied here on scrape.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -296,9 +295,6 @@ impl EncodeLabelValue for Lookup {
     }
 }
 
-/// The metrics as everybody holds them.
-pub type SharedMetrics = Arc<Metrics>;
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -368,7 +364,10 @@ mod tests {
         for (name, _) in families {
             let base_unit = ["_seconds", "_bytes"].iter().any(|unit| name.ends_with(unit));
             assert_eq!(page.contains(&format!("# UNIT {name} ")), base_unit, "{name} and its unit disagree");
-            assert!(!["_ms", "_millis", "_kb", "_mb"].iter().any(|unit| name.ends_with(unit)), "{name}: base units only");
+            assert!(
+                !["_ms", "_millis", "_kb", "_mb"].iter().any(|unit| name.ends_with(unit)),
+                "{name}: base units only"
+            );
         }
     }
 }

@@ -24,7 +24,13 @@ impl Collector for Process {
         // Without a readable /proc the process simply has no such series; a scrape must not fail for it.
         if let Ok(status) = fs::read_to_string("/proc/self/status") {
             let reading = Reading::parse(&status);
-            gauge(&mut encoder, "process_resident_memory", "Memory in use", Some(&Unit::Bytes), reading.resident_bytes)?;
+            gauge(
+                &mut encoder,
+                "process_resident_memory",
+                "Memory in use",
+                Some(&Unit::Bytes),
+                reading.resident_bytes,
+            )?;
             gauge(&mut encoder, "process_threads", "Threads alive", None, reading.threads)?;
         }
         if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
@@ -43,10 +49,7 @@ impl Reading {
             value.split_whitespace().next()?.parse::<u64>().ok()
         };
         // The kernel's "kB" are kibibytes.
-        Self {
-            resident_bytes: field("VmRSS").unwrap_or(0) * 1024,
-            threads: field("Threads").unwrap_or(0),
-        }
+        Self { resident_bytes: field("VmRSS").unwrap_or(0) * 1024, threads: field("Threads").unwrap_or(0) }
     }
 }
 
