@@ -31,7 +31,7 @@ use crate::telemetry::fields;
 
 /// How long killed work has to give back what it holds. Killing a jail takes milliseconds; this is for a machine
 /// that is out of memory or whose disk hangs.
-const KILL_GRACE: Duration = Duration::from_secs(5);
+pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Where in its life the process is. It only ever moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -78,6 +78,16 @@ pub enum Ending {
     Clean,
     /// Some work had to be killed.
     Killed,
+}
+
+impl Ending {
+    /// What the process returns: 0, or 75, "try again" in sysexits, which tells the unit that work was cut.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Killed => 75,
+        }
+    }
 }
 
 /// What one name of task has done so far.

@@ -109,15 +109,15 @@ fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
     let mut warnings = Vec::new();
     let Config { sandbox, limits, engine, .. } = config;
     let jobs = limits.memory.bytes().saturating_mul(engine.slots as u64);
-    let caches = engine.answer_cache.bytes().saturating_add(engine.output_cache.bytes());
-    if let Some(memory) = machine.memory.filter(|memory| jobs.saturating_add(caches) > memory.bytes()) {
+    let needed = jobs.saturating_add(engine.answer_cache.bytes()).saturating_add(engine.output_cache.bytes());
+    if let Some(memory) = machine.memory.filter(|memory| needed > memory.bytes()) {
         warnings.push(format!(
-            "engine.slots = {} jobs of limits.memory = {} and the caches need {}, more than the {} this machine has; \
-             under full load jobs will be killed for memory that no limit denied them",
+            "engine.slots = {} jobs of limits.memory = {} and the caches need {}, more than this machine's {}; \
+             under full load jobs may be killed for memory that no limit denied them",
             engine.slots,
             limits.memory,
-            ByteSize(jobs.saturating_add(caches)),
-            memory
+            ByteSize(needed).rounded(),
+            memory.rounded()
         ));
     }
     if engine.slots > machine.cores {

@@ -68,7 +68,7 @@ fn argument(key: &'static Key) -> Arg {
         format!("{help}\n{}; file: {}; environment: {}", sentence(key.looks), key.path(), key.variable());
     let argument = Arg::new(key.path())
         .long(key.flag())
-        .value_name(key.name.to_uppercase())
+        .value_name(key.noun)
         .help(help)
         .long_help(long)
         .help_heading(format!("Configuration: {}", key.section))

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use crate::config::value::ByteSize;
-use crate::domain::limits::MIB;
 
 /// Cores and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +42,8 @@ impl Machine {
 
     /// The machine in words, for origins and warnings.
     pub fn describe(&self) -> String {
-        let memory = self.memory.map_or_else(
-            || "unknown memory".to_owned(),
-            |memory| format!("{} of memory", ByteSize(memory.bytes() / MIB * MIB)),
-        );
+        let known = |memory: ByteSize| format!("{} of memory", memory.rounded());
+        let memory = self.memory.map_or_else(|| "unknown memory".to_owned(), known);
         format!("{} {}, {memory}", self.cores, if self.cores == 1 { "core" } else { "cores" })
     }
 }
@@ -66,6 +63,7 @@ fn total_memory(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limits::MIB;
 
     #[test]
     fn slots_fit_cores_and_memory() {

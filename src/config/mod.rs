@@ -141,7 +141,7 @@ pub fn show(settings: &[Setting]) -> String {
     let width =
         settings.iter().map(|setting| setting.key.path().len() + setting.value.len()).max().unwrap_or(0);
     for Setting { key, value, origin } in settings {
-        let pad = width.min(48).saturating_sub(key.path().len() + value.len());
+        let pad = width.min(60).saturating_sub(key.path().len() + value.len());
         // Writing to a String cannot fail.
         let _infallible = writeln!(page, "{} = {value}{:pad$}  ({origin})", key.path(), "").is_err();
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::limits::MIB;
 use crate::telemetry::log;
 
 /// A value as some layer gave it, before anybody knows what it means.
@@ -41,6 +42,8 @@ pub struct Wrong {
 pub trait Value: Sized {
     /// What a value looks like, for help and for errors.
     const LOOKS: &'static str;
+    /// What stands for it in usage lines.
+    const NOUN: &'static str;
     /// How it is given on the command line.
     const SHAPE: Shape = Shape::One;
 
@@ -105,6 +108,7 @@ impl Wrong {
 
 impl Value for Duration {
     const LOOKS: &'static str = "a duration such as 500ms, 30s, 5m or 1h";
+    const NOUN: &'static str = "DURATION";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -119,6 +123,7 @@ impl Value for Duration {
 
 impl Value for ByteSize {
     const LOOKS: &'static str = "a size such as 512B, 64KiB, 64MiB or 2GiB";
+    const NOUN: &'static str = "SIZE";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -135,6 +140,12 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+
+    /// The same in whole mebibytes, as people like to read it.
+    #[must_use]
+    pub const fn rounded(self) -> Self {
+        Self(self.0 / MIB * MIB)
+    }
 }
 
 impl fmt::Display for ByteSize {
@@ -145,6 +156,7 @@ impl fmt::Display for ByteSize {
 
 impl Value for usize {
     const LOOKS: &'static str = "a whole number";
+    const NOUN: &'static str = "NUMBER";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         whole(raw)
@@ -157,6 +169,7 @@ impl Value for usize {
 
 impl Value for u64 {
     const LOOKS: &'static str = "a whole number";
+    const NOUN: &'static str = "NUMBER";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         whole(raw)
@@ -169,6 +182,7 @@ impl Value for u64 {
 
 impl Value for bool {
     const LOOKS: &'static str = "true or false";
+    const NOUN: &'static str = "BOOL";
     const SHAPE: Shape = Shape::Switch;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -186,6 +200,7 @@ impl Value for bool {
 
 impl Value for SocketAddr {
     const LOOKS: &'static str = "an address such as 127.0.0.1:10240 or [::1]:10240";
+    const NOUN: &'static str = "ADDRESS";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -205,6 +220,7 @@ impl Value for SocketAddr {
 
 impl Value for String {
     const LOOKS: &'static str = "a text";
+    const NOUN: &'static str = "TEXT";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         raw.one().map(str::to_owned)
@@ -217,6 +233,7 @@ impl Value for String {
 
 impl Value for Option<String> {
     const LOOKS: &'static str = "a name, or nothing";
+    const NOUN: &'static str = "NAME";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         raw.one().map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
@@ -229,6 +246,7 @@ impl Value for Option<String> {
 
 impl Value for Option<PathBuf> {
     const LOOKS: &'static str = "an absolute path, or nothing";
+    const NOUN: &'static str = "PATH";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         match raw.one()? {
@@ -244,6 +262,7 @@ impl Value for Option<PathBuf> {
 
 impl Value for Vec<PathBuf> {
     const LOOKS: &'static str = "paths, separated by commas";
+    const NOUN: &'static str = "PATH";
     const SHAPE: Shape = Shape::Many;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -258,6 +277,7 @@ impl Value for Vec<PathBuf> {
 
 impl Value for Vec<String> {
     const LOOKS: &'static str = "names, separated by commas";
+    const NOUN: &'static str = "NAME";
     const SHAPE: Shape = Shape::Many;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -274,6 +294,7 @@ macro_rules! choice {
     ($kind:ty, $looks:literal) => {
         impl Value for $kind {
             const LOOKS: &'static str = $looks;
+            const NOUN: &'static str = "CHOICE";
 
             fn read(raw: &Raw) -> Result<Self, Wrong> {
                 let text = raw.one()?;

@@ -340,6 +340,10 @@ mod tests {
         ] {
             assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");
         }
+        for series in ["process_resident_memory_bytes ", "process_threads ", "process_open_fds "] {
+            let value = page.lines().find_map(|line| line.strip_prefix(series)).unwrap();
+            assert!(value.parse::<u64>().unwrap() > 0, "{series}{value}");
+        }
         assert!(page.ends_with("# EOF\n"));
     }
 
