@@ -8,6 +8,8 @@
 //! Killing ends the *work* through [`Lifecycle::kill_token`]; tasks are then still awaited, so that each gives back
 //! what it holds. Only a task that ignores the kill is abandoned to the end of the runtime, and named in the log.
 
+pub mod signals;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -29,7 +31,7 @@ use crate::telemetry::fields;
 
 /// How long killed work has to give back what it holds. Killing a jail takes milliseconds; this is for a machine
 /// that is out of memory or whose disk hangs.
-const KILL_GRACE: Duration = Duration::from_secs(5);
+pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Where in its life the process is. It only ever moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -76,6 +78,16 @@ pub enum Ending {
     Clean,
     /// Some work had to be killed.
     Killed,
+}
+
+impl Ending {
+    /// What the process returns: 0, or 75, "try again" in sysexits, which tells the unit that work was cut.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Killed => 75,
+        }
+    }
 }
 
 /// What one name of task has done so far.
@@ -339,8 +351,12 @@ mod tests {
             7
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Clean);
-        assert_eq!(begun.elapsed(), Duration::from_secs(30), "the drain ends with the last work, not with the budget");
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Clean);
+        assert_eq!(
+            begun.elapsed(),
+            Duration::from_secs(30),
+            "the drain ends with the last work, not with the budget"
+        );
         assert_eq!(work.await.unwrap(), 7);
         assert_eq!(life.phase(), Phase::Stopped);
         assert_eq!(census(&life, "work"), Census { alive: 0, started: 1, panicked: 0 });
@@ -357,7 +373,7 @@ mod tests {
             done.store(true, Ordering::Relaxed);
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Killed);
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(61));
         assert!(cleaned.load(Ordering::Relaxed), "killed work must get to clean up");
     }
@@ -373,7 +389,7 @@ mod tests {
             again.begin_kill();
         });
         let begun = Instant::now();
-        assert_eq!(life.shut_down(Duration::from_secs(60)).await, Ending::Killed);
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
     }
 

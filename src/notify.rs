@@ -102,17 +102,17 @@ mod tests {
     /// How often the watchdog is fed in 10.5 s at a period of 1 s.
     async fn meals(beating: bool, moving: bool) -> u32 {
         let pulse = Pulse::new();
-        let fed = Cell::new(0);
+        let meals = Cell::new(0);
         let beat = async {
             if beating {
                 pulse.clone().beat().await;
             }
             std::future::pending::<()>().await;
         };
-        let feed = feed(Duration::from_secs(1), pulse.clone(), || moving, || fed.set(fed.get() + 1));
+        let feed = feed(Duration::from_secs(1), pulse.clone(), || moving, || meals.set(meals.get() + 1));
         let both = async { tokio::join!(beat, feed) };
         assert!(timeout(Duration::from_millis(10_500), both).await.is_err());
-        fed.get()
+        meals.get()
     }
 
     #[tokio::test(start_paused = true)]

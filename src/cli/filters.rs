@@ -10,7 +10,10 @@ pub(super) fn parse(list: &str) -> Result<Filters, String> {
         if !filters.set(name, true) {
             let near = nearest(name, Filters::NAMES.into_iter());
             let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return Err(format!("there is no filter {name:?}{hint}; filters are {}", Filters::NAMES.join(", ")));
+            return Err(format!(
+                "there is no filter {name:?}{hint}; filters are {}",
+                Filters::NAMES.join(", ")
+            ));
         }
     }
     Ok(filters)
@@ -26,7 +29,9 @@ mod tests {
         let both = Filters { labels: true, library_code: true, ..Filters::NONE };
         assert_eq!(parse("labels, libraryCode,").unwrap(), both);
         let error = parse("labels,librarycode").unwrap_err();
-        assert!(error.starts_with("there is no filter \"librarycode\" (did you mean libraryCode?); filters are binary, "));
+        assert!(error.starts_with(
+            "there is no filter \"librarycode\" (did you mean libraryCode?); filters are binary, "
+        ));
         assert!(error.contains("commentOnly"), "{error}");
     }
 }

@@ -273,8 +273,8 @@ impl Doctor {
         if self.json {
             print_json(streams, &json!({ "findings": findings }))?;
         } else {
-            let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
-            streams.data(lines.as_bytes())?;
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            streams.data(format!("{}\n", lines.join("\n")).as_bytes())?;
         }
         let failed = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -349,16 +349,13 @@ fn read_text(file: &Path, streams: &mut Streams) -> anyhow::Result<String> {
     } else {
         fs::read(file).with_context(|| format!("could not read {}", file.display()))?
     };
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn describe(loaded: &Result<Loaded, ConfigErrors>) -> serde_json::Value {
-    let setting = |Setting { key, value, origin }: &Setting| {
-        json!({ "key": key.path(), "value": value, "origin": origin.to_string() })
-    };
-    let mistake = |Mistake { key, value, origin, wrong, fix }: &Mistake| {
-        json!({ "key": key, "value": value, "origin": origin.to_string(), "wrong": wrong, "fix": fix })
-    };
+    let setting = |Setting { key, value, origin }: &Setting| json!({ "key": key.path(), "value": value, "origin": origin.to_string() });
+    let mistake = |Mistake { key, value, origin, wrong, fix }: &Mistake| json!({ "key": key, "value": value, "origin": origin.to_string(), "wrong": wrong, "fix": fix });
     match loaded {
         Ok(loaded) => json!({
             "settings": loaded.settings.iter().map(setting).collect::<Vec<_>>(),

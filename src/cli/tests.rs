@@ -77,7 +77,10 @@ fn help_is_data_and_teaches() {
     assert!(out.contains("compilation-worker doctor") && err.is_empty(), "{out}{err}");
     assert_eq!(code, ExitCode::SUCCESS);
     let (short, _, _) = run_with(&["serve", "-h"], "");
-    assert!(short.contains("--listen") && short.contains("--announce") && !short.contains("--http-idle"), "{short}");
+    assert!(
+        short.contains("--listen") && short.contains("--announce") && !short.contains("--http-idle"),
+        "{short}"
+    );
     let (long, _, _) = run_with(&["serve", "--help"], "");
     assert!(long.contains("--http-idle") && long.contains("COMPILATION_WORKER_HTTP_IDLE"), "{long}");
     for command in ["check", "doctor", "compile", "asm", "version"] {
@@ -87,7 +90,8 @@ fn help_is_data_and_teaches() {
 
 #[test]
 fn a_bad_command_line_exits_with_64_and_keeps_data_clean() {
-    for words in [&["serve", "--nonsense"][..], &["nonsense"], &[], &["compile"], &["serve", "--slots", "1"]] {
+    for words in [&["serve", "--nonsense"][..], &["nonsense"], &[], &["compile"], &["serve", "--slots", "1"]]
+    {
         let (out, err, code) = run_with(words, "");
         assert_eq!((out.as_str(), code), ("", ExitCode::from(64)), "{words:?}");
         assert!(!err.is_empty());
@@ -111,7 +115,10 @@ fn serve_gets_its_configuration_and_its_exit_code_counts() {
 fn check_shows_values_with_their_origin() {
     let (out, _, code) = run_with(&["check", "--http-idle", "80s"], "");
     assert_eq!(code, ExitCode::SUCCESS);
-    assert!(out.lines().any(|line| line.starts_with("http.idle = 80s ") && line.ends_with("(flag --http-idle)")), "{out}");
+    assert!(
+        out.lines().any(|line| line.starts_with("http.idle = 80s ") && line.ends_with("(flag --http-idle)")),
+        "{out}"
+    );
     let (out, _, _) = run_with(&["check", "--json", "--http-idle", "80s"], "");
     let page: serde_json::Value = serde_json::from_str(&out).unwrap();
     let settings = page["settings"].as_array().unwrap();
@@ -134,16 +141,22 @@ fn doctor_fails_when_something_does() {
     assert!(out.contains("ok    http.listen: 127.0.0.1:0 is free\n"), "{out}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (out, _, _) = run_with(&["doctor", "--json", "--listen", &address, "--admin-listen", "127.0.0.1:0"], "");
+    let (out, _, _) =
+        run_with(&["doctor", "--json", "--listen", &address, "--admin-listen", "127.0.0.1:0"], "");
     let page: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let finding = page["findings"].as_array().unwrap().iter().find(|finding| finding["name"] == "http.listen").unwrap();
+    let finding =
+        page["findings"].as_array().unwrap().iter().find(|finding| finding["name"] == "http.listen").unwrap();
     assert_eq!(finding["verdict"], "fail", "{finding}");
 }
 
 #[test]
 fn compile_reads_runs_and_reports() {
-    let (out, err, code) = run_with(&["compile", "-", "--filters", "labels", "--json", "--", "-O2", "--x"], "int x;");
-    assert_eq!((out.as_str(), err.as_str(), code), ("int x;|-O2 --x|true", "labels: true\n", ExitCode::SUCCESS));
+    let (out, err, code) =
+        run_with(&["compile", "-", "--filters", "labels", "--json", "--", "-O2", "--x"], "int x;");
+    assert_eq!(
+        (out.as_str(), err.as_str(), code),
+        ("int x;|-O2 --x|true", "labels: true\n", ExitCode::SUCCESS)
+    );
     assert_eq!(run_with(&["compile", "-"], "error").2, ExitCode::FAILURE);
     let (_, err, code) = run_with(&["compile", "--compiler", "nope", "-"], "");
     assert_eq!((err.as_str(), code), ("error: there is no compiler nope\n", ExitCode::FAILURE));
@@ -160,7 +173,10 @@ fn asm_filters_a_stream_or_a_file() {
     assert_eq!(run_with(&["asm", "--json", file.path().to_str().unwrap()], "").0, "{\"lines\":1}\n");
     let (_, err, code) = run_with(&["asm", "--filters", "lables"], "");
     assert_eq!(code, ExitCode::from(64));
-    assert!(err.contains("did you mean labels?") && err.contains("filters are binary, binaryObject, commentOnly"), "{err}");
+    assert!(
+        err.contains("did you mean labels?") && err.contains("filters are binary, binaryObject, commentOnly"),
+        "{err}"
+    );
 }
 
 #[test]

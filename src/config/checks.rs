@@ -26,7 +26,12 @@ fn contradictions(config: &Config, layers: &mut Layers) {
     rule(http.connections > 0, "http.connections", "nobody could connect".to_owned(), positive);
     rule(limits.pids > 0, "limits.pids", "no compiler could start".to_owned(), positive);
     rule(limits.cpu_millis > 0, "limits.cpu_millis", "no compiler could run".to_owned(), positive);
-    rule(limits.memory.bytes() > 0, "limits.memory", "no compiler could run".to_owned(), "write a size above 0B");
+    rule(
+        limits.memory.bytes() > 0,
+        "limits.memory",
+        "no compiler could run".to_owned(),
+        "write a size above 0B",
+    );
     rule(
         http.idle > http.balancer_idle,
         "http.idle",
@@ -36,7 +41,10 @@ fn contradictions(config: &Config, layers: &mut Layers) {
     rule(
         engine.request_budget >= engine.queue_wait + limits.wall,
         "engine.request_budget",
-        format!("is less than engine.queue_wait + limits.wall = {}", (engine.queue_wait + limits.wall).show()),
+        format!(
+            "is less than engine.queue_wait + limits.wall = {}",
+            (engine.queue_wait + limits.wall).show()
+        ),
         "raise it, or lower one of the two",
     );
     rule(
@@ -69,17 +77,31 @@ fn contradictions(config: &Config, layers: &mut Layers) {
         "is less than limits.output or limits.artifact, which we hold for each job".to_owned(),
         "raise it, or lower those",
     );
-    let relative = |paths: &[PathBuf]| paths.iter().find(|path| !path.is_absolute()).map(|path| path.display().to_string());
-    for (path, paths) in [("sandbox.readable", &sandbox.readable), ("catalogue.search_path", &catalogue.search_path)] {
+    let relative = |paths: &[PathBuf]| {
+        paths.iter().find(|path| !path.is_absolute()).map(|path| path.display().to_string())
+    };
+    for (path, paths) in
+        [("sandbox.readable", &sandbox.readable), ("catalogue.search_path", &catalogue.search_path)]
+    {
         if let Some(relative) = relative(paths) {
             rule(false, path, format!("{relative} is not an absolute path"), "begin it with /");
         }
     }
     if let Some(name) = http.environment.as_ref().filter(|name| name.contains('/') || *name == "api") {
-        rule(false, "http.environment", format!("{name} cannot be a first path segment"), "write a name such as prod");
+        rule(
+            false,
+            "http.environment",
+            format!("{name} cannot be a first path segment"),
+            "write a name such as prod",
+        );
     }
     if log::parse_filter(&log.filter).is_err() {
-        rule(false, "log.filter", "is no filter".to_owned(), "write a level such as info, or info,hyper=warn");
+        rule(
+            false,
+            "log.filter",
+            "is no filter".to_owned(),
+            "write a level such as info, or info,hyper=warn",
+        );
     }
 }
 
@@ -87,15 +109,15 @@ fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
     let mut warnings = Vec::new();
     let Config { sandbox, limits, engine, .. } = config;
     let jobs = limits.memory.bytes().saturating_mul(engine.slots as u64);
-    let caches = engine.answer_cache.bytes().saturating_add(engine.output_cache.bytes());
-    if let Some(memory) = machine.memory.filter(|memory| jobs.saturating_add(caches) > memory.bytes()) {
+    let needed = jobs.saturating_add(engine.answer_cache.bytes()).saturating_add(engine.output_cache.bytes());
+    if let Some(memory) = machine.memory.filter(|memory| needed > memory.bytes()) {
         warnings.push(format!(
-            "engine.slots = {} jobs of limits.memory = {} and the caches need {}, more than the {} this machine has; \
-             under full load jobs will be killed for memory that no limit denied them",
+            "engine.slots = {} jobs of limits.memory = {} and the caches need {}, more than this machine's {}; \
+             under full load jobs may be killed for memory that no limit denied them",
             engine.slots,
             limits.memory,
-            ByteSize(jobs.saturating_add(caches)),
-            memory
+            ByteSize(needed).rounded(),
+            memory.rounded()
         ));
     }
     if engine.slots > machine.cores {

@@ -48,7 +48,9 @@ impl FromArgMatches for Flags {
             let Some(values) = values else { continue };
             let mut values: Vec<String> = values.cloned().collect();
             let raw = match key.shape {
-                Shape::Many => Raw::Many(values.iter().flat_map(|value| value.split(',')).map(str::to_owned).collect()),
+                Shape::Many => {
+                    Raw::Many(values.iter().flat_map(|value| value.split(',')).map(str::to_owned).collect())
+                }
                 Shape::One | Shape::Switch => Raw::One(values.pop().unwrap_or_default()),
             };
             self.given.push((key, raw));
@@ -62,10 +64,11 @@ fn argument(key: &'static Key) -> Arg {
     if key.default.is_empty() {
         key.help.trim_end_matches('.').clone_into(&mut help);
     }
-    let long = format!("{help}\n{}; file: {}; environment: {}", sentence(key.looks), key.path(), key.variable());
+    let long =
+        format!("{help}\n{}; file: {}; environment: {}", sentence(key.looks), key.path(), key.variable());
     let argument = Arg::new(key.path())
         .long(key.flag())
-        .value_name(key.name.to_uppercase())
+        .value_name(key.noun)
         .help(help)
         .long_help(long)
         .help_heading(format!("Configuration: {}", key.section))

@@ -19,6 +19,8 @@ pub struct Key {
     pub name: &'static str,
     /// What a value looks like.
     pub looks: &'static str,
+    /// What stands for a value in usage lines.
+    pub noun: &'static str,
     /// How it is given on the command line.
     pub shape: Shape,
     /// The default, as one would write it.
@@ -76,6 +78,7 @@ macro_rules! settings {
             section: stringify!($section),
             name: stringify!($name),
             looks: <$value as Value>::LOOKS,
+            noun: <$value as Value>::NOUN,
             shape: <$value as Value>::SHAPE,
             default: $default,
             help: $help.trim_ascii(),

@@ -113,12 +113,18 @@ impl Layers {
         for (section, content) in table.get_ref() {
             let at = section.span().start;
             let Some(entries) = content.get_ref().as_table() else {
-                self.unknown(section.get_ref().to_string(), None, origin(at), "write keys within their [section]");
+                self.unknown(
+                    section.get_ref().to_string(),
+                    None,
+                    origin(at),
+                    "write keys within their [section]",
+                );
                 continue;
             };
             if !SECTIONS.iter().any(|(known, _)| known == section.get_ref()) {
                 let names: Vec<String> = SECTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
-                let fix = suggestion(section.get_ref(), &names, &format!("sections are {}", names.join(", ")));
+                let fix =
+                    suggestion(section.get_ref(), &names, &format!("sections are {}", names.join(", ")));
                 self.unknown(format!("[{}]", section.get_ref()), None, origin(at), &fix);
                 continue;
             }
@@ -162,7 +168,8 @@ impl Layers {
 
     /// Puts `value` in place of `auto`.
     pub(super) fn derive(&mut self, key: &'static Key, value: String, from: String) {
-        let open = self.given.get(&(key.section, key.name)).is_none_or(|(raw, _)| *raw == Raw::One(AUTO.to_owned()));
+        let open =
+            self.given.get(&(key.section, key.name)).is_none_or(|(raw, _)| *raw == Raw::One(AUTO.to_owned()));
         if open && key.default == AUTO {
             self.lay(key, Raw::One(value), Origin::Derived(from));
         }
@@ -195,7 +202,9 @@ impl Layers {
             return self.unknown(path.to_owned(), scalar(value), origin, &fix);
         };
         let raw = match value.as_array() {
-            Some(items) => items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Raw::Many),
+            Some(items) => {
+                items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Raw::Many)
+            }
             None => scalar(value).map(Raw::One),
         };
         match raw {
@@ -228,7 +237,13 @@ impl Reader<'_> {
             }
             Err(wrong) => {
                 let value = Some(raw.to_string());
-                self.layers.mistakes.push(Mistake { key: key.path(), value, origin, wrong: wrong.what, fix: wrong.fix });
+                self.layers.mistakes.push(Mistake {
+                    key: key.path(),
+                    value,
+                    origin,
+                    wrong: wrong.what,
+                    fix: wrong.fix,
+                });
                 None
             }
         }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use crate::config::value::ByteSize;
-use crate::domain::limits::MIB;
 
 /// Cores and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +42,8 @@ impl Machine {
 
     /// The machine in words, for origins and warnings.
     pub fn describe(&self) -> String {
-        let memory = self.memory.map_or_else(
-            || "unknown memory".to_owned(),
-            |memory| format!("{} of memory", ByteSize(memory.bytes() / MIB * MIB)),
-        );
+        let known = |memory: ByteSize| format!("{} of memory", memory.rounded());
+        let memory = self.memory.map_or_else(|| "unknown memory".to_owned(), known);
         format!("{} {}, {memory}", self.cores, if self.cores == 1 { "core" } else { "cores" })
     }
 }
@@ -66,6 +63,7 @@ fn total_memory(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limits::MIB;
 
     #[test]
     fn slots_fit_cores_and_memory() {
@@ -83,7 +81,10 @@ mod tests {
     fn the_kernel_is_understood() {
         assert_eq!(total_memory("MemTotal:       24683520 kB\nMemFree: 1 kB\n"), Some(24_683_520 * 1024));
         assert_eq!(total_memory("MemFree: 1 kB\n"), None);
-        assert_eq!(own_group("1:memory:/x\n0::/a/b.service\n"), Some(PathBuf::from("/sys/fs/cgroup/a/b.service")));
+        assert_eq!(
+            own_group("1:memory:/x\n0::/a/b.service\n"),
+            Some(PathBuf::from("/sys/fs/cgroup/a/b.service"))
+        );
         assert_eq!(own_group("0::/\n"), Some(PathBuf::from("/sys/fs/cgroup/")));
         assert_eq!(own_group("1:memory:/x\n"), None);
         assert!(Machine::observe().memory.is_some_and(|memory| memory.bytes() > MIB));

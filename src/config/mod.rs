@@ -116,7 +116,11 @@ pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
     let settings = std::mem::take(&mut reader.settings);
     let Some(config) = config else { return Err(ConfigErrors(layers.mistakes)) };
     let warnings = checks::check(&config, &inputs.machine, &mut layers);
-    if layers.mistakes.is_empty() { Ok(Loaded { config, settings, warnings }) } else { Err(ConfigErrors(layers.mistakes)) }
+    if layers.mistakes.is_empty() {
+        Ok(Loaded { config, settings, warnings })
+    } else {
+        Err(ConfigErrors(layers.mistakes))
+    }
 }
 
 /// Fills in what is `auto`.
@@ -134,9 +138,10 @@ fn derive(layers: &mut Layers, machine: &Machine) {
 /// The effective configuration, one `key = value  (origin)` per line.
 pub fn show(settings: &[Setting]) -> String {
     let mut page = String::new();
-    let width = settings.iter().map(|setting| setting.key.path().len() + setting.value.len()).max().unwrap_or(0);
+    let width =
+        settings.iter().map(|setting| setting.key.path().len() + setting.value.len()).max().unwrap_or(0);
     for Setting { key, value, origin } in settings {
-        let pad = width.min(48).saturating_sub(key.path().len() + value.len());
+        let pad = width.min(60).saturating_sub(key.path().len() + value.len());
         // Writing to a String cannot fail.
         let _infallible = writeln!(page, "{} = {value}{:pad$}  ({origin})", key.path(), "").is_err();
     }
@@ -152,11 +157,13 @@ pub fn reference() -> String {
     );
     for (section, about) in SECTIONS {
         let keys = KEYS.iter().filter(|key| key.section == *section);
-        let _infallible = write!(page, "\n## {section}\n\n{about}\n\n| key | default | what |\n|---|---|---|\n").is_err();
+        let _infallible =
+            write!(page, "\n## {section}\n\n{about}\n\n| key | default | what |\n|---|---|---|\n").is_err();
         for key in keys {
             let default = if key.default.is_empty() { "-".to_owned() } else { format!("`{}`", key.default) };
             let flag = key.short_flag.map(|flag| format!(" Flag: `--{flag}`.")).unwrap_or_default();
-            let _infallible = writeln!(page, "| `{}` | {default} | {}{flag} |", key.path(), key.help).is_err();
+            let _infallible =
+                writeln!(page, "| `{}` | {default} | {}{flag} |", key.path(), key.help).is_err();
         }
     }
     page

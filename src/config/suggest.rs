@@ -3,7 +3,11 @@
 /// The nearest of `known`, if it is near enough to be worth a question: a third of the letters wrong at most.
 pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let far = given.chars().count().max(3) / 3;
-    known.map(|name| (distance(given, name), name)).filter(|(wrong, _)| *wrong <= far).min().map(|(_, name)| name)
+    known
+        .map(|name| (distance(given, name), name))
+        .filter(|(wrong, _)| *wrong <= far)
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// Letters to insert, delete or replace to get from one to the other (Levenshtein), ignoring case.
@@ -28,9 +32,14 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (from, to, wrong) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("listen", "listne", 2), ("kitten", "sitting", 3), ("ABC", "abc", 0)]
-        {
+        for (from, to, wrong) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("listen", "listne", 2),
+            ("kitten", "sitting", 3),
+            ("ABC", "abc", 0),
+        ] {
             assert_eq!(distance(from, to), wrong, "{from} to {to}");
             assert_eq!(distance(to, from), wrong, "{to} to {from}");
         }

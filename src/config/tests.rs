@@ -52,7 +52,11 @@ fn without_any_configuration_everything_has_a_value() {
     let loaded = load(inputs(&[], &[("PATH", "/bin"), ("HOME", "/root")])).unwrap();
     assert_eq!(loaded.config.http.listen.to_string(), "127.0.0.1:10240");
     assert_eq!(loaded.config.admin.listen.to_string(), "127.0.0.1:10241");
-    assert_eq!(loaded.config.limits.of_a_job(), Limits::default(), "the table and the domain disagree on the defaults");
+    assert_eq!(
+        loaded.config.limits.of_a_job(),
+        Limits::default(),
+        "the table and the domain disagree on the defaults"
+    );
     assert_eq!(loaded.config.engine.slots, 4);
     assert_eq!(origin(&loaded, "engine.slots"), "from 4 cores, 16GiB of memory, limits.memory = 1280MiB");
     assert_eq!(loaded.warnings, Vec::<String>::new());
@@ -61,7 +65,8 @@ fn without_any_configuration_everything_has_a_value() {
 
 #[test]
 fn later_layers_win() {
-    let file = "[http]\nidle = \"61s\"\nbody = \"1MiB\"\n[engine]\nslots = 3\n[catalogue]\npaths = [\"a\", \"b\"]\n";
+    let file =
+        "[http]\nidle = \"61s\"\nbody = \"1MiB\"\n[engine]\nslots = 3\n[catalogue]\npaths = [\"a\", \"b\"]\n";
     let variables = [("COMPILATION_WORKER_HTTP_IDLE", "62s"), ("COMPILATION_WORKER_HTTP_BODY", "2MiB")];
     let loaded = load_with(file, &variables, &["--http-idle", "63s"]).unwrap();
     assert_eq!(loaded.config.http.idle, Duration::from_secs(63));
@@ -76,13 +81,15 @@ fn later_layers_win() {
 
 #[test]
 fn the_fixed_flags_and_the_rule_both_work() {
-    let words = "--listen 127.0.0.1:0 --admin-listen [::1]:0 --catalogue a b --catalogue c,d --sandbox strict";
+    let words =
+        "--listen 127.0.0.1:0 --admin-listen [::1]:0 --catalogue a b --catalogue c,d --sandbox strict";
     let loaded = load(inputs(&words.split(' ').collect::<Vec<_>>(), &[])).unwrap();
     assert_eq!(loaded.config.http.listen.port(), 0);
     assert_eq!(loaded.config.admin.listen.to_string(), "[::1]:0");
     assert_eq!(loaded.config.catalogue.paths.len(), 4);
     assert_eq!(loaded.config.sandbox.mode, value::SandboxMode::Strict);
-    let words = "--http-listen 127.0.0.1:1 --sandbox-mode none --http-text-by-default --catalogue-discover=true";
+    let words =
+        "--http-listen 127.0.0.1:1 --sandbox-mode none --http-text-by-default --catalogue-discover=true";
     let loaded = load(inputs(&words.split(' ').collect::<Vec<_>>(), &[])).unwrap();
     assert_eq!(loaded.config.http.listen.port(), 1);
     assert!(loaded.config.http.text_by_default && loaded.config.catalogue.discover);
@@ -91,7 +98,8 @@ fn the_fixed_flags_and_the_rule_both_work() {
 
 #[test]
 fn all_mistakes_come_at_once_with_their_fix() {
-    let file = "[http]\nidel = \"75s\"\nbody = 16\n[enigne]\nslots = 1\n[limits]\nwall = { s = 1 }\nmemory = 0x10\n";
+    let file =
+        "[http]\nidel = \"75s\"\nbody = 16\n[enigne]\nslots = 1\n[limits]\nwall = { s = 1 }\nmemory = 0x10\n";
     let variables = [
         ("COMPILATION_WORKER_ENGINE_SLOT", "2"),
         ("COMPILATION_WORKER_DRAIN_BUDGET", "60"),
@@ -123,9 +131,16 @@ fn a_broken_file_is_told_by_its_line_and_the_rest_is_still_checked() {
     let found = mistakes("[http]\nidle = \"75s\nbody = 1\n[http]\n", &[], &["--engine-slots", "many"]);
     assert!(found[0].starts_with("file (f.toml:2): is not TOML: "), "{found:?}");
     let last = found.last().unwrap();
-    assert_eq!(last, "engine.slots = many (flag --engine-slots): is not a whole number that fits; write digits only, such as 4");
+    assert_eq!(
+        last,
+        "engine.slots = many (flag --engine-slots): is not a whole number that fits; write digits only, such as 4"
+    );
     let missing = load(inputs(&["--config", "/nowhere/x.toml"], &[])).unwrap_err();
-    assert!(missing.to_string().starts_with("config = /nowhere/x.toml (flag --config): could not read the file: "));
+    assert!(
+        missing
+            .to_string()
+            .starts_with("config = /nowhere/x.toml (flag --config): could not read the file: ")
+    );
     assert_eq!(missing.exit_code(), EXIT_USAGE);
     let missing = load(inputs(&[], &[(FILE_VARIABLE, "/nowhere/x.toml")])).unwrap_err();
     assert_eq!(missing.exit_code(), EXIT_CONFIG);
@@ -135,23 +150,47 @@ fn a_broken_file_is_told_by_its_line_and_the_rest_is_still_checked() {
 fn values_that_contradict_each_other_are_told_in_sentences() {
     for (words, expected) in [
         ("--http-idle 60s", "http.idle = 60s (flag --http-idle): must exceed http.balancer_idle = 60s; "),
-        ("--limits-wall 41s", "engine.request_budget = 55s (default): is less than engine.queue_wait + limits.wall = 56s; "),
+        (
+            "--limits-wall 41s",
+            "engine.request_budget = 55s (default): is less than engine.queue_wait + limits.wall = 56s; ",
+        ),
         ("--engine-request-budget 60s", "must stay below http.balancer_idle = 60s; "),
-        ("--drain-budget 20s", "drain.budget = 20s (flag --drain-budget): must exceed drain.lame_duck + limits.wall = 20s; "),
+        (
+            "--drain-budget 20s",
+            "drain.budget = 20s (flag --drain-budget): must exceed drain.lame_duck + limits.wall = 20s; ",
+        ),
         ("--drain-lame-duck 40s", "drain.budget = 60s (default): must exceed"),
         ("--admin-listen 127.0.0.1:10240", "is the address of http.listen too; give it a port of its own"),
-        ("--catalogue-discover=false", "catalogue.discover = false (flag --catalogue-discover): leaves nothing"),
+        (
+            "--catalogue-discover=false",
+            "catalogue.discover = false (flag --catalogue-discover): leaves nothing",
+        ),
         ("--engine-slots 0", "engine.slots = 0 (flag --engine-slots): nothing would ever compile; "),
         ("--http-connections 0", "http.connections = 0"),
         ("--limits-pids 0", "limits.pids = 0"),
         ("--limits-cpu-millis 0", "limits.cpu_millis = 0"),
-        ("--limits-memory 32MiB", "limits.memory = 32MiB (flag --limits-memory): is less than limits.output or"),
-        ("--sandbox-readable /opt rel", "sandbox.readable = /opt,rel (flag --sandbox-readable): rel is not an absolute"),
+        (
+            "--limits-memory 32MiB",
+            "limits.memory = 32MiB (flag --limits-memory): is less than limits.output or",
+        ),
+        (
+            "--sandbox-readable /opt rel",
+            "sandbox.readable = /opt,rel (flag --sandbox-readable): rel is not an absolute",
+        ),
         ("--catalogue-search-path bin", "bin is not an absolute path; begin it with /"),
-        ("--sandbox-cgroup-parent rel", "sandbox.cgroup_parent = rel (flag --sandbox-cgroup-parent): is not an absolute"),
-        ("--http-environment a/b", "http.environment = a/b (flag --http-environment): a/b cannot be a first path segment; "),
+        (
+            "--sandbox-cgroup-parent rel",
+            "sandbox.cgroup_parent = rel (flag --sandbox-cgroup-parent): is not an absolute",
+        ),
+        (
+            "--http-environment a/b",
+            "http.environment = a/b (flag --http-environment): a/b cannot be a first path segment; ",
+        ),
         ("--log-filter x=loud", "log.filter = x=loud (flag --log-filter): is no filter; "),
-        ("--sandbox jial", "sandbox.mode = jial (flag --sandbox): is not one of the choices; write jail, strict or none"),
+        (
+            "--sandbox jial",
+            "sandbox.mode = jial (flag --sandbox): is not one of the choices; write jail, strict or none",
+        ),
     ] {
         let found = load(inputs(&words.split(' ').collect::<Vec<_>>(), &[])).unwrap_err();
         let text = found.to_string();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::limits::MIB;
 use crate::telemetry::log;
 
 /// A value as some layer gave it, before anybody knows what it means.
@@ -41,6 +42,8 @@ pub struct Wrong {
 pub trait Value: Sized {
     /// What a value looks like, for help and for errors.
     const LOOKS: &'static str;
+    /// What stands for it in usage lines.
+    const NOUN: &'static str;
     /// How it is given on the command line.
     const SHAPE: Shape = Shape::One;
 
@@ -82,7 +85,9 @@ impl Raw {
     fn one(&self) -> Result<&str, Wrong> {
         match self {
             Self::One(text) => Ok(text.trim()),
-            Self::Many(_) => Err(Wrong::new("takes one value, not a list", "write the value without brackets")),
+            Self::Many(_) => {
+                Err(Wrong::new("takes one value, not a list", "write the value without brackets"))
+            }
         }
     }
 
@@ -103,6 +108,7 @@ impl Wrong {
 
 impl Value for Duration {
     const LOOKS: &'static str = "a duration such as 500ms, 30s, 5m or 1h";
+    const NOUN: &'static str = "DURATION";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -117,6 +123,7 @@ impl Value for Duration {
 
 impl Value for ByteSize {
     const LOOKS: &'static str = "a size such as 512B, 64KiB, 64MiB or 2GiB";
+    const NOUN: &'static str = "SIZE";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -133,6 +140,12 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+
+    /// The same in whole mebibytes, as people like to read it.
+    #[must_use]
+    pub const fn rounded(self) -> Self {
+        Self(self.0 / MIB * MIB)
+    }
 }
 
 impl fmt::Display for ByteSize {
@@ -143,6 +156,7 @@ impl fmt::Display for ByteSize {
 
 impl Value for usize {
     const LOOKS: &'static str = "a whole number";
+    const NOUN: &'static str = "NUMBER";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         whole(raw)
@@ -155,6 +169,7 @@ impl Value for usize {
 
 impl Value for u64 {
     const LOOKS: &'static str = "a whole number";
+    const NOUN: &'static str = "NUMBER";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         whole(raw)
@@ -167,6 +182,7 @@ impl Value for u64 {
 
 impl Value for bool {
     const LOOKS: &'static str = "true or false";
+    const NOUN: &'static str = "BOOL";
     const SHAPE: Shape = Shape::Switch;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -184,6 +200,7 @@ impl Value for bool {
 
 impl Value for SocketAddr {
     const LOOKS: &'static str = "an address such as 127.0.0.1:10240 or [::1]:10240";
+    const NOUN: &'static str = "ADDRESS";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         let text = raw.one()?;
@@ -203,6 +220,7 @@ impl Value for SocketAddr {
 
 impl Value for String {
     const LOOKS: &'static str = "a text";
+    const NOUN: &'static str = "TEXT";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         raw.one().map(str::to_owned)
@@ -215,6 +233,7 @@ impl Value for String {
 
 impl Value for Option<String> {
     const LOOKS: &'static str = "a name, or nothing";
+    const NOUN: &'static str = "NAME";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         raw.one().map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
@@ -227,6 +246,7 @@ impl Value for Option<String> {
 
 impl Value for Option<PathBuf> {
     const LOOKS: &'static str = "an absolute path, or nothing";
+    const NOUN: &'static str = "PATH";
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
         match raw.one()? {
@@ -242,6 +262,7 @@ impl Value for Option<PathBuf> {
 
 impl Value for Vec<PathBuf> {
     const LOOKS: &'static str = "paths, separated by commas";
+    const NOUN: &'static str = "PATH";
     const SHAPE: Shape = Shape::Many;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -256,6 +277,7 @@ impl Value for Vec<PathBuf> {
 
 impl Value for Vec<String> {
     const LOOKS: &'static str = "names, separated by commas";
+    const NOUN: &'static str = "NAME";
     const SHAPE: Shape = Shape::Many;
 
     fn read(raw: &Raw) -> Result<Self, Wrong> {
@@ -272,10 +294,12 @@ macro_rules! choice {
     ($kind:ty, $looks:literal) => {
         impl Value for $kind {
             const LOOKS: &'static str = $looks;
+            const NOUN: &'static str = "CHOICE";
 
             fn read(raw: &Raw) -> Result<Self, Wrong> {
                 let text = raw.one()?;
-                text.parse().map_err(|_unknown| Wrong::new("is not one of the choices", concat!("write ", $looks)))
+                text.parse()
+                    .map_err(|_unknown| Wrong::new("is not one of the choices", concat!("write ", $looks)))
             }
 
             fn show(&self) -> String {
@@ -366,7 +390,9 @@ mod tests {
 
     #[test]
     fn units_are_required_and_the_fix_is_named() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("30 s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, millis) in
+            [("500ms", 500), ("30s", 30_000), ("30 s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)]
+        {
             assert_eq!(Duration::read(&one(text)), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1280MiB", 1280 << 20), ("2GiB", 2 << 30)] {
@@ -376,12 +402,18 @@ mod tests {
         assert_eq!(wrong(&one("30")), Wrong::new("a duration needs a unit", "write 30s"));
         assert_eq!(wrong(&one("1.5s")), Wrong::new("a duration is a whole number with a unit", "write 30s"));
         assert_eq!(wrong(&one("-1s")), Wrong::new("a duration is a whole number with a unit", "write 30s"));
-        assert_eq!(wrong(&one("30 sec")), Wrong::new("\"sec\" is no unit of a duration", "use one of ms, s, m, h, as in 30s"));
+        assert_eq!(
+            wrong(&one("30 sec")),
+            Wrong::new("\"sec\" is no unit of a duration", "use one of ms, s, m, h, as in 30s")
+        );
         assert_eq!(wrong(&one("99999999999999999999s")).what, "a duration this large does not exist");
         assert_eq!(wrong(&one("18446744073709551615h")).what, "a duration this large does not exist");
         let wrong = |text| ByteSize::read(&one(text)).unwrap_err();
         assert_eq!(wrong("64"), Wrong::new("a size needs a unit", "write 64MiB"));
-        assert_eq!(wrong("64MB"), Wrong::new("\"MB\" is no unit of a size", "use one of B, KiB, MiB, GiB, as in 64MiB"));
+        assert_eq!(
+            wrong("64MB"),
+            Wrong::new("\"MB\" is no unit of a size", "use one of B, KiB, MiB, GiB, as in 64MiB")
+        );
     }
 
     #[test]
@@ -390,7 +422,10 @@ mod tests {
         assert_eq!(Vec::<String>::read(&one("a, b,")), expected);
         assert_eq!(Vec::<String>::read(&Raw::Many(vec!["a".to_owned(), "b".to_owned()])), expected);
         assert_eq!(Vec::<PathBuf>::read(&one("")), Ok(vec![]));
-        assert_eq!(usize::read(&Raw::Many(vec!["1".to_owned()])).unwrap_err().what, "takes one value, not a list");
+        assert_eq!(
+            usize::read(&Raw::Many(vec!["1".to_owned()])).unwrap_err().what,
+            "takes one value, not a list"
+        );
     }
 
     #[test]

@@ -50,15 +50,15 @@ impl BlobStore for LocalBlobs {
             if bytes > cap {
                 return Err(BlobError::TooLarge { at: at.clone(), bytes, cap });
             }
-            let mut shelf = lock(&self.shelf);
-            shelf.remove(at);
-            while shelf.held + bytes > cap {
-                let Some(oldest) = shelf.order.front().cloned() else { break };
-                shelf.remove(&oldest);
+            let mut state = lock(&self.shelf);
+            state.remove(at);
+            while state.held + bytes > cap {
+                let Some(oldest) = state.order.front().cloned() else { break };
+                state.remove(&oldest);
             }
-            shelf.held += bytes;
-            shelf.order.push_back(at.clone());
-            shelf.blobs.insert(at.clone(), blob);
+            state.held += bytes;
+            state.order.push_back(at.clone());
+            state.blobs.insert(at.clone(), blob);
             Ok(())
         })
     }

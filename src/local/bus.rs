@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::local::lock;
-use crate::ports::{Line, Pending, PublishError, ResultBus, SubscribeError, Subscription};
+use crate::ports::{Membership, Pending, PublishError, ResultBus, SubscribeError, Subscription};
 
 /// How long an acknowledgement is remembered.
-const ACK_MEMORY: Duration = Duration::from_secs(120);
+const ACK_MEMORY: Duration = Duration::from_mins(2);
 /// Frames that may wait for one subscriber; more of them are repeats, and are dropped.
 const UNREAD_FRAMES: usize = 16;
 
@@ -76,7 +76,12 @@ impl LocalBus {
 }
 
 impl ResultBus for LocalBus {
-    fn publish(&self, id: &RequestId, frame: Bytes, until: Deadline) -> Pending<'static, Result<(), PublishError>> {
+    fn publish(
+        &self,
+        id: &RequestId,
+        frame: Bytes,
+        until: Deadline,
+    ) -> Pending<'static, Result<(), PublishError>> {
         let (hub, id, cap) = (Arc::clone(&self.hub), id.clone(), self.largest_frame);
         Box::pin(async move {
             if frame.len() > cap {
@@ -94,8 +99,8 @@ impl ResultBus for LocalBus {
     fn subscribe(&self, id: &RequestId) -> Pending<'_, Result<Subscription, SubscribeError>> {
         let id = id.clone();
         Box::pin(async move {
-            let (frames, line) = self.hub.join(&id);
-            Ok(Subscription::new(id, frames, Box::new(line)))
+            let (frames, place) = self.hub.join(&id);
+            Ok(Subscription::new(id, frames, Box::new(place)))
         })
     }
 
@@ -161,7 +166,7 @@ impl State {
     }
 }
 
-impl Line for Place {
+impl Membership for Place {
     fn acknowledge(&self) {
         let mut state = lock(&self.hub.0);
         let Some(topic) = state.topics.get(&self.id) else { return };

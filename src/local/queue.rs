@@ -12,11 +12,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::local::lock;
 use crate::ports::{
-    Ask, LONGEST_HIDING, Message, Pending, QueueAddress, QueueError, QueueSink, QueueSource, Receipt, Received,
+    Ask, LONGEST_HIDING, Message, Pending, QueueAddress, QueueError, QueueSink, QueueSource, Receipt,
+    Received,
 };
 
 /// How long a dedup id is remembered after a send, whatever became of the message.
-const DEDUP_WINDOW: Duration = Duration::from_secs(5 * 60);
+const DEDUP_WINDOW: Duration = Duration::from_mins(5);
 
 /// How one queue behaves.
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ struct Taken {
 impl Default for LocalQueueSettings {
     /// The deployed queues' retention, the managed service's message limit, no dead letters.
     fn default() -> Self {
-        Self { retention: Duration::from_secs(300), largest: 1024 * 1024, dead_letters: None }
+        Self { retention: Duration::from_mins(5), largest: 1024 * 1024, dead_letters: None }
     }
 }
 
@@ -116,9 +117,9 @@ impl LocalQueues {
     /// How full a queue is.
     pub fn depth(&self, address: &QueueAddress) -> Option<Depth> {
         let queue = self.find(address)?;
-        let (now, shelf) = (Instant::now(), lock(&queue.shelf));
-        let in_flight = shelf.entries.values().filter(|entry| entry.in_flight(now)).count();
-        Some(Depth { waiting: shelf.entries.len() - in_flight, in_flight })
+        let (now, state) = (Instant::now(), lock(&queue.shelf));
+        let in_flight = state.entries.values().filter(|entry| entry.in_flight(now)).count();
+        Some(Depth { waiting: state.entries.len() - in_flight, in_flight })
     }
 
     fn find(&self, address: &QueueAddress) -> Option<Arc<Queue>> {
@@ -158,7 +159,8 @@ impl QueueSource for LocalSource {
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
             let now = Instant::now();
-            let void = receipts.into_iter().filter(|receipt| !lock(&queue.shelf).delete(receipt, now)).collect();
+            let void =
+                receipts.into_iter().filter(|receipt| !lock(&queue.shelf).delete(receipt, now)).collect();
             queue.changed.notify_waiters();
             Ok(void)
         })
@@ -243,16 +245,24 @@ impl Shelf {
             if entry.in_flight(now) {
                 let back = entry.flight.as_ref().map(|(until, _)| *until);
                 taken.next = taken.next.into_iter().chain(back).min();
-            } else if taken.received.len() < ask.most && groups(entry).is_none_or(|group| !blocked.contains(&group)) {
+            } else if taken.received.len() < ask.most
+                && groups(entry).is_none_or(|group| !blocked.contains(&group))
+            {
                 if queue.settings.dead_letters.as_ref().is_some_and(|(most, _)| entry.receives >= *most) {
                     worn.push(*number);
                     continue;
                 }
                 self.receives += 1;
-                taken.received.push(entry.receive(format!("{number}.{}", self.receives), ask.hidden_for, now));
+                taken.received.push(entry.receive(
+                    &format!("{number}.{}", self.receives),
+                    ask.hidden_for,
+                    now,
+                ));
             }
         }
-        taken.dead.extend(worn.iter().filter_map(|number| self.entries.remove(number)).map(|entry| entry.message));
+        taken
+            .dead
+            .extend(worn.iter().filter_map(|number| self.entries.remove(number)).map(|entry| entry.message));
         taken
     }
 
@@ -283,8 +293,8 @@ impl Shelf {
 }
 
 impl Entry {
-    fn receive(&mut self, handle: String, hidden_for: Duration, now: Instant) -> Received {
-        let receipt = Receipt::new(&handle);
+    fn receive(&mut self, handle: &str, hidden_for: Duration, now: Instant) -> Received {
+        let receipt = Receipt::new(handle);
         self.receives += 1;
         self.flight = Some((now + hidden_for, receipt.clone()));
         let age = now.duration_since(self.sent);

@@ -9,6 +9,7 @@ use std::panic::PanicHookInfo;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{fmt, mem, panic};
 
 use tracing_subscriber::filter::Targets;
@@ -22,6 +23,9 @@ use crate::telemetry::fields;
 /// Bytes of lines that may wait for the pump: a second of the heaviest load we know (40,000 lines of 250 bytes)
 /// would be 10 MB, and the pump takes them in milliseconds, so this much waiting means that the reader has stopped.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long the end waits for the pump to write what is left, before it leaves a stuck reader to itself.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +74,8 @@ pub struct Log(Arc<Spool>);
 struct Spool {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// Told when the pump has ended.
+    pump_ended: Condvar,
     /// Taken before `waiting` by whoever writes, so that batches keep their order.
     out: Mutex<Out>,
     dropped: AtomicU64,
@@ -85,6 +91,9 @@ struct Waiting {
 }
 
 struct Out(Box<dyn Write + Send>);
+
+/// The promise that somebody pumps; its drop, run or not, takes it back.
+struct Pump(Arc<Spool>);
 
 /// What the formatter writes one event to.
 #[derive(Debug, Clone)]
@@ -113,9 +122,9 @@ pub fn parse_filter(filter: &str) -> Result<Targets, LogError> {
 impl Log {
     /// The pump, to be run on a thread of its own; it ends when the log is dropped.
     pub fn pump(&self) -> impl FnOnce() + Send + 'static {
-        let spool = Arc::clone(&self.0);
-        spool.waiting().pumped = true;
-        move || spool.pump()
+        let pump = Pump(Arc::clone(&self.0));
+        pump.0.waiting().pumped = true;
+        move || pump.0.pump()
     }
 
     /// Lines lost so far.
@@ -127,11 +136,22 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
-        waiting.pumped = false;
         waiting.closed = true;
-        drop(waiting);
         self.0.arrived.notify_all();
-        self.0.flush();
+        let ended = self.0.pump_ended.wait_timeout_while(waiting, LAST_FLUSH, |waiting| waiting.pumped);
+        let (waiting, _) = ended.unwrap_or_else(PoisonError::into_inner);
+        let stuck = waiting.pumped;
+        drop(waiting);
+        if !stuck {
+            self.0.flush();
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.0.waiting().pumped = false;
+        self.0.pump_ended.notify_all();
     }
 }
 
@@ -173,6 +193,7 @@ impl Spool {
         Arc::new(Self {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
+            pump_ended: Condvar::new(),
             out: Mutex::new(Out(out)),
             dropped: AtomicU64::new(0),
         })
@@ -216,7 +237,9 @@ impl Spool {
         // Nobody is left to tell if standard error itself fails.
         let _lost = out.0.write_all(&lines).is_err();
         if unreported > 0 {
-            let _lost = writeln!(out.0, "{{\"level\":\"WARN\",\"message\":\"{unreported} log lines were dropped\"}}").is_err();
+            let _lost =
+                writeln!(out.0, "{{\"level\":\"WARN\",\"message\":\"{unreported} log lines were dropped\"}}")
+                    .is_err();
         }
     }
 
@@ -338,8 +361,7 @@ mod tests {
         drop(log);
         pump.join().unwrap();
         let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
-        assert_eq!(text, expected);
+        assert!(text.lines().map(|line| line.parse::<u32>().unwrap()).eq(0..1000), "{text}");
     }
 
     #[test]
@@ -365,6 +387,31 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_is_stuck_for_ever_does_not_hold_the_end() {
+        let (open, gate) = mpsc::channel();
+        let paper = Paper::default();
+        let log = Log(Spool::new(Box::new(Stuck(gate, paper.clone()))));
+        let pump = thread::Builder::new().spawn(log.pump()).unwrap();
+        log.0.add(b"first\n");
+        let begun = tokio::time::Instant::now();
+        drop(log);
+        assert!(begun.elapsed() < 10 * LAST_FLUSH, "waited {:?}", begun.elapsed());
+        assert_eq!(*paper.0.lock().unwrap(), b"");
+        open.send(()).unwrap();
+        pump.join().unwrap();
+        assert_eq!(*paper.0.lock().unwrap(), b"first\n");
+    }
+
+    #[test]
+    fn a_pump_that_never_runs_loses_nothing() {
+        let paper = Paper::default();
+        let log = Log(Spool::new(Box::new(paper.clone())));
+        drop(log.pump());
+        log.0.add(b"first\n");
+        assert_eq!(*paper.0.lock().unwrap(), b"first\n");
+    }
+
+    #[test]
     fn filters_are_checked() {
         assert!(parse_filter("info").is_ok());
         assert!(parse_filter("warn,hyper=debug").is_ok());
@@ -372,9 +419,12 @@ mod tests {
         assert!(error.contains("info,hyper=loud") && error.contains("write a level"), "{error}");
         assert_eq!("json".parse(), Ok(Format::Json));
         assert!("yaml".parse::<Format>().is_err());
-        for (format, terminal, json) in
-            [(Format::Auto, true, false), (Format::Auto, false, true), (Format::Json, true, true), (Format::Pretty, false, false)]
-        {
+        for (format, terminal, json) in [
+            (Format::Auto, true, false),
+            (Format::Auto, false, true),
+            (Format::Json, true, true),
+            (Format::Pretty, false, false),
+        ] {
             assert_eq!(format.is_json(terminal), json, "{format} on a terminal: {terminal}");
         }
     }

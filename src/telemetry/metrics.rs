@@ -5,7 +5,6 @@
 //! Numbers that somebody else already keeps (slots, tasks, phase) are copied here on scrape.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -296,9 +295,6 @@ impl EncodeLabelValue for Lookup {
     }
 }
 
-/// The metrics as everybody holds them.
-pub type SharedMetrics = Arc<Metrics>;
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -344,6 +340,10 @@ mod tests {
         ] {
             assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");
         }
+        for series in ["process_resident_memory_bytes ", "process_threads ", "process_open_fds "] {
+            let value = page.lines().find_map(|line| line.strip_prefix(series)).unwrap();
+            assert!(value.parse::<u64>().unwrap() > 0, "{series}{value}");
+        }
         assert!(page.ends_with("# EOF\n"));
     }
 
@@ -368,7 +368,10 @@ mod tests {
         for (name, _) in families {
             let base_unit = ["_seconds", "_bytes"].iter().any(|unit| name.ends_with(unit));
             assert_eq!(page.contains(&format!("# UNIT {name} ")), base_unit, "{name} and its unit disagree");
-            assert!(!["_ms", "_millis", "_kb", "_mb"].iter().any(|unit| name.ends_with(unit)), "{name}: base units only");
+            assert!(
+                !["_ms", "_millis", "_kb", "_mb"].iter().any(|unit| name.ends_with(unit)),
+                "{name}: base units only"
+            );
         }
     }
 }

@@ -12,25 +12,36 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub struct Process;
 
-/// One reading.
+/// One reading of `/proc/self/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Reading {
     resident_bytes: u64,
     threads: u64,
 }
 
+/// One series of this collector.
+struct Series {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+}
+
+const RESIDENT: Series =
+    Series { name: "process_resident_memory", help: "Memory in use", unit: Some(Unit::Bytes) };
+const THREADS: Series = Series { name: "process_threads", help: "Threads alive", unit: None };
+const DESCRIPTORS: Series = Series { name: "process_open_fds", help: "File descriptors open", unit: None };
+
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         // Without a readable /proc the process simply has no such series; a scrape must not fail for it.
         if let Ok(status) = fs::read_to_string("/proc/self/status") {
             let reading = Reading::parse(&status);
-            gauge(&mut encoder, "process_resident_memory", "Memory in use", Some(&Unit::Bytes), reading.resident_bytes)?;
-            gauge(&mut encoder, "process_threads", "Threads alive", None, reading.threads)?;
+            RESIDENT.write(&mut encoder, reading.resident_bytes)?;
+            THREADS.write(&mut encoder, reading.threads)?;
         }
         if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
             // The directory being read is itself one descriptor too many.
-            let open = descriptors.count().saturating_sub(1) as u64;
-            gauge(&mut encoder, "process_open_fds", "File descriptors open", None, open)?;
+            DESCRIPTORS.write(&mut encoder, descriptors.count().saturating_sub(1) as u64)?;
         }
         Ok(())
     }
@@ -43,22 +54,20 @@ impl Reading {
             value.split_whitespace().next()?.parse::<u64>().ok()
         };
         // The kernel's "kB" are kibibytes.
-        Self {
-            resident_bytes: field("VmRSS").unwrap_or(0) * 1024,
-            threads: field("Threads").unwrap_or(0),
-        }
+        Self { resident_bytes: field("VmRSS").unwrap_or(0) * 1024, threads: field("Threads").unwrap_or(0) }
     }
 }
 
-fn gauge(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    value: u64,
-) -> Result<(), fmt::Error> {
-    let gauge = ConstGauge::new(value);
-    gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+impl Series {
+    fn write(&self, encoder: &mut DescriptorEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(encoder.encode_descriptor(
+            self.name,
+            self.help,
+            self.unit.as_ref(),
+            gauge.metric_type(),
+        )?)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use compilation_worker::domain::class::{Class, Classify as _};
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues};
-use compilation_worker::ports::{Ask, Message, QueueAddress, QueueError, QueueSink, QueueSource, Receipt, Received};
+use compilation_worker::ports::{
+    Ask, Message, QueueAddress, QueueError, QueueSink, QueueSource, Receipt, Received,
+};
 use tokio::time::{Instant, sleep};
 
 use super::suite;
@@ -27,7 +29,9 @@ fn local() -> Queues {
         (QueueAddress::new("work.fifo"), QueueAddress::new("dead.fifo"), QueueAddress::new("loose"));
     let dead_letters = Some((2, dead.clone()));
     Queues {
-        source: Arc::new(queues.create(address.clone(), LocalQueueSettings { dead_letters, ..Default::default() })),
+        source: Arc::new(
+            queues.create(address.clone(), LocalQueueSettings { dead_letters, ..Default::default() }),
+        ),
         dead: Arc::new(queues.create(dead, LocalQueueSettings::default())),
         loose: Arc::new(queues.create(loose.clone(), LocalQueueSettings::default())),
         sink: Arc::new(queues),
@@ -63,7 +67,12 @@ const ONE: Ask = Ask { most: 1, wait: Duration::ZERO, hidden_for: Duration::from
 const ALL: Ask = Ask { most: 10, ..ONE };
 
 fn message(group: &str, id: &str) -> Message {
-    Message { body: id.to_owned(), group: Some(group.to_owned()), dedup: Some(id.to_owned()), ..Message::default() }
+    Message {
+        body: id.to_owned(),
+        group: Some(group.to_owned()),
+        dedup: Some(id.to_owned()),
+        ..Message::default()
+    }
 }
 
 impl Queues {
@@ -92,7 +101,11 @@ async fn what_is_sent_is_received(queues: Queues) {
     let received = queues.receive(ONE).await.pop().unwrap();
     assert_eq!(received.message, sent);
     assert_eq!(received.receives, 1);
-    assert!(received.age >= Duration::from_secs(3) && received.age < Duration::from_secs(5), "{:?}", received.age);
+    assert!(
+        received.age >= Duration::from_secs(3) && received.age < Duration::from_secs(5),
+        "{:?}",
+        received.age
+    );
 }
 
 async fn a_group_flies_one_at_a_time(queues: Queues) {
@@ -129,7 +142,10 @@ async fn hidden_messages_come_back(queues: Queues) {
     let again = queues.receive(Ask { wait: Duration::from_secs(20), ..ONE }).await.pop().unwrap();
     assert_eq!((again.message.body.as_str(), again.receives), ("1", 2));
     let waited = begun.elapsed();
-    assert!(waited >= Duration::from_secs(2) && waited < Duration::from_secs(4), "came back after {waited:?}");
+    assert!(
+        waited >= Duration::from_secs(2) && waited < Duration::from_secs(4),
+        "came back after {waited:?}"
+    );
 }
 
 async fn hiding_longer_keeps_a_message_ours(queues: Queues) {
@@ -160,7 +176,7 @@ async fn a_void_receipt_settles_nothing(queues: Queues) {
     let error = queues.source.hide(old.clone(), Duration::from_secs(2)).await.unwrap_err();
     assert!(matches!(error, QueueError::Void { .. }), "{error}");
     assert_eq!(error.class(), Class::Expired);
-    assert_eq!(queues.delete(&old).await, [old.clone()]);
+    assert_eq!(queues.delete(&old).await, vec![old.clone()]);
     let new = queues.receive(ONE).await.pop().unwrap().receipt;
     assert_eq!(queues.delete(&old).await, [old], "the first receive's right must not end the second's work");
     assert!(queues.delete(&new).await.is_empty());
@@ -228,7 +244,7 @@ async fn a_long_poll_wakes_for_a_send(queues: Queues) {
 async fn a_long_poll_wakes_for_a_deletion_that_frees_a_group(queues: Queues) {
     queues.send("g", "1").await;
     queues.send("g", "2").await;
-    let held = queues.receive(Ask { hidden_for: Duration::from_secs(60), ..ONE }).await.pop().unwrap().receipt;
+    let held = queues.receive(Ask { hidden_for: Duration::from_mins(1), ..ONE }).await.pop().unwrap().receipt;
     let poll = queues.source.receive(Ask { wait: Duration::from_secs(10), ..ONE });
     let begun = Instant::now();
     let (received, _) = tokio::join!(poll, async {
@@ -251,7 +267,7 @@ async fn asks_are_clamped(queues: Queues) {
         queues.send(&format!("g{number}"), &number.to_string()).await;
     }
     let begun = Instant::now();
-    let most = Ask { most: 1000, wait: Duration::from_secs(3600), hidden_for: Duration::from_secs(600) };
+    let most = Ask { most: 1000, wait: Duration::from_hours(1), hidden_for: Duration::from_mins(10) };
     assert_eq!(queues.receive(most).await.len(), 10);
     assert_eq!(queues.receive(Ask { most: 0, ..most }).await.len(), 1);
     assert_eq!(queues.receive(most).await.len(), 1);

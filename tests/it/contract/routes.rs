@@ -24,7 +24,8 @@ suite! { in_process = super::local:
 }
 
 fn rows() -> [RouteRow; 3] {
-    let row = |key: &str, target| RouteRow { key: key.to_owned(), target, environment: Some("prod".to_owned()) };
+    let row =
+        |key: &str, target| RouteRow { key: key.to_owned(), target, environment: Some("prod".to_owned()) };
     [
         row("prod#g132", RouteTarget::Queue("prod-compilation-queue".to_owned())),
         row("prod#nvcc130", RouteTarget::Url("https://gpu.example/api/compiler/nvcc130/compile".to_owned())),
