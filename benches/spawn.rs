@@ -2,7 +2,11 @@
 //! process, so that both see the same machine.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the bare spawn is what the jail is measured against")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the bare spawn is what the jail is measured against"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +22,7 @@ const TURNS: usize = 400;
 const SPELL: Duration = Duration::from_secs(2);
 
 fn main() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap(); // not /tmp: a jail has its own
     let program = no_op(directory.path());
     let settings = Settings {
         helper: env!("CARGO_BIN_EXE_compilation-worker").into(),
@@ -96,7 +100,8 @@ impl Figures {
 fn no_op(directory: &Path) -> PathBuf {
     let (source, program) = (directory.join("no_op.c"), directory.join("no_op"));
     std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
-    let built = Command::new("gcc").args(["-static", "-O1", "-o"]).arg(&program).arg(&source).status().unwrap();
+    let built =
+        Command::new("gcc").args(["-static", "-O1", "-o"]).arg(&program).arg(&source).status().unwrap();
     assert!(built.success());
     // The jail's users are nobody's: they need the way there.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);

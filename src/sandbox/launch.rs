@@ -1,24 +1,23 @@
 //! Start-up: the helper, its id maps, and the proof that a jail really holds before any job is taken.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
+use crate::domain::limits::Deadline;
+use crate::sandbox::cgroup::{self, Delegated, GroupLimits, NoCgroups, Version};
+use crate::sandbox::handle::{Helper, Sandbox};
 use crate::sandbox::jail::filter::{self, Architecture};
 use crate::sandbox::jail::helper::INSIDE_ID;
-use crate::sandbox::jail::protocol::{self, Answer, Failure, GroupLimits, Ids, Order};
-use crate::sandbox::jail::sys;
+use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, Order, RECORD, Record, Step};
+use crate::sandbox::probe;
 use crate::sandbox::protections::{LimitKeeper, Protections};
-use crate::sandbox::run::{self, RunError};
-use crate::sandbox::spec::{Finished, Job, Settings};
-use crate::sandbox::standing::StandingJail;
+use crate::sandbox::run::rlimits;
+use crate::sandbox::spec::{Job, Mode, Settings};
 
 /// The first argument that turns this program into the jail helper.
 pub const HELPER_COMMAND: &str = "jail-helper";
@@ -29,12 +28,26 @@ const FIRST_OUTSIDE_ID: u32 = 60_600;
 /// Ids in the range: one for the helper, one per lane.
 const OUTSIDE_IDS: u32 = 512;
 
+/// Jails that stand ready beyond twice the slots are memory for nothing, so this is the most; each costs about 1 MiB.
+const MOST_STANDING: usize = 32;
+/// Most jobs at once, so that every lane has an id of its own.
+const MOST_SLOTS: usize = OUTSIDE_IDS as usize - 1 - MOST_STANDING;
+
 /// How long the helper may take for each step of its start. It takes 20 ms; this is for a machine in agony.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a jail hides behind something of its own.
+const COVERED: [&str; 4] = ["/app", "/tmp", "/proc", "/dev"];
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// The number of slots makes no sense.
+    #[error("{0} slots: a sandbox has from 1 to {MOST_SLOTS}")]
+    Slots(usize),
+    /// A readable path that no job would ever see.
+    #[error("the readable path {} must be absolute, and not lie in /app, /tmp, /proc or /dev, where a jail has its own", .0.display())]
+    Covered(PathBuf),
     /// The helper would not start or speak.
     #[error("could not {step}")]
     Helper {
@@ -45,15 +58,21 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// This machine does not allow a jail.
-    #[error("cannot build a jail here: could not {step} ({cause}); {remedy}")]
+    #[error("cannot build a jail here: failed to {step}. {remedy}")]
     Refused {
         /// The step that failed.
         step: String,
-        /// The kernel's answer.
-        cause: io::Error,
-        /// What to do.
+        /// What to do about it.
         remedy: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
     },
+    /// Mode `strict` wants what is not to be had.
+    #[error(
+        "sandbox mode strict needs cgroup limits for memory and processes: delegate a cgroup (systemd: Delegate=yes), or use mode jail"
+    )]
+    NoCgroups(#[source] NoCgroups),
 }
 
 fn at(step: &'static str) -> impl FnOnce(io::Error) -> LaunchError {
@@ -63,103 +82,125 @@ fn at(step: &'static str) -> impl FnOnce(io::Error) -> LaunchError {
 /// A sandbox that works, before there is a runtime to use it in.
 #[derive(Debug)]
 pub struct Launched {
-    helper: Child,
-    channel: UnixStream,
+    jails: Option<LaunchedJails>,
     protections: Protections,
 }
 
-/// The sandbox. Clones are the same one.
-#[derive(Debug, Clone)]
-pub struct Sandbox(Arc<Inner>);
-
 #[derive(Debug)]
-struct Inner {
-    channel: AsyncFd<OwnedFd>,
-    helper: Child,
-    protections: Protections,
+struct LaunchedJails {
+    channel: UnixStream,
+    helper: Helper,
+    groups: Option<Delegated>,
+    group_limits: GroupLimits,
 }
 
 impl Sandbox {
     /// Starts the helper and proves that a jail holds. On the main thread, before any runtime exists: the helper
     /// dies with the thread that started it.
     pub fn launch(settings: Settings) -> Result<Launched, LaunchError> {
+        check(&settings)?;
+        if settings.mode == Mode::None {
+            tracing::warn!(
+                "there is NO sandbox: every job can do what this user can; never show this to a network"
+            );
+            return Ok(Launched { jails: None, protections: Protections::none() });
+        }
+        let ids = if rustix::process::geteuid().is_root() { Ids::Range } else { Ids::Single };
+        let groups = groups(&settings, ids)?;
         let (channel, theirs) = UnixStream::pair().map_err(at("make the helper's socket"))?;
         channel.set_read_timeout(Some(PATIENCE)).map_err(at("set the helper's patience"))?;
-        let helper = spawn(&settings, theirs)?;
-        let ids = if rustix::process::geteuid().is_root() { Ids::Range } else { Ids::Single };
-        let lanes = settings.slots + (2 * settings.slots).min(32);
+        let helper = Helper(spawn(&settings, theirs)?);
+        if let Some(Err(error)) = groups.as_ref().map(|groups| groups.admit(helper.0.id())) {
+            return Err(LaunchError::NoCgroups(error));
+        }
+        let group_limits = GroupLimits::of(&settings.limits);
+        let lanes = settings.slots + (2 * settings.slots).min(MOST_STANDING);
         let order = Order {
             readable: settings.readable.clone(),
             lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
             scratch: settings.limits.scratch,
             scratch_inodes: settings.limits.scratch_inodes,
             ids,
-            cgroups: None,
-            group_limits: GroupLimits::from(&settings.limits),
+            cgroups: groups.as_ref().map(|groups| groups.delegation.clone()),
+            group_limits,
         };
-        protocol::send(&channel, &order).map_err(at("instruct the helper"))?;
-        match protocol::receive(&channel).map_err(at("hear from the helper"))? {
-            Answer::Unshared => {}
-            Answer::Refused(failure) => return Err(refused(failure)),
-            Answer::Ready { .. } => {
-                return Err(at("hear from the helper")(io::ErrorKind::InvalidData.into()));
-            }
-        }
-        map_ids(&helper, ids).map_err(at("map user ids for the helper"))?;
-        protocol::send(&channel, &()).map_err(at("instruct the helper"))?;
-        let landlock = match protocol::receive(&channel).map_err(at("hear from the helper"))? {
-            Answer::Ready { landlock } => landlock,
-            Answer::Refused(failure) => return Err(refused(failure)),
-            Answer::Unshared => return Err(at("hear from the helper")(io::ErrorKind::InvalidData.into())),
+        let landlock = instruct(&channel, &helper.0, &order)?;
+        let limits = match groups.as_ref().map(|groups| groups.delegation.version) {
+            Some(Version::V2) => LimitKeeper::CgroupV2,
+            Some(Version::V1) => LimitKeeper::CgroupV1,
+            None => LimitKeeper::Rlimits,
         };
+        prove(&channel, &settings, groups.is_some())?;
         let protections = Protections {
             mode: settings.mode.as_str(),
             own_users: ids == Ids::Range,
             landlock,
             syscalls: Architecture::native().and_then(|architecture| filter::allowed(architecture).ok()),
-            limits: LimitKeeper::Rlimits,
+            limits,
         };
-        Ok(Launched { helper, channel, protections })
+        Ok(Launched { jails: Some(LaunchedJails { channel, helper, groups, group_limits }), protections })
     }
-
-    /// What is really active.
-    pub fn protections(&self) -> &Protections {
-        &self.0.protections
-    }
-
-    /// Runs a job to its end. Dropping the future kills all of it at once.
-    pub async fn run(&self, job: Job) -> Result<Finished, RunError> {
-        let jail = tokio::time::timeout_at(job.deadline.instant(), self.standing_jail())
-            .await
-            .map_err(|_| RunError::NoJail)??;
-        run::run(jail, None, job).await
-    }
-
-    async fn standing_jail(&self) -> Result<StandingJail, RunError> {
-        loop {
-            let mut ready = self.0.channel.readable().await.map_err(|_| RunError::HelperGone)?;
-            let received =
-                ready.try_io(|channel| protocol::receive_jail(channel.as_fd()).map_err(io::Error::from));
-            match received {
-                Ok(Ok(Some((serial, ends)))) => return Ok(StandingJail::new(serial, ends)),
-                Ok(Ok(None)) => return Err(RunError::HelperGone),
-                Ok(Err(source)) => return Err(RunError::Io { step: "receive a jail", source }),
-                Err(_would_block) => {}
-            }
-        }
-    }
-
-    /// Ends the helper, and every jail with it.
-    pub async fn shut_down(self) {}
 }
 
 impl Launched {
+    /// What is really active.
+    pub fn protections(&self) -> &Protections {
+        &self.protections
+    }
+
     /// Joins the runtime that jobs will be run from.
     pub fn attach(self) -> Result<Sandbox, LaunchError> {
-        self.channel.set_nonblocking(true).map_err(at("make the helper's socket non-blocking"))?;
-        let channel = sys::watch(OwnedFd::from(self.channel), Interest::READABLE)
-            .map_err(at("watch the helper's socket"))?;
-        Ok(Sandbox(Arc::new(Inner { channel, helper: self.helper, protections: self.protections })))
+        let Some(jails) = self.jails else { return Ok(Sandbox::bare(self.protections)) };
+        jails.channel.set_nonblocking(true).map_err(at("make the helper's socket non-blocking"))?;
+        let channel = OwnedFd::from(jails.channel);
+        Sandbox::jailed(channel, jails.helper, jails.groups, jails.group_limits, self.protections)
+            .map_err(at("watch the helper's socket"))
+    }
+}
+
+fn check(settings: &Settings) -> Result<(), LaunchError> {
+    if settings.slots == 0 || settings.slots > MOST_SLOTS {
+        return Err(LaunchError::Slots(settings.slots));
+    }
+    let covered = |path: &&PathBuf| {
+        !path.is_absolute() || path.parent().is_none() || COVERED.iter().any(|cover| path.starts_with(cover))
+    };
+    settings.readable.iter().find(covered).map_or(Ok(()), |path| Err(LaunchError::Covered(path.clone())))
+}
+
+/// The cgroups that jobs will be limited by, if the mode can do without them or they are to be had.
+fn groups(settings: &Settings, ids: Ids) -> Result<Option<Delegated>, LaunchError> {
+    let owner = (ids == Ids::Range).then_some(FIRST_OUTSIDE_ID);
+    match cgroup::delegate(settings.cgroup_parent.as_deref(), owner) {
+        Ok(delegated) => Ok(Some(delegated)),
+        Err(error) if settings.mode == Mode::Strict => Err(LaunchError::NoCgroups(error)),
+        Err(error) => {
+            tracing::warn!(
+                reason = %error,
+                "no cgroups: memory and processes are limited for each process by itself, not for a job as a whole"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Tells the helper what to build, and maps its ids in between. Its Landlock version comes back.
+fn instruct(channel: &UnixStream, helper: &Child, order: &Order) -> Result<u32, LaunchError> {
+    let speak = at("instruct the jail helper");
+    let answer = || match protocol::receive(channel).map_err(at("hear from the jail helper"))? {
+        Answer::Refused(failure) => Err(refused(failure)),
+        answer => Ok(answer),
+    };
+    protocol::send(channel, order).map_err(speak)?;
+    answer()?;
+    map_ids(helper, order.ids)
+        .map_err(|source| refused(Failure::at("map user and group ids into the user namespace")(source)))?;
+    protocol::send(channel, &()).map_err(at("instruct the jail helper"))?;
+    match answer()? {
+        Answer::Ready { landlock } => Ok(landlock),
+        Answer::Unshared | Answer::Refused(_) => {
+            Err(at("hear from the jail helper")(io::ErrorKind::InvalidData.into()))
+        }
     }
 }
 
@@ -178,26 +219,70 @@ fn spawn(settings: &Settings, channel: UnixStream) -> Result<Child, LaunchError>
 }
 
 fn map_ids(helper: &Child, ids: Ids) -> io::Result<()> {
-    let process = format!("/proc/{}", helper.id());
+    let process = PathBuf::from(format!("/proc/{}", helper.id()));
     let (users, groups) = match ids {
         Ids::Range => {
             let map = format!("{INSIDE_ID} {FIRST_OUTSIDE_ID} {OUTSIDE_IDS}\n");
             (map.clone(), map)
         }
         Ids::Single => {
-            std::fs::write(format!("{process}/setgroups"), "deny")?;
+            // Without it the kernel lets nobody but root map a group.
+            std::fs::write(process.join("setgroups"), "deny")?;
             let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
             (format!("{INSIDE_ID} {user} 1\n"), format!("{INSIDE_ID} {group} 1\n"))
         }
     };
-    std::fs::write(format!("{process}/uid_map"), users)?;
-    std::fs::write(format!("{process}/gid_map"), groups)
+    std::fs::write(process.join("uid_map"), users)?;
+    std::fs::write(process.join("gid_map"), groups)
 }
 
 fn refused(failure: Failure) -> LaunchError {
-    LaunchError::Refused {
-        step: failure.step,
-        cause: io::Error::from_raw_os_error(failure.errno),
-        remedy: String::new(),
+    let source = io::Error::from_raw_os_error(failure.errno);
+    LaunchError::Refused { remedy: probe::remedy(&failure.step, &source), step: failure.step, source }
+}
+
+/// Runs a program in the first jail: whatever a wall lacks on this machine shows here, not in a job.
+fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(), LaunchError> {
+    let failed = |step: Step, errno| refused(Failure { step: step.as_str().to_owned(), errno });
+    let silent = || at("run a first program in a jail")(io::ErrorKind::UnexpectedEof.into());
+    let job = Job {
+        program: PathBuf::from("/usr/bin/true"),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        files: Vec::new(),
+        stdin: bytes::Bytes::new(),
+        limits: settings.limits,
+        deadline: Deadline::after(PATIENCE),
+    };
+    let (_, ends) = protocol::receive_jail(channel.as_fd())
+        .map_err(|error| at("receive a first jail")(error.into()))?
+        .ok_or_else(silent)?;
+    let mut control = UnixStream::from(ends.control);
+    control.set_nonblocking(false).map_err(at("talk to a first jail"))?;
+    control.set_read_timeout(Some(PATIENCE)).map_err(at("talk to a first jail"))?;
+    let start = protocol::encode_start(&job, &rlimits(&job.limits, grouped));
+    control.write_all(&start).map_err(at("send a first job into its jail"))?;
+    loop {
+        let mut record = [0; RECORD];
+        control.read_exact(&mut record).map_err(at("hear from a first jail"))?;
+        match Record::decode(&record).ok_or_else(silent)? {
+            Record::Started => {}
+            Record::Exited(0, _) => return Ok(()),
+            // Every wall stood; only the program is not among the readable paths.
+            Record::Failed(Step::Execute, errno)
+                if !exists(&settings.readable, &job.program) || errno == 0 =>
+            {
+                return Ok(());
+            }
+            Record::Failed(step, errno) => return Err(failed(step, errno)),
+            Record::Exited(..) | Record::Signalled(..) => {
+                let source = io::Error::other("a first program ran in a jail and did not end well");
+                return Err(at("run a first program in a jail")(source));
+            }
+        }
     }
+}
+
+fn exists(readable: &[PathBuf], program: &Path) -> bool {
+    readable.iter().any(|path| program.starts_with(path)) && program.exists()
 }

@@ -3,18 +3,22 @@
 mod bare;
 mod capture;
 mod cgroup;
+mod handle;
 mod jail;
 mod launch;
+pub mod probe;
 mod protections;
 mod run;
 mod spec;
 mod standing;
 mod workspace;
 
+pub use cgroup::NoCgroups;
+pub use handle::Sandbox;
 pub use jail::helper::main as helper_main;
 pub use jail::protocol::Step;
-pub use launch::{HELPER_COMMAND, LaunchError, Launched, Sandbox};
-pub use protections::Protections;
+pub use launch::{HELPER_COMMAND, LaunchError, Launched};
+pub use protections::{LimitKeeper, Protections};
 pub use run::RunError;
 pub use spec::{Captured, Finished, Job, JobFile, Mode, Settings, UnknownMode, Usage, WORK_DIR};
 pub use workspace::{ReadError, Workspace};

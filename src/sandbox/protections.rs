@@ -17,14 +17,21 @@ pub struct Protections {
     pub limits: LimitKeeper,
 }
 
+impl Protections {
+    /// No walls.
+    pub(super) fn none() -> Self {
+        Self { mode: "none", own_users: false, landlock: 0, syscalls: None, limits: LimitKeeper::Rlimits }
+    }
+}
+
 /// Who limits memory and processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKeeper {
-    /// Control groups, version 2: the tree as a whole.
+    /// Control groups, version 2: a job as a whole.
     CgroupV2,
-    /// Control groups, version 1: the tree as a whole.
+    /// Control groups, version 1: a job as a whole.
     CgroupV1,
-    /// Resource limits: each process for itself.
+    /// Resource limits: each process by itself.
     Rlimits,
 }

@@ -79,7 +79,7 @@ impl Classify for RunError {
     }
 }
 
-fn io(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
+pub(super) fn io(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { step, source }
 }
 

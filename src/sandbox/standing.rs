@@ -32,7 +32,7 @@ pub(super) struct Leash(AsyncFd<OwnedFd>);
 impl Leash {
     /// Kills now. A jail that has ended already is no error.
     pub(super) fn kill(&self) {
-        drop(pidfd_send_signal(self.0.as_fd(), Signal::KILL));
+        pidfd_send_signal(self.0.as_fd(), Signal::KILL).ok();
     }
 
     /// Waits until every process is gone: the first of a process namespace ends last.
@@ -89,13 +89,13 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Writes what fits at once.
-    fn new(to: OwnedFd, mut rest: Bytes) -> io::Result<Self> {
+    pub(super) fn new(to: OwnedFd, mut rest: Bytes) -> io::Result<Self> {
         write_some(&to, &mut rest)?;
         Ok(Self { to: Some(sys::watch(to, Interest::READABLE | Interest::WRITABLE)?), rest, close: false })
     }
 
     /// Closes the descriptor when all is written.
-    fn closing(mut self) -> Self {
+    pub(super) fn closing(mut self) -> Self {
         self.close = true;
         if self.rest.is_empty() {
             self.to = None;

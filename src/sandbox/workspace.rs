@@ -78,7 +78,7 @@ impl Workspace {
     pub fn directory(&self) -> &str {
         match &self.place {
             Place::Jail { .. } => WORK_DIR,
-            Place::Bare(directory) => directory.path(),
+            Place::Bare(directory) => directory.path().to_str().unwrap_or(WORK_DIR),
         }
     }
 

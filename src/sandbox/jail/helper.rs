@@ -11,10 +11,12 @@ use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 
+use crate::sandbox::cgroup::{Born, Maker};
 use crate::sandbox::jail::filter::{self, Architecture};
 use crate::sandbox::jail::init::{self, Blueprint, Parts};
 use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, JailEnds, Order};
@@ -34,6 +36,8 @@ struct Lane {
 /// A jail that has been handed over.
 #[derive(Debug)]
 struct Jail {
+    /// Names its cgroup.
+    serial: u64,
     lane: Lane,
     /// Our copy of the jail's end of its socket: hung up when the daemon closes the other.
     lease: OwnedFd,
@@ -78,6 +82,9 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     take_identity(order.ids)?;
     sys::unshare(clone_flags::MOUNT).map_err(Failure::at("create a mount namespace"))?;
 
+    let groups =
+        order.cgroups.as_ref().map(|delegation| Maker::open(delegation, order.group_limits)).transpose();
+    let groups = groups.map_err(Failure::at("open the cgroup directories"))?;
     let mut free = lanes(&order)?;
     template::enter(&order.readable)?;
     let filter = match Architecture::native() {
@@ -93,22 +100,35 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     protocol::send(channel, &Answer::Ready { landlock: sys::landlock_version() })
         .map_err(Failure::at("report readiness"))?;
 
+    let yard = Yard { order, blueprint, groups, channel };
     let mut jails: Vec<Jail> = Vec::new();
-    for serial in 0.. {
-        let Some(lane) = free.pop_front() else { break };
-        jails.push(raise(&order, &blueprint, lane, serial, channel)?);
-    }
-    let mut serial = jails.len() as u64;
-    while wait(channel, &mut jails).map_err(Failure::at("wait for jails"))? {
-        for jail in jails.extract_if(.., |jail| jail.dead && jail.returned) {
-            free.push_back(jail.lane);
+    let mut emptied: Vec<u64> = Vec::new();
+    for serial in 0_u64.. {
+        while free.is_empty() {
+            if !wait(channel, &mut jails).map_err(Failure::at("wait for jails"))? {
+                return Ok(());
+            }
+            for jail in jails.extract_if(.., |jail| jail.dead && jail.returned) {
+                emptied.push(jail.serial);
+                free.push_back(jail.lane);
+            }
+            // The kernel may still count someone in a group whose last process is dead: then the next round does it.
+            emptied.retain(|&serial| yard.groups.as_ref().is_some_and(|groups| !groups.remove(serial)));
         }
-        while let Some(lane) = free.pop_front() {
-            jails.push(raise(&order, &blueprint, lane, serial, channel)?);
-            serial += 1;
+        if let Some(lane) = free.pop_front() {
+            jails.push(yard.raise(lane, serial)?);
         }
     }
     Ok(())
+}
+
+/// Where jails are built: all that they have in common.
+#[derive(Debug)]
+struct Yard<'a> {
+    order: Order,
+    blueprint: Blueprint,
+    groups: Option<Maker>,
+    channel: &'a UnixStream,
 }
 
 /// Becomes the helper's own user inside the namespace, and unreadable to all others.
@@ -144,56 +164,57 @@ fn lanes(order: &Order) -> Result<VecDeque<Lane>, Failure> {
         .collect()
 }
 
-/// Builds a jail in a lane and hands it over.
-fn raise(
-    order: &Order,
-    blueprint: &Blueprint,
-    lane: Lane,
-    serial: u64,
-    channel: &UnixStream,
-) -> Result<Jail, Failure> {
-    let failed = |step: &'static str| Failure::at::<rustix::io::Errno>(step);
-    let (size, inodes, user) =
-        (order.scratch.to_string(), order.scratch_inodes.to_string(), lane.user.to_string());
-    let options: [(&str, &str); 5] =
-        [("size", &size), ("nr_inodes", &inodes), ("uid", &user), ("gid", &user), ("mode", "755")];
-    let work = template::scratch_mount(&options).map_err(failed("make a work directory"))?;
-    let tmp = template::scratch_mount(&options).map_err(failed("make a /tmp"))?;
-    template::forbid_execution(&tmp).map_err(Failure::at("forbid execution in /tmp"))?;
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(failed("make a jail's socket"))?;
-    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"));
-    let ((stdin_read, stdin_write), (stdout_read, stdout_write), (stderr_read, stderr_write)) =
-        (pipe()?, pipe()?, pipe()?);
-    for end in [&ours, &stdin_write, &stdout_read, &stderr_read] {
-        rustix::io::ioctl_fionbio(end, true).map_err(failed("make a descriptor non-blocking"))?;
-    }
-    let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("copy a descriptor"));
-    let (lease, directory, network) = (copy(&theirs)?, copy(&work)?, copy(&lane.network)?);
-    let groups: Vec<OwnedFd> = Vec::new();
-    let flags = clone_flags::PID | clone_flags::MOUNT | clone_flags::IPC | clone_flags::UTS;
-    let process = match sys::clone_process(flags, None).map_err(Failure::at("clone a jail"))? {
-        Cloned::Parent(process) => process,
-        Cloned::Child => {
-            drop((ours, stdin_write, stdout_read, stderr_read, lease, directory));
-            let stdio = [stdin_read, stdout_write, stderr_write];
-            init::live(
-                blueprint,
-                Parts { user: lane.user, network, work, tmp, groups, control: theirs, stdio },
-            )
+impl Yard<'_> {
+    /// Builds a jail in a lane and hands it over.
+    fn raise(&self, lane: Lane, serial: u64) -> Result<Jail, Failure> {
+        let failed = |step: &'static str| Failure::at::<Errno>(step);
+        let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("copy a descriptor"));
+        let (work, tmp) = self.scratch(lane.user)?;
+        let (control, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .map_err(failed("make a jail's socket"))?;
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"));
+        let ((stdin_read, stdin), (stdout, stdout_write), (stderr, stderr_write)) =
+            (pipe()?, pipe()?, pipe()?);
+        for end in [&control, &stdin, &stdout, &stderr] {
+            rustix::io::ioctl_fionbio(end, true).map_err(failed("make a descriptor non-blocking"))?;
         }
-    };
-    let ends = JailEnds {
-        control: ours,
-        process: copy(&process)?,
-        directory,
-        stdin: stdin_write,
-        stdout: stdout_read,
-        stderr: stderr_read,
-    };
-    protocol::send_jail(channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
-    Ok(Jail { lane, lease, process, _work: work, dead: false, returned: false })
+        let group = self.groups.as_ref().map(|groups| groups.make(serial)).transpose();
+        let (home, groups) = match group.map_err(failed("make a jail's cgroup"))? {
+            Some(Born::Into(group)) => (Some(group), Vec::new()),
+            Some(Born::Joins(groups)) => (None, groups),
+            None => (None, Vec::new()),
+        };
+        let (lease, directory) = (copy(&theirs)?, copy(&work)?);
+        let flags = clone_flags::PID | clone_flags::MOUNT | clone_flags::IPC | clone_flags::UTS;
+        let cloned = sys::clone_process(flags, home.as_ref().map(AsFd::as_fd));
+        let process = match cloned.map_err(Failure::at("clone a jail"))? {
+            Cloned::Parent(process) => process,
+            Cloned::Child => {
+                let stdio = [stdin_read, stdout_write, stderr_write];
+                let Lane { user, network } = lane;
+                init::live(
+                    &self.blueprint,
+                    Parts { user, network, work, tmp, groups, control: theirs, stdio },
+                )
+            }
+        };
+        let ends = JailEnds { control, process: copy(&process)?, directory, stdin, stdout, stderr };
+        protocol::send_jail(self.channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
+        Ok(Jail { serial, lane, lease, process, _work: work, dead: false, returned: false })
+    }
+
+    /// The two writable places, mounted nowhere yet; nothing in `/tmp` can be executed.
+    fn scratch(&self, user: u32) -> Result<(OwnedFd, OwnedFd), Failure> {
+        let (size, inodes, user) =
+            (self.order.scratch.to_string(), self.order.scratch_inodes.to_string(), user.to_string());
+        let options: [(&str, &str); 5] =
+            [("size", &size), ("nr_inodes", &inodes), ("uid", &user), ("gid", &user), ("mode", "755")];
+        let work = template::scratch_mount(&options).map_err(Failure::at("make a work directory"))?;
+        let tmp = template::scratch_mount(&options).map_err(Failure::at("make a /tmp"))?;
+        template::forbid_execution(&tmp).map_err(Failure::at("forbid execution in /tmp"))?;
+        Ok((work, tmp))
+    }
 }
 
 /// Waits until a jail has died or come back, and notes which. False when the daemon is gone.
@@ -226,7 +247,7 @@ fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
             jail.returned = true;
             if !jail.dead {
                 // It may have ended this very moment, which is as good.
-                drop(rustix::process::pidfd_send_signal(&jail.process, Signal::KILL));
+                rustix::process::pidfd_send_signal(&jail.process, Signal::KILL).ok();
             }
         }
     }

@@ -227,7 +227,12 @@ fn run(message: &[u8], control: &File) -> Result<(), Failed> {
         write_new(Path::new(name), contents).map_err(at(Step::WriteFile))?;
     }
     for (resource, limit) in protocol::rlimit_resources().into_iter().zip(start.limits) {
-        let limit = (limit != UNLIMITED).then_some(limit);
+        if limit == UNLIMITED {
+            continue;
+        }
+        // Where this machine allows less, less it is.
+        let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Some(limit.min(most));
         rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })
             .map_err(at(Step::Limit))?;
     }

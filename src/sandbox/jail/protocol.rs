@@ -18,8 +18,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::domain::limits::Limits;
-use crate::sandbox::cgroup::Delegation;
+use crate::sandbox::cgroup::{Delegation, GroupLimits};
 use crate::sandbox::spec::Job;
 
 /// The daemon's first words to the helper.
@@ -48,23 +47,6 @@ pub(in crate::sandbox) enum Ids {
     Range,
     /// The daemon's own id only.
     Single,
-}
-
-/// The limits that cgroups keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::sandbox) struct GroupLimits {
-    /// Bytes.
-    pub(in crate::sandbox) memory: u64,
-    /// Processes and threads, the jail's first process included.
-    pub(in crate::sandbox) pids: u64,
-    /// Thousandths of a core.
-    pub(in crate::sandbox) cpu_millis: u64,
-}
-
-impl From<&Limits> for GroupLimits {
-    fn from(limits: &Limits) -> Self {
-        Self { memory: limits.memory, pids: limits.pids + 1, cpu_millis: limits.cpu_millis }
-    }
 }
 
 /// What the helper answers while it starts.
@@ -218,7 +200,7 @@ pub(in crate::sandbox) fn encode_start(job: &Job, limits: &[u64; RLIMITS]) -> Ve
 pub(in crate::sandbox) const RLIMITS: usize = 9;
 
 /// Which resource each number of a start message limits.
-pub(super) const fn rlimit_resources() -> [rustix::process::Resource; RLIMITS] {
+pub(in crate::sandbox) const fn rlimit_resources() -> [rustix::process::Resource; RLIMITS] {
     use rustix::process::Resource;
     [
         Resource::As,
@@ -389,7 +371,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limits::Deadline;
+    use crate::domain::limits::{Deadline, Limits};
     use crate::domain::path::JobPath;
     use crate::sandbox::spec::JobFile;
     use proptest::prelude::*;
@@ -437,9 +419,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Start::decode(&bytes);
+            drop(Start::decode(&bytes));
             if let Ok(record) = <&[u8; RECORD]>::try_from(bytes.as_slice()) {
-                let _ = Record::decode(record);
+                if let Some(record) = Record::decode(record) {
+                    prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+                }
             }
         }
     }

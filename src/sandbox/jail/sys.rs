@@ -213,7 +213,7 @@ fn check(answer: i64) -> io::Result<()> {
 }
 
 /// The Landlock version of this kernel, 0 where there is none.
-pub(super) fn landlock_version() -> u32 {
+pub(in crate::sandbox) fn landlock_version() -> u32 {
     const VERSION: u32 = 1; // LANDLOCK_CREATE_RULESET_VERSION: answers with the number, makes nothing
     // SAFETY: with this flag the kernel wants no structure and returns a number.
     let answer = unsafe {

@@ -1,9 +1,10 @@
 //! A sandbox with the real helper, and jobs for it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use compilation_worker::domain::limits::{Deadline, Limits};
 use compilation_worker::domain::path::JobPath;
+use compilation_worker::domain::result::Stop;
 use compilation_worker::sandbox::{Finished, Job, JobFile, RunError, Sandbox, Settings};
 
 /// The program under test, which becomes the helper.
@@ -45,6 +46,28 @@ impl Bed {
         let contents = self.runtime.block_on(finished.workspace.read(&path(name), 1 << 20)).unwrap();
         contents.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
+
+    /// Compiles a C program in one jail and runs it in another, with `limits` and files.
+    pub(crate) fn run_c(&self, source: &str, limits: Limits) -> Finished {
+        let mut build = job("/usr/bin/gcc", &["-O1", "-w", "-pthread", "-o", "/app/a.out", "/app/a.c"]);
+        build.files = vec![file("a.c", source)];
+        let built = self.run(build);
+        assert_eq!(built.stop, Stop::Exited(0), "{}", stderr(&built));
+        let program = self.runtime.block_on(built.workspace.read(&path("a.out"), 1 << 24)).unwrap().unwrap();
+        let mut run = script("cp a.out b.out && chmod +x b.out && exec ./b.out");
+        run.files = vec![JobFile { path: path("a.out"), contents: program.into() }];
+        run.limits = limits;
+        self.run(run)
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let next = self.run(script("echo healthy"));
+            assert_eq!((next.stop, stdout(&next).as_str()), (Stop::Exited(0), "healthy\n"));
+        }
+    }
 }
 
 pub(crate) fn path(name: &str) -> JobPath {
@@ -79,4 +102,30 @@ pub(crate) fn stdout(finished: &Finished) -> String {
 
 pub(crate) fn stderr(finished: &Finished) -> String {
     String::from_utf8_lossy(&finished.stderr.bytes).into_owned()
+}
+
+/// Waits until `met`, at most `patience`.
+pub(crate) fn eventually(patience: Duration, mut met: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    while !met() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Host process ids whose command line contains `mark`.
+pub(crate) fn processes_with(mark: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit())
+                && entry.file_name().to_string_lossy() != std::process::id().to_string()
+                && String::from_utf8_lossy(&line).contains(mark)
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

@@ -1,0 +1,123 @@
+//! The sandbox as everyone else sees it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::sandbox::bare;
+use crate::sandbox::cgroup::{Delegated, Group, GroupLimits};
+use crate::sandbox::jail::{protocol, sys};
+use crate::sandbox::protections::Protections;
+use crate::sandbox::run::{self, RunError};
+use crate::sandbox::spec::{Finished, Job};
+use crate::sandbox::standing::StandingJail;
+
+/// The sandbox. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Nothing in mode `none`.
+    jails: Option<Jails>,
+    protections: Protections,
+}
+
+/// Where jails come from. The order of the fields is the order of death: without its socket the helper ends, and
+/// only when it and its jails are gone can their cgroups be removed.
+#[derive(Debug)]
+struct Jails {
+    channel: AsyncFd<OwnedFd>,
+    helper: Helper,
+    groups: Option<Delegated>,
+    group_limits: GroupLimits,
+}
+
+/// The helper process. It is killed and reaped when this is dropped; its jails die with it.
+#[derive(Debug)]
+pub(super) struct Helper(pub(super) Child);
+
+impl Helper {
+    fn process(&self) -> Option<Pid> {
+        self.0.id().try_into().ok().and_then(Pid::from_raw)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // Both fail only if it is gone.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Sandbox {
+    pub(super) fn bare(protections: Protections) -> Self {
+        Self(Arc::new(Inner { jails: None, protections }))
+    }
+
+    pub(super) fn jailed(
+        channel: OwnedFd,
+        helper: Helper,
+        groups: Option<Delegated>,
+        group_limits: GroupLimits,
+        protections: Protections,
+    ) -> io::Result<Self> {
+        let channel = sys::watch(channel, Interest::READABLE)?;
+        let jails = Jails { channel, helper, groups, group_limits };
+        Ok(Self(Arc::new(Inner { jails: Some(jails), protections })))
+    }
+
+    /// What is really active.
+    pub fn protections(&self) -> &Protections {
+        &self.0.protections
+    }
+
+    /// Runs a job to its end. Dropping the future kills all of it at once.
+    pub async fn run(&self, job: Job) -> Result<Finished, RunError> {
+        let Some(jails) = &self.0.jails else { return bare::run(job).await };
+        let jail = tokio::time::timeout_at(job.deadline.instant(), jails.next())
+            .await
+            .map_err(|_| RunError::NoJail)??;
+        let group = jails
+            .groups
+            .as_ref()
+            .map(|delegated| Group::of(&delegated.delegation, jail.serial, jails.group_limits));
+        run::run(jail, group, job).await
+    }
+
+    /// Ends the helper, and every jail with it. Jobs that still run end as failures of ours.
+    pub async fn shut_down(self) {
+        /// A killed process is gone in milliseconds; the last clone of this handle waits for it in any case.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let Some(process) = self.0.jails.as_ref().and_then(|jails| jails.helper.process()) else { return };
+        let Ok(end) = rustix::process::pidfd_open(process, PidfdFlags::empty()) else { return };
+        rustix::process::pidfd_send_signal(&end, Signal::KILL).ok();
+        if let Ok(end) = sys::watch(end, Interest::READABLE) {
+            tokio::time::timeout(PATIENCE, end.readable()).await.map(drop).ok();
+        }
+    }
+}
+
+impl Jails {
+    /// The next jail that stands ready. The helper builds another as soon as this one is given back.
+    async fn next(&self) -> Result<StandingJail, RunError> {
+        loop {
+            let mut ready = self.channel.readable().await.map_err(|_| RunError::HelperGone)?;
+            let received =
+                ready.try_io(|channel| protocol::receive_jail(channel.as_fd()).map_err(io::Error::from));
+            match received {
+                Ok(Ok(Some((serial, ends)))) => return Ok(StandingJail::new(serial, ends)),
+                Ok(Ok(None)) => return Err(RunError::HelperGone),
+                Ok(Err(source)) => return Err(RunError::Io { step: "receive a jail", source }),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}

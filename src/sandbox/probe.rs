@@ -1,0 +1,193 @@
+//! What this machine supports, found out without building anything: for `doctor`, and for the advice in errors.
+
+use std::fs;
+use std::io;
+
+use serde::Serialize;
+
+use crate::sandbox::cgroup;
+use crate::sandbox::jail::filter::{self, Architecture};
+use crate::sandbox::jail::sys;
+
+/// How a finding bears on a jail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// As it should be.
+    Ok,
+    /// A jail works, with one wall less.
+    Warn,
+    /// No jail can be built.
+    Fail,
+}
+
+/// One thing looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it bears on a jail.
+    pub grade: Grade,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it; empty if nothing.
+    pub fix: &'static str,
+}
+
+/// A kernel setting that forbids user namespaces at one value.
+struct Switch {
+    name: &'static str,
+    path: &'static str,
+    forbids: &'static str,
+    /// Whether root is free of it.
+    spares_root: bool,
+    fix: &'static str,
+}
+
+const SWITCHES: [Switch; 3] = [
+    Switch {
+        name: "user.max_user_namespaces",
+        path: "/proc/sys/user/max_user_namespaces",
+        forbids: "0",
+        spares_root: false,
+        fix: "allow user namespaces: sysctl -w user.max_user_namespaces=10000",
+    },
+    Switch {
+        name: "kernel.unprivileged_userns_clone",
+        path: "/proc/sys/kernel/unprivileged_userns_clone",
+        forbids: "0",
+        spares_root: true,
+        fix: "allow user namespaces to ordinary users: sysctl -w kernel.unprivileged_userns_clone=1",
+    },
+    Switch {
+        name: "kernel.apparmor_restrict_unprivileged_userns",
+        path: "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        forbids: "1",
+        spares_root: true,
+        fix: "install an AppArmor profile that grants userns to this program, or: sysctl -w \
+              kernel.apparmor_restrict_unprivileged_userns=0",
+    },
+];
+
+/// Advice that fits a masked `/proc`.
+const UNMASK_PROC: &str = "the kernel mounts a new /proc only where a complete one is visible: in a container run with \
+                           unmasked /proc (docker: --security-opt systempaths=unconfined), in a systemd unit without \
+                           ProtectKernelTunables, ProtectKernelLogs and ProtectControlGroups";
+
+/// Looks at everything a jail is made of.
+pub fn examine() -> Vec<Finding> {
+    let root = rustix::process::geteuid().is_root();
+    let mut findings: Vec<Finding> = SWITCHES.iter().filter_map(|switch| switch.examine(root)).collect();
+    findings.push(proc_is_whole());
+    findings.push(landlock());
+    findings.push(seccomp());
+    findings.push(cgroups());
+    findings
+}
+
+/// What to do about a step that failed, in words.
+pub(super) fn remedy(step: &str, error: &io::Error) -> String {
+    let root = rustix::process::geteuid().is_root();
+    let hindrance =
+        SWITCHES.iter().filter_map(|switch| switch.examine(root)).find(|found| found.grade == Grade::Fail);
+    if let Some(found) = hindrance {
+        return format!("{} is {}: {}", found.name, found.detail, found.fix);
+    }
+    if step == crate::sandbox::jail::protocol::Step::MountProc.as_str()
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return UNMASK_PROC.to_owned();
+    }
+    "Look at `compilation-worker doctor`; for development only, there is --sandbox none".to_owned()
+}
+
+impl Switch {
+    /// Nothing where the kernel has no such setting.
+    fn examine(&self, root: bool) -> Option<Finding> {
+        let value = fs::read_to_string(self.path).ok()?.trim().to_owned();
+        let forbidden = value == self.forbids && !(root && self.spares_root);
+        let (grade, fix) = if forbidden { (Grade::Fail, self.fix) } else { (Grade::Ok, "") };
+        Some(Finding { name: self.name, grade, detail: value, fix })
+    }
+}
+
+/// A mount over a part of `/proc` hides that part, and with it the permission to mount a new one.
+fn proc_is_whole() -> Finding {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let masks = masks(&table);
+    let (grade, fix) = if masks.is_empty() { (Grade::Ok, "") } else { (Grade::Fail, UNMASK_PROC) };
+    let detail =
+        if masks.is_empty() { "complete".to_owned() } else { format!("masked: {}", masks.join(", ")) };
+    Finding { name: "/proc", grade, detail, fix }
+}
+
+/// What is mounted below `/proc`, but for the one that belongs there.
+fn masks(mountinfo: &str) -> Vec<&str> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|mount| mount.starts_with("/proc/") && *mount != "/proc/sys/fs/binfmt_misc")
+        .collect()
+}
+
+fn landlock() -> Finding {
+    let (name, version) = ("Landlock", sys::landlock_version());
+    if version == 0 {
+        let fix = "enable it with lsm=landlock,... on the kernel's command line (Linux 5.13 and newer)";
+        return Finding { name, grade: Grade::Warn, detail: "not available".to_owned(), fix };
+    }
+    Finding { name, grade: Grade::Ok, detail: format!("version {version}"), fix: "" }
+}
+
+fn seccomp() -> Finding {
+    let name = "seccomp";
+    let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    let calls = Architecture::native().and_then(|architecture| filter::allowed(architecture).ok());
+    match calls {
+        None => Finding {
+            name,
+            grade: Grade::Warn,
+            detail: "no table of system calls for this processor".to_owned(),
+            fix: "run on x86-64 or AArch64",
+        },
+        Some(_) if !actions.contains("kill_process") => Finding {
+            name,
+            grade: Grade::Fail,
+            detail: "the kernel has no filter".to_owned(),
+            fix: "use a kernel with CONFIG_SECCOMP_FILTER",
+        },
+        Some(calls) => {
+            Finding { name, grade: Grade::Ok, detail: format!("{calls} system calls allowed"), fix: "" }
+        }
+    }
+}
+
+fn cgroups() -> Finding {
+    let name = "cgroups";
+    let fix = "delegate a cgroup with the memory and pids controllers (systemd: Delegate=yes)";
+    match cgroup::look(None) {
+        Ok(found) => Finding { name, grade: Grade::Ok, detail: found, fix: "" },
+        Err(error) => Finding { name, grade: Grade::Warn, detail: error.to_string(), fix },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_of_proc_are_found() {
+        let table = "\
+1 0 0:1 / /proc rw - proc proc rw
+2 1 0:2 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw
+3 1 0:3 / /proc/kcore ro - tmpfs tmpfs rw";
+        assert_eq!(masks(table), ["/proc/kcore"]);
+    }
+
+    #[test]
+    fn every_finding_that_is_not_ok_says_what_to_do() {
+        for finding in examine() {
+            assert_eq!(finding.grade == Grade::Ok, finding.fix.is_empty(), "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Memory, processes, output, files, time: each has an end, and each end has its name.
+
+use std::time::{Duration, Instant};
+
+use compilation_worker::domain::limits::{Limits, MIB};
+use compilation_worker::domain::result::Stop;
+use compilation_worker::sandbox::LimitKeeper;
+
+use crate::jail::bed::{Bed, file, job, script, settings, stderr, stdout};
+
+/// Whether a job's memory and processes are limited as a whole here. Where not, what is proved is that it ends.
+fn grouped(bed: &Bed) -> bool {
+    bed.sandbox.protections().limits != LimitKeeper::Rlimits
+}
+
+fn limits() -> Limits {
+    Limits { wall: Duration::from_secs(3), memory: 200 * MIB, pids: 14, ..Limits::default() }
+}
+
+#[test]
+fn a_fork_bomb_ends() {
+    let bed = Bed::make();
+    let finished = bed.run_c(
+        "#include <unistd.h>\nint main(void) { for (;;) if (fork() < 0) usleep(1000); }",
+        Limits { wall: Duration::from_secs(1), ..limits() },
+    );
+    assert_eq!(finished.stop, Stop::WallTime);
+}
+
+#[test]
+fn a_refused_fork_is_named() {
+    let bed = Bed::make();
+    let finished = bed.run_c(
+        "#include <unistd.h>\nint main(void) { for (int i = 0; i < 100; i++) { int p = fork(); if (p < 0) return 9; if (p == 0) { pause(); } } return 0; }",
+        limits(),
+    );
+    let want = if grouped(&bed) { Stop::TooManyProcesses } else { Stop::Exited(9) };
+    assert_eq!(finished.stop, want);
+}
+
+#[test]
+fn threads_count_too() {
+    let bed = Bed::make();
+    let finished = bed.run_c(
+        "#include <pthread.h>\n#include <unistd.h>\nvoid *f(void *x) { pause(); return x; }\n\
+         int main(void) { pthread_t t; for (int i = 0; i < 100; i++) if (pthread_create(&t, 0, f, 0)) return 9; return 0; }",
+        limits(),
+    );
+    let want = if grouped(&bed) { Stop::TooManyProcesses } else { Stop::Exited(9) };
+    assert_eq!(finished.stop, want);
+}
+
+const HOG: &str = "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <sys/wait.h>\n\
+    static void hog(void) { for (;;) { char *p = malloc(1 << 20); if (!p) _exit(3); memset(p, 1, 1 << 20); } }\n";
+
+#[test]
+fn a_memory_bomb_is_named() {
+    let bed = Bed::make();
+    let finished = bed.run_c(&format!("{HOG}int main(void) {{ hog(); }}"), limits());
+    let want = if grouped(&bed) { Stop::OutOfMemory } else { Stop::Exited(3) };
+    assert_eq!(finished.stop, want);
+}
+
+#[test]
+fn a_hog_takes_its_idle_parent_along() {
+    let bed = Bed::make();
+    if !grouped(&bed) {
+        println!("skipped: no cgroups here");
+        return;
+    }
+    let begun = Instant::now();
+    let source = format!("{HOG}int main(void) {{ if (fork() == 0) hog(); for (;;) pause(); }}");
+    let finished = bed.run_c(&source, Limits { wall: Duration::from_secs(20), ..limits() });
+    assert_eq!(finished.stop, Stop::OutOfMemory);
+    assert!(begun.elapsed() < Duration::from_secs(10), "it waited for the clock");
+}
+
+#[test]
+fn what_is_printed_is_bounded() {
+    let bed = Bed::make();
+    for (text, which) in [("yes", 1), ("yes 1>&2", 2), ("yes & yes 1>&2", 0)] {
+        let begun = Instant::now();
+        let finished = bed.run(script(text));
+        assert_eq!(finished.stop, Stop::TooMuchOutput, "{text}");
+        assert!(finished.stdout.bytes.len() as u64 <= MIB && finished.stderr.bytes.len() as u64 <= MIB);
+        let (out, err) = (finished.stdout.truncated, finished.stderr.truncated);
+        assert!(
+            match which {
+                1 => out && !err,
+                2 => err && !out,
+                _ => out || err,
+            },
+            "{text}: {out} {err}"
+        );
+        let full = if out { &finished.stdout } else { &finished.stderr };
+        assert_eq!(full.bytes.len() as u64, MIB, "the kept part is exactly the limit");
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn exactly_the_limit_is_not_too_much() {
+    let bed = Bed::make();
+    let mut print = script("head -c 1000 /dev/zero");
+    print.limits.output = 1000;
+    let finished = bed.run(print.clone());
+    assert_eq!(
+        (finished.stop, finished.stdout.bytes.len(), finished.stdout.truncated),
+        (Stop::Exited(0), 1000, false)
+    );
+    print.limits.output = 999;
+    print.deadline = compilation_worker::domain::limits::Deadline::after(Duration::from_secs(20));
+    let finished = bed.run(print);
+    assert_eq!(
+        (finished.stop, finished.stdout.bytes.len(), finished.stdout.truncated),
+        (Stop::TooMuchOutput, 999, true)
+    );
+}
+
+#[test]
+fn scratch_space_is_bounded() {
+    let bed = Bed::with(compilation_worker::sandbox::Settings {
+        limits: Limits { scratch: 8 * MIB, scratch_inodes: 50, ..Limits::default() },
+        ..settings(1)
+    });
+    for text in [
+        "head -c 100000000 /dev/zero > big",
+        "head -c 100000000 /dev/zero > /tmp/big",
+        "for i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do echo > $i$j || exit 1; done; done",
+    ] {
+        let finished = bed.run(script(text));
+        assert_eq!(finished.stop, Stop::DiskLimit, "{text}: {}", stderr(&finished));
+    }
+}
+
+#[test]
+fn a_single_file_is_bounded() {
+    let bed = Bed::make();
+    let mut write = job("/usr/bin/dd", &["if=/dev/zero", "of=/app/big", "bs=65536", "count=100"]);
+    write.limits.file_size = MIB;
+    assert_eq!(bed.run(write).stop, Stop::DiskLimit);
+    let mut assemble = job("/usr/bin/gcc", &["-c", "-o", "/app/o", "/app/a.s"]);
+    assemble.files = vec![file("a.s", ".fill 0x7fffffff\n")];
+    assemble.limits.file_size = MIB;
+    let finished = bed.run(assemble);
+    assert_eq!(finished.stop, Stop::DiskLimit, "{}", stderr(&finished));
+}
+
+#[test]
+fn a_sleeper_that_ignores_signals_ends_at_the_wall() {
+    let bed = Bed::make();
+    let begun = Instant::now();
+    let finished = bed.run_c(
+        "#include <signal.h>\n#include <unistd.h>\n\
+         int main(void) { for (int i = 1; i < 65; i++) signal(i, SIG_IGN); write(1, \"partial\", 7); for (;;) pause(); }",
+        Limits { wall: Duration::from_millis(700), ..limits() },
+    );
+    assert_eq!((finished.stop, stdout(&finished).as_str()), (Stop::WallTime, "partial"));
+    assert!(finished.usage.wall >= Duration::from_millis(700), "{:?}", finished.usage);
+    assert!(finished.usage.wall < Duration::from_millis(1000), "{:?}", finished.usage);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_deadline_is_a_wall_too() {
+    let bed = Bed::make();
+    let mut sleep = script("sleep 100");
+    sleep.deadline = compilation_worker::domain::limits::Deadline::after(Duration::from_millis(300));
+    assert_eq!(bed.run(sleep).stop, Stop::WallTime);
+}
+
+#[test]
+fn a_stopped_job_ends_at_the_wall() {
+    let bed = Bed::make();
+    let mut stop = script("kill -STOP $$");
+    stop.limits.wall = Duration::from_millis(300);
+    assert_eq!(bed.run(stop).stop, Stop::WallTime);
+}
+
+#[test]
+fn a_spinner_with_many_threads_gets_its_share_only() {
+    let bed = Bed::make();
+    if !grouped(&bed) {
+        println!("skipped: no cgroups here");
+        return;
+    }
+    let finished = bed.run_c(
+        "#include <pthread.h>\nvoid *f(void *x) { for (;;) __asm__ volatile(\"\"); }\n\
+         int main(void) { pthread_t t; for (int i = 0; i < 4; i++) pthread_create(&t, 0, f, 0); f(0); }",
+        Limits { wall: Duration::from_secs(1), cpu_millis: 500, ..limits() },
+    );
+    assert_eq!(finished.stop, Stop::WallTime);
+    // Half a core for a second, and one period's grace on each core.
+    assert!(finished.usage.cpu < Duration::from_millis(900), "{:?}", finished.usage);
+    assert!(finished.usage.cpu > Duration::from_millis(200), "{:?}", finished.usage);
+}
+
+#[test]
+fn macros_that_explode_end() {
+    let bed = Bed::make();
+    let mut source = String::from("#define A0 x x x x x x x x x x\n");
+    for level in 1..10 {
+        let below = format!("A{} ", level - 1).repeat(10);
+        source.push_str(&format!("#define A{level} {below}\n"));
+    }
+    source.push_str("A9\n");
+    let mut expand = job("/usr/bin/gcc", &["-E", "/app/a.c"]);
+    expand.files = vec![file("a.c", &source)];
+    expand.limits = limits();
+    let finished = bed.run(expand);
+    assert!(
+        matches!(finished.stop, Stop::TooMuchOutput | Stop::OutOfMemory | Stop::Exited(1 | 4)),
+        "{:?}",
+        finished.stop
+    );
+}
+
+#[test]
+fn a_crash_is_named() {
+    let bed = Bed::make();
+    assert_eq!(bed.run(script("kill -SEGV $$")).stop, Stop::Signalled(11));
+    assert_eq!(bed.run(script("exit 42")).stop, Stop::Exited(42));
+}

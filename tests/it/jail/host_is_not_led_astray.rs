@@ -1,0 +1,60 @@
+//! Whatever a job leaves under the name of an output, the host reads a regular file of its own or nothing.
+
+use compilation_worker::domain::result::Stop;
+use compilation_worker::sandbox::ReadError;
+
+use crate::jail::bed::{Bed, path, script};
+
+#[test]
+fn what_is_no_regular_file_is_no_output() {
+    let bed = Bed::make();
+    for plant in [
+        "ln -s /etc/shadow out",
+        "ln -s /etc/passwd out",
+        "ln -s ../../../../../../etc/passwd out",
+        "ln -s /proc/self/root/etc/passwd out",
+        "echo > real; ln -s real out",
+        "mkdir out",
+        "mkfifo out",
+        "ln -s out out",
+        "mkdir d; echo secret > d/out; ln -s d link; mv d/out .; rm out; ln -s d/out out",
+    ] {
+        let finished = bed.run(script(plant));
+        assert_eq!(finished.stop, Stop::Exited(0), "{plant}");
+        let read = bed.runtime.block_on(finished.workspace.read(&path("out"), 1 << 20)).unwrap();
+        assert_eq!(read, None, "{plant}");
+    }
+}
+
+#[test]
+fn a_linked_directory_is_not_walked_through() {
+    let bed = Bed::make();
+    let finished = bed.run(script("ln -s /etc link; ln -s / root; mkdir d; echo x > d/x"));
+    for name in ["link/passwd", "root/etc/passwd"] {
+        assert_eq!(bed.read(&finished, name), None, "{name}");
+    }
+    assert_eq!(bed.read(&finished, "d/x").as_deref(), Some("x\n"));
+}
+
+#[test]
+fn ordinary_files_are_read_whatever_their_mode_and_links() {
+    let bed = Bed::make();
+    let finished = bed.run(script("echo one > a; ln a b; echo two > s; chmod 4755 s; echo three > c"));
+    for (name, want) in [("a", "one\n"), ("b", "one\n"), ("s", "two\n"), ("c", "three\n")] {
+        assert_eq!(bed.read(&finished, name).as_deref(), Some(want), "{name}");
+    }
+    assert_eq!(bed.read(&finished, "missing"), None);
+}
+
+#[test]
+fn a_huge_file_is_not_read() {
+    let bed = Bed::make();
+    let finished = bed.run(script("truncate -s 1000000000 sparse; head -c 100 /dev/zero > small"));
+    let read = |name: &str, cap| bed.runtime.block_on(finished.workspace.read(&path(name), cap));
+    assert!(matches!(
+        read("sparse", 1 << 20),
+        Err(ReadError::TooLarge { size: 1_000_000_000, cap: 1_048_576, .. })
+    ));
+    assert!(matches!(read("small", 99), Err(ReadError::TooLarge { size: 100, cap: 99, .. })));
+    assert_eq!(read("small", 100).unwrap().map(|bytes| bytes.len()), Some(100));
+}

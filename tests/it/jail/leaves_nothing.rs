@@ -1,0 +1,98 @@
+//! After any number of jobs: no descriptor, no process, no file, no group more than before.
+
+use std::time::Duration;
+
+use compilation_worker::domain::result::Stop;
+
+use crate::jail::bed::{Bed, eventually, file, script, stdout};
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn descriptors_are_as_many_after_as_before() {
+    let bed = Bed::make();
+    bed.run(script("true"));
+    let before = descriptors();
+    for turn in 0..200 {
+        let mut job = script(if turn % 3 == 0 { "yes" } else { "echo x; exit $1" });
+        job.limits.output = 4096;
+        job.files = vec![file("d/x", "x")];
+        bed.run(job);
+    }
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn one_job_finds_nothing_of_another() {
+    let bed = Bed::with(crate::jail::bed::settings(1));
+    for _ in 0..8 {
+        let finished = bed.run(script("ls -A /app /tmp; echo secret > /app/left; echo secret > /tmp/left"));
+        assert_eq!(finished.stop, Stop::Exited(0));
+        assert_eq!(stdout(&finished), "/app:\n\n/tmp:\n");
+    }
+}
+
+#[test]
+fn many_at_once_do_not_mix() {
+    let bed = Bed::with(crate::jail::bed::settings(4));
+    bed.runtime.block_on(async {
+        let mut jobs = tokio::task::JoinSet::new();
+        for number in 0..40 {
+            let sandbox = bed.sandbox.clone();
+            let mut job = script("cat in; cat; cat in > out");
+            job.files = vec![file("in", &format!("file {number}\n"))];
+            job.stdin = format!("input {number}\n").into();
+            jobs.spawn(async move { (number, sandbox.run(job).await.unwrap()) });
+        }
+        while let Some(done) = jobs.join_next().await {
+            let (number, finished) = done.unwrap();
+            assert_eq!(stdout(&finished), format!("file {number}\ninput {number}\n"));
+            let out = finished.workspace.read(&crate::jail::bed::path("out"), 100).await.unwrap().unwrap();
+            assert_eq!(out, format!("file {number}\n").into_bytes());
+        }
+    });
+}
+
+#[test]
+fn a_large_input_arrives_whole() {
+    let bed = Bed::make();
+    let megabyte = "0123456789abcde\n".repeat(1 << 16);
+    let mut job = script("cat in | wc -c; wc -c");
+    job.files = vec![file("in", &megabyte.repeat(8))];
+    job.stdin = megabyte.repeat(4).into();
+    let finished = bed.run(job);
+    let counts: Vec<String> = stdout(&finished).split_whitespace().map(str::to_owned).collect();
+    assert_eq!(counts, [(8 << 20).to_string(), (4 << 20).to_string()]);
+}
+
+#[test]
+fn groups_go_with_their_jobs() {
+    let bed = Bed::make();
+    let mine = format!("{}-", std::process::id());
+    let groups = || -> Vec<String> {
+        let memberships = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let places = memberships.lines().filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
+        });
+        let parents = places.flat_map(|(controller, own)| {
+            [
+                format!("/sys/fs/cgroup/{controller}{own}/compilation-worker"),
+                format!("/sys/fs/cgroup{own}/compilation-worker"),
+            ]
+        });
+        let ours = parents.flat_map(|parent| std::fs::read_dir(parent).into_iter().flatten().flatten());
+        let ours = ours.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mine));
+        ours.flat_map(|entry| std::fs::read_dir(entry.path()).into_iter().flatten().flatten())
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.path().display().to_string())
+            .collect()
+    };
+    let standing = groups().len();
+    for _ in 0..20 {
+        bed.run(script("true"));
+    }
+    assert!(eventually(Duration::from_secs(2), || groups().len() <= standing), "{:?}", groups());
+}
