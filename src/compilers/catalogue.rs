@@ -14,7 +14,7 @@ use crate::compilers::option_rules::OptionRules;
 use crate::compilers::problems::{Problem, Problems};
 use crate::compilers::properties::{Properties, quote};
 use crate::compilers::settings::{Key, Owned, Settings};
-use crate::domain::ids::{IdError, LanguageId};
+use crate::domain::ids::LanguageId;
 
 /// The base name whose properties hold for every language.
 const EVERYBODY: &str = "compiler-explorer";
