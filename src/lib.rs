@@ -2,3 +2,4 @@
 
 pub mod compilers;
 pub mod domain;
+pub mod text;

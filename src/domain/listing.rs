@@ -1,11 +1,22 @@
-//! An assembly listing as the text engine hands it on: lines with their source and label uses.
+//! A listing as the text engine hands it on: lines with their source and label uses.
 //!
-//! Texts live in one buffer, so that a listing of a million lines costs a few allocations, not a million.
+//! Texts live in one buffer and label uses in one vector, so that a listing of a million lines costs a few
+//! allocations, not a million. Knows nothing of the syntax of what it holds.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where in the user's sources a line of assembly comes from.
+/// What language a listing is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Syntax {
+    /// Assembly, in any dialect.
+    #[default]
+    Assembly,
+    /// LLVM's intermediate representation.
+    LlvmIr,
+}
+
+/// Where in the user's sources a line comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The file; `None` is the user's main file.
@@ -40,13 +51,16 @@ pub struct Line<'a> {
     pub source: Option<&'a Source>,
     /// The labels it uses.
     pub labels: &'a [LabelUse],
+    /// The debug location a line of LLVM IR names, such as `!17`.
+    pub scope: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     text: Range<usize>,
-    source: Option<Source>,
-    labels: Vec<LabelUse>,
+    labels: Range<usize>,
+    /// Index into `sources`.
+    source: Option<usize>,
 }
 
 /// A finished listing.
@@ -54,7 +68,13 @@ struct Item {
 pub struct Listing {
     texts: String,
     items: Vec<Item>,
-    /// Label names and the 1-based line each is defined on, in order of first definition.
+    sources: Vec<Source>,
+    labels: Vec<LabelUse>,
+    /// One entry per item, or empty when no item has a scope.
+    scopes: Vec<Option<Box<str>>>,
+    /// The language the lines are written in.
+    pub syntax: Syntax,
+    /// Label names and the 1-based line each is defined on, in the order a client's JSON shows them.
     pub label_definitions: Vec<(String, u32)>,
     /// Input lines minus emitted lines; negative when more went out than came in.
     pub filtered_count: i64,
@@ -63,18 +83,98 @@ pub struct Listing {
 impl Listing {
     /// Appends a line.
     pub fn push(&mut self, text: &str, source: Option<Source>, labels: Vec<LabelUse>) {
+        let first = self.labels.len();
+        self.labels.extend(labels);
+        self.push_with(source.as_ref(), |texts| texts.push_str(text));
+        if let Some(item) = self.items.last_mut() {
+            item.labels = first..self.labels.len();
+        }
+    }
+
+    /// Appends a line without label uses, whose text `write` appends to the buffer it is given.
+    pub fn push_with(&mut self, source: Option<&Source>, write: impl FnOnce(&mut String)) {
         let start = self.texts.len();
-        self.texts.push_str(text);
-        self.items.push(Item { text: start..self.texts.len(), source, labels });
+        write(&mut self.texts);
+        let source = source.map(|source| {
+            // Most lines come from the place of the line before.
+            if self.sources.last() != Some(source) {
+                self.sources.push(source.clone());
+            }
+            self.sources.len() - 1
+        });
+        let labels = self.labels.len();
+        self.items.push(Item { text: start..self.texts.len(), labels: labels..labels, source });
+    }
+
+    /// Removes the last line.
+    pub fn pop(&mut self) {
+        if let Some(item) = self.items.pop() {
+            self.texts.truncate(item.text.start);
+            self.labels.truncate(item.labels.start);
+            self.scopes.truncate(self.items.len());
+        }
+    }
+
+    /// Gives the last line a debug location.
+    pub fn scope_last(&mut self, scope: &str) {
+        if let Some(last) = self.items.len().checked_sub(1) {
+            self.scopes.resize(last, None);
+            self.scopes.push(Some(Box::from(scope)));
+        }
+    }
+
+    /// Sets the source of every line that has a debug location.
+    pub fn resolve_scopes(&mut self, mut resolve: impl FnMut(&str) -> Option<Source>) {
+        for (item, scope) in self.items.iter_mut().zip(&self.scopes) {
+            let Some(source) = scope.as_deref().and_then(&mut resolve) else { continue };
+            if self.sources.last() != Some(&source) {
+                self.sources.push(source);
+            }
+            item.source = Some(self.sources.len() - 1);
+        }
+    }
+
+    /// Keeps the first `lines` lines.
+    pub fn truncate(&mut self, lines: usize) {
+        while self.items.len() > lines {
+            self.pop();
+        }
+    }
+
+    /// Replaces the label uses of every line by what `find` appends for its index and text.
+    pub fn link(&mut self, mut find: impl FnMut(usize, &str, &mut Vec<LabelUse>)) {
+        self.labels.clear();
+        for (index, item) in self.items.iter_mut().enumerate() {
+            let first = self.labels.len();
+            find(index, &self.texts[item.text.clone()], &mut self.labels);
+            item.labels = first..self.labels.len();
+        }
+    }
+
+    /// Rewrites every text: `rewrite` appends the new text to the buffer, and may change the line's label uses.
+    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&str, &mut [LabelUse], &mut String)) {
+        let mut texts = String::with_capacity(self.texts.len());
+        for item in &mut self.items {
+            let start = texts.len();
+            rewrite(&self.texts[item.text.clone()], &mut self.labels[item.labels.clone()], &mut texts);
+            item.text = start..texts.len();
+        }
+        self.texts = texts;
     }
 
     /// The lines, first to last.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
-        self.items.iter().map(|item| Line {
+        self.items.iter().enumerate().map(|(index, item)| Line {
             text: &self.texts[item.text.clone()],
-            source: item.source.as_ref(),
-            labels: &item.labels,
+            source: item.source.map(|source| &self.sources[source]),
+            labels: &self.labels[item.labels.clone()],
+            scope: self.scopes.get(index).and_then(Option::as_deref),
         })
+    }
+
+    /// The text of the last line.
+    pub fn last_text(&self) -> Option<&str> {
+        self.items.last().map(|item| &self.texts[item.text.clone()])
     }
 
     /// How many lines there are.
@@ -85,5 +185,72 @@ impl Listing {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(line: u32) -> Source {
+        Source { file: None, line, column: None, main_source: None }
+    }
+
+    fn label(name: &str) -> LabelUse {
+        LabelUse { name: name.to_owned(), target: None, start: 1, end: 2 }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let mut listing = Listing::default();
+        listing.push("a", Some(source(1)), vec![label("x"), label("y")]);
+        listing.push("", None, Vec::new());
+        listing.push("b", Some(source(1)), vec![label("z")]);
+        listing.scope_last("!7");
+        let lines: Vec<_> = listing.lines().collect();
+        assert_eq!(lines.iter().map(|line| line.text).collect::<Vec<_>>(), ["a", "", "b"]);
+        assert_eq!(lines[0].labels, [label("x"), label("y")]);
+        assert_eq!(lines[1].labels, []);
+        assert_eq!(lines[2].labels, [label("z")]);
+        assert_eq!(lines[0].source, Some(&source(1)));
+        assert_eq!(lines[1].source, None);
+        assert_eq!(lines.iter().map(|line| line.scope).collect::<Vec<_>>(), [None, None, Some("!7")]);
+        assert_eq!((listing.len(), listing.is_empty(), listing.last_text()), (3, false, Some("b")));
+    }
+
+    #[test]
+    fn a_popped_line_takes_its_text_and_labels_along() {
+        let mut listing = Listing::default();
+        listing.push("a", None, vec![label("x")]);
+        listing.push("b", None, vec![label("y")]);
+        listing.scope_last("!1");
+        listing.pop();
+        listing.push("c", None, vec![label("z")]);
+        let lines: Vec<_> = listing.lines().map(|line| (line.text, line.labels[0].name.as_str(), line.scope)).collect();
+        assert_eq!(lines, [("a", "x", None), ("c", "z", None)]);
+        listing.truncate(1);
+        assert_eq!(listing.len(), 1);
+        listing.pop();
+        listing.pop();
+        assert!(listing.is_empty());
+    }
+
+    #[test]
+    fn rewriting_and_linking_reach_every_line() {
+        let mut listing = Listing::default();
+        listing.push("one", None, vec![label("x")]);
+        listing.push("two", None, Vec::new());
+        listing.rewrite(|text, labels, out| {
+            labels.iter_mut().for_each(|label| label.end = 9);
+            out.push_str(text);
+            out.push('!');
+        });
+        assert_eq!(listing.lines().map(|line| line.text).collect::<Vec<_>>(), ["one!", "two!"]);
+        assert_eq!(listing.lines().next().unwrap().labels[0].end, 9);
+        listing.link(|index, text, labels| labels.extend((0..index).map(|_| label(text))));
+        assert_eq!(listing.lines().map(|line| line.labels.len()).collect::<Vec<_>>(), [0, 1]);
+        listing.scope_last("!3");
+        listing.resolve_scopes(|scope| (scope == "!3").then(|| source(3)));
+        assert_eq!(listing.lines().map(|line| line.source).collect::<Vec<_>>(), [None, Some(&source(3))]);
     }
 }

@@ -1,0 +1,252 @@
+//! The second pass: decides line by line what is shown, and with which source. Knows which labels are used from the
+//! first.
+
+use crate::domain::filters::Filters;
+use crate::domain::listing::{Listing, Source};
+use crate::text::asm::definitions::Definitions;
+use crate::text::asm::directives::Directive;
+use crate::text::asm::library::{LibraryFilter, Verdict};
+use crate::text::asm::lines::{self, Kind, Line, Mark};
+use crate::text::asm::opcodes::{Machine, has_opcode};
+use crate::text::asm::sources::{Effect, Place, Sources};
+use crate::text::asm::{label_uses, layout, ptx};
+use crate::text::scan;
+
+/// What is known at a line from the lines before it.
+#[derive(Debug)]
+struct Pass<'t> {
+    filters: Filters,
+    sources: Sources<'t>,
+    library: Option<LibraryFilter>,
+    /// Where the code at this line comes from.
+    place: Option<Place>,
+    /// The last place that was shown, as clients see it.
+    shown: Option<(Place, Source)>,
+    /// Whether code of the main file came up since the last end of a block.
+    own_source: bool,
+    /// Whether the code at this line stands under a label that is used.
+    under_label: bool,
+    machine: Machine,
+    /// Whether the parameters of a PTX kernel or function are being listed.
+    in_parameters: bool,
+    definitions: Definitions<'t>,
+    listing: Listing,
+    /// For each shown line whether its text may name labels.
+    names_labels: Vec<bool>,
+}
+
+/// The listing of `lines` that `filters` leave.
+pub(super) fn build<'t>(lines: &[Line<'t>], filters: Filters) -> Listing {
+    let mut sources = Sources::read(lines);
+    let mut pass = Pass {
+        filters,
+        library: filters.library_code.then(|| LibraryFilter::new(lines, &mut sources)),
+        sources,
+        place: None,
+        shown: None,
+        own_source: false,
+        under_label: false,
+        machine: Machine::Gas,
+        in_parameters: false,
+        definitions: Definitions::new(),
+        listing: Listing::default(),
+        names_labels: Vec::new(),
+    };
+    for (index, line) in lines.iter().enumerate() {
+        if line.kind == Kind::Blank {
+            pass.blank();
+        } else {
+            pass.line(index, line);
+        }
+    }
+    pass.finish(lines.len())
+}
+
+impl<'t> Pass<'t> {
+    /// Of successive blank lines one is shown, and none at the top.
+    fn blank(&mut self) {
+        if self.listing.last_text().is_some_and(|last| !last.is_empty()) {
+            self.listing.push_with(None, |_| {});
+            self.names_labels.push(false);
+        }
+    }
+
+    fn line(&mut self, index: usize, line: &Line<'t>) {
+        self.follow(line);
+        let shown = self.from_shown_code()
+            && !(self.filters.comment_only && self.is_comment(line))
+            && self.label(index, line)
+            && self.directive(line);
+        if shown {
+            self.show(line);
+        }
+    }
+
+    /// Updates the current source.
+    fn follow(&mut self, line: &Line<'t>) {
+        match self.sources.effect(line) {
+            Effect::None => {}
+            Effect::Set(place) => self.place = Some(place),
+            Effect::Clear => {
+                self.place = None;
+                self.under_label = false;
+            }
+        }
+        if self.place.is_some_and(|place| self.sources.is_main(place)) {
+            self.own_source = true;
+        }
+        let ends_block =
+            line.marks.has(Mark::EndsBlock) || (self.machine == Machine::Cuda && line.text.contains('}'));
+        if ends_block {
+            self.place = None;
+            self.under_label = false;
+            self.own_source = false;
+        }
+    }
+
+    /// Whether the `libraryCode` filter lets the line through.
+    fn from_shown_code(&mut self) -> bool {
+        let Some(library) = &mut self.library else { return true };
+        let is_library = !self.own_source && self.place.is_some_and(|place| !self.sources.is_main(place));
+        match library.judge(is_library, &self.listing) {
+            Verdict::Keep => true,
+            Verdict::Drop => false,
+            Verdict::DropWithLabel => {
+                if let Some(label) = self.listing.last_text().and_then(lines::label_start) {
+                    self.definitions.remove(label.name);
+                }
+                self.listing.pop();
+                self.names_labels.pop();
+                false
+            }
+        }
+    }
+
+    fn is_comment(&self, line: &Line<'_>) -> bool {
+        !matches!(line.kind, Kind::Label { .. }) && is_comment(line.text, self.machine)
+    }
+
+    /// Notes what the line defines; false if it defines nothing but an unused label, and is to be dropped for that.
+    fn label(&mut self, index: usize, line: &Line<'t>) -> bool {
+        let (name, may_be_unused) = match line.kind {
+            Kind::Label { whole } => (line.name, whole),
+            Kind::Assignment { bare } | Kind::Set { bare, .. } => (line.name, bare),
+            Kind::Opening => {
+                self.machine = Machine::Cuda;
+                self.in_parameters = true;
+                // Clients see the word as the label, not the name.
+                (ptx::opening(line.text).unwrap_or_default(), false)
+            }
+            _ => return true,
+        };
+        if may_be_unused && !line.used {
+            if self.filters.labels {
+                self.under_label = false;
+            }
+            return !self.filters.labels;
+        }
+        self.definitions.define(name, self.listing.len() + 1);
+        if !matches!(line.kind, Kind::Set { .. }) {
+            self.under_label = true;
+            if let (Some(library), Machine::Gas) = (&mut self.library, self.machine) {
+                library.enter(index);
+            }
+        }
+        true
+    }
+
+    /// Whether the `directives` filter lets the line through.
+    fn directive(&mut self, line: &Line<'_>) -> bool {
+        if self.in_parameters {
+            self.in_parameters = !ptx::closes(line.text);
+            return true;
+        }
+        match line.kind {
+            Kind::Directive(_) if !self.filters.directives || line.marks.has(Mark::Instruction) => true,
+            Kind::Directive(directive) => directive == Directive::Data && self.under_label,
+            _ => true,
+        }
+    }
+
+    fn show(&mut self, line: &Line<'_>) {
+        let place = self.place.filter(|_| has_opcode(line, self.machine));
+        if let Some(place) = place
+            && self.shown.as_ref().is_none_or(|(last, _)| *last != place)
+        {
+            self.shown = Some((place, self.sources.show(place, !self.filters.dont_mask_filenames)));
+        }
+        let source = place.and(self.shown.as_ref()).map(|(_, source)| source);
+        let trim = self.filters.trim;
+        self.listing.push_with(source, |texts| {
+            if trim {
+                let mut expanded = String::new();
+                layout::expand_tabs(line.text, &mut expanded);
+                layout::squeeze(&expanded, texts);
+            } else {
+                layout::expand_tabs(line.text, texts);
+            }
+        });
+        self.names_labels.push(matches!(line.kind, Kind::Directive(_) | Kind::Other));
+    }
+
+    fn finish(self, input_lines: usize) -> Listing {
+        let Self { mut listing, definitions, names_labels, .. } = self;
+        listing.link(|index, text, uses| {
+            if names_labels[index] {
+                label_uses::find(text, |name| definitions.contains(name), uses);
+            }
+        });
+        listing.filtered_count = signed(input_lines) - signed(listing.len());
+        listing.label_definitions = definitions.list();
+        listing
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Whether a line holds nothing but a comment.
+fn is_comment(text: &str, machine: Machine) -> bool {
+    let body = &text[scan::skip_space(text, 0)..];
+    match (body.as_bytes(), machine) {
+        ([b'#', ..] | [b'/', b'/', ..], _) | ([b'@', ..], Machine::Gas) | ([b';', ..], Machine::Cuda) => true,
+        ([b'/', b'*', rest @ ..], _) => rest.ends_with(b"*/"),
+        ([b';', b';', ..], Machine::Gas) => {
+            let rest = &body[2..];
+            rest[scan::skip_space(rest, 0)..].chars().next().is_some_and(|first| first != '#')
+        }
+        ([b';', ..], Machine::Gas) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments() {
+        for (text, gas, cuda) in [
+            ("  # c", true, true),
+            ("@ c", true, false),
+            ("\t// c", true, true),
+            ("/ c", false, false),
+            ("/* c */", true, true),
+            ("/* c */ x", false, false),
+            ("/*/", false, false),
+            (";", true, true),
+            ("; \t", true, true),
+            ("; c", true, true),
+            (";;", false, true),
+            (";; ", false, true),
+            (";; # c", false, true),
+            (";;c", true, true),
+            (";;;", true, true),
+            ("mov # c", false, false),
+        ] {
+            assert_eq!(is_comment(text, Machine::Gas), gas, "{text}");
+            assert_eq!(is_comment(text, Machine::Cuda), cuda, "{text} in CUDA");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The first pass: which labels are used. Knows nothing of what is shown.
+//!
+//! An instruction uses the labels it names. Data uses those it names only if the label it stands under is used itself;
+//! such lines are kept by group of labels and read when a label of the group turns out to be used. So each line is read
+//! once at most, and debug information, which nothing but itself refers to, never.
+
+use std::ops::Range;
+
+use crate::text::asm::directives::{self, Directive};
+use crate::text::asm::lines::{Kind, Line, Mark};
+use crate::text::asm::names::Names;
+use crate::text::asm::opcodes::{Machine, has_opcode};
+use crate::text::scan::{self, Dollar};
+
+/// Labels that stand together, and the data below them.
+#[derive(Debug, Clone)]
+struct Group {
+    /// The lines that may be data.
+    lines: Range<usize>,
+    /// Whether the data has been read.
+    read: bool,
+}
+
+/// What a label's being used entails.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    target: Target,
+    /// The label's next edge.
+    next: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// The data of a group is used.
+    Group(usize),
+    /// A label is used.
+    Label(usize),
+}
+
+/// Which lines name labels that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// Names none that count.
+    None,
+    /// All of them are used.
+    Strong,
+    /// They are used if a label of the group above is.
+    Weak,
+}
+
+#[derive(Debug)]
+struct Pass<'l, 't> {
+    lines: &'l [Line<'t>],
+    names: Names<'t>,
+    /// For each name its first edge.
+    edges_of: Vec<Option<usize>>,
+    edges: Vec<Edge>,
+    groups: Vec<Group>,
+    namings: Vec<Naming>,
+    used: Vec<bool>,
+    /// Used labels whose edges have not been followed.
+    reached: Vec<usize>,
+    dollar: Dollar,
+}
+
+/// Sets `used` of every line whose name is used.
+pub(super) fn mark_used(lines: &mut [Line<'_>], filter_directives: bool) {
+    let mut pass = Pass::new(lines);
+    pass.survey(filter_directives);
+    for index in 0..pass.lines.len() {
+        if pass.namings[index] == Naming::Strong {
+            pass.use_words(index);
+        }
+    }
+    pass.follow();
+    let (names, used) = (pass.names, pass.used);
+    for line in lines.iter_mut().filter(|line| !line.name.is_empty()) {
+        line.used = names.find(line.name).is_some_and(|name| used[name]);
+    }
+}
+
+impl<'l, 't> Pass<'l, 't> {
+    fn new(lines: &'l [Line<'t>]) -> Self {
+        // In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
+        let mips = lines.iter().any(|line| line.name.starts_with('$') && is_mips_label(line.text));
+        Self {
+            lines,
+            names: Names::new(),
+            edges_of: Vec::new(),
+            edges: Vec::new(),
+            groups: Vec::new(),
+            namings: Vec::with_capacity(lines.len()),
+            used: Vec::new(),
+            reached: Vec::new(),
+            dollar: if mips { Dollar::Start } else { Dollar::No },
+        }
+    }
+
+    /// Collects names, groups and explicit edges, and decides which lines name labels.
+    fn survey(&mut self, filter_directives: bool) {
+        let mut machine = Machine::Gas;
+        let mut in_function = false;
+        let mut in_group = false;
+        let mut group = None;
+        let mut alias = None;
+        for (index, line) in self.lines.iter().enumerate() {
+            if line.marks.has(Mark::CustomAsm) {
+            } else if line.marks.has(Mark::StartsProcedure) {
+                in_function = true;
+            } else if line.marks.has(Mark::EndsBlock) {
+                in_function = false;
+                group = None;
+            } else if line.marks.has(Mark::Opening) {
+                machine = Machine::Cuda;
+            }
+            if let Kind::Label { .. } = line.kind {
+                let label = self.name(line.name);
+                let current = match group {
+                    Some(current) if in_group => current,
+                    _ => self.begin_group(index),
+                };
+                group = Some(current);
+                in_group = true;
+                self.link(label, Target::Group(current));
+                if let Some(alias) = alias {
+                    self.link(alias, Target::Label(label));
+                }
+            } else if in_group {
+                in_group = false;
+                alias = None;
+            }
+            match line.kind {
+                Kind::Directive(Directive::Global) => {
+                    if let Some(name) = directives::global_name(line.text) {
+                        let name = self.name(name);
+                        self.reach(name);
+                    }
+                }
+                Kind::Assignment { .. } => {
+                    self.name(line.name);
+                }
+                Kind::Set { here, .. } => {
+                    let name = self.name(line.name);
+                    alias = if here { Some(name) } else { alias };
+                }
+                _ => {}
+            }
+            let naming = match naming(line, machine, filter_directives) {
+                // Data in the middle of a function, such as a jump table.
+                Naming::Weak if in_function => Naming::Strong,
+                naming => naming,
+            };
+            self.namings.push(naming);
+            if let (Naming::Weak, Some(group)) = (naming, group) {
+                self.groups[group].lines.end = index + 1;
+            }
+        }
+    }
+
+    fn begin_group(&mut self, line: usize) -> usize {
+        self.groups.push(Group { lines: line..line, read: false });
+        self.groups.len() - 1
+    }
+
+    fn name(&mut self, name: &'t str) -> usize {
+        let number = self.names.number(name);
+        if number == self.used.len() {
+            self.used.push(false);
+            self.edges_of.push(None);
+        }
+        number
+    }
+
+    fn link(&mut self, label: usize, target: Target) {
+        let next = self.edges_of[label].replace(self.edges.len());
+        self.edges.push(Edge { target, next });
+    }
+
+    fn reach(&mut self, name: usize) {
+        if !std::mem::replace(&mut self.used[name], true) {
+            self.reached.push(name);
+        }
+    }
+
+    /// Marks every label that the line's words name as used.
+    fn use_words(&mut self, line: usize) {
+        let mut words = Words { text: self.lines[line].text, at: 0, dollar: self.dollar };
+        while let Some(word) = words.next() {
+            if let Some(name) = self.names.find(word) {
+                self.reach(name);
+            }
+        }
+    }
+
+    /// Follows the edges of all used labels.
+    fn follow(&mut self) {
+        while let Some(label) = self.reached.pop() {
+            let mut next = self.edges_of[label];
+            while let Some(edge) = next.map(|edge| self.edges[edge]) {
+                match edge.target {
+                    Target::Label(label) => self.reach(label),
+                    Target::Group(group) => self.read_group(group),
+                }
+                next = edge.next;
+            }
+        }
+    }
+
+    fn read_group(&mut self, group: usize) {
+        let group = &mut self.groups[group];
+        if std::mem::replace(&mut group.read, true) {
+            return;
+        }
+        for line in group.lines.clone() {
+            if self.namings[line] == Naming::Weak {
+                self.use_words(line);
+            }
+        }
+    }
+}
+
+fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming {
+    let is_function = match line.kind {
+        Kind::Directive(Directive::Type) | Kind::Label { .. } if line.text.trim_start_matches(scan::is_space).starts_with('.') => {
+            directives::defines_function(line.text)
+        }
+        _ => false,
+    };
+    if is_function {
+        return Naming::Strong;
+    }
+    if line.text.is_empty() || line.text.starts_with('.') {
+        return Naming::None;
+    }
+    if !filter_directives || has_opcode(line, machine) {
+        return Naming::Strong;
+    }
+    if line.kind == Kind::Directive(Directive::Data) { Naming::Weak } else { Naming::None }
+}
+
+/// Whether the line starts with `$`, symbol characters and a colon.
+fn is_mips_label(text: &str) -> bool {
+    let end = scan::skip_while(text.as_bytes(), 1, scan::in_symbol);
+    text.starts_with('$') && end > 1 && text.as_bytes().get(end) == Some(&b':')
+}
+
+/// The words of a line that could name a label, wherever they stand.
+struct Words<'t> {
+    text: &'t str,
+    at: usize,
+    dollar: Dollar,
+}
+
+impl<'t> Iterator for Words<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.at) {
+            let start = self.at;
+            let may_start = scan::starts_symbol(byte) || byte == b'"' || byte == b'$';
+            if may_start && let Some(end) = scan::symbol_end(bytes, start, self.dollar) {
+                self.at = end;
+                return Some(&self.text[start..end]);
+            }
+            self.at += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::asm::lines;
+
+    /// The names of the lines that define a used name, in order.
+    fn used(text: &str, filter_directives: bool) -> Vec<&str> {
+        let mut lines = lines::read(text);
+        mark_used(&mut lines, filter_directives);
+        lines.iter().filter(|line| line.used).map(|line| line.name).collect()
+    }
+
+    #[test]
+    fn used_labels() {
+        for (sentence, text, expected) in [
+            ("an instruction uses what it names", "a:\nb:\n jmp b", &["b"][..]),
+            ("anywhere in its text, comments included", "a:\n nop # a", &["a"]),
+            ("any word character may precede", "a:\n mov 1a", &["a"]),
+            ("words are whole to the right", "a:\n jmp ab", &[]),
+            (".globl", " .globl a\na:\n", &["a"]),
+            (".weak", "a:\n.weak a", &["a"]),
+            ("a function definition", " .type a, @function\na:", &["a"]),
+            (".type of an object", " .type a, @object\na:", &[]),
+            (".proc", ".proc a: x", &["a"]),
+            ("a directive's words do not count", "a:\n .size a, 1", &[]),
+            ("data under an unused label", "a:\n .long b\nb:", &[]),
+            ("data under a used label", "a:\n .long b\nb:\n jmp a", &["a", "b"]),
+            ("every label of the group", "a:\nc:\n .long b\nb:\n jmp c", &["c", "b"]),
+            ("all data of the group", "a:\n .long 1\n .long b\nb:\n jmp a", &["a", "b"]),
+            ("the group stays through other lines", "a:\n nop\n .align 4\n .long b\nb:\n jmp a", &["a", "b"]),
+            ("a new label begins a new group", "a:\n .long 1\nc:\n .long b\nb:\n jmp a", &["a"]),
+            ("the end of a block empties it", "a:\n .text\n .long b\nb:\n jmp a", &["a"]),
+            ("data at column 0 is not read", "a:\n.long b\nb:\n jmp a", &["a"]),
+            ("data in a function", "x:\n .cfi_startproc\n .long b\n .cfi_endproc\nb:", &["b"]),
+            ("data behind a function", "x:\n .cfi_startproc\n .cfi_endproc\n .long b\nb:", &[]),
+            ("a chain", "a:\n .long b\nb:\n .long c\nc:\n .long d\nd:\n jmp a", &["a", "b", "c", "d"]),
+            ("a label twice has the data of both", "a:\n .long b\na:\n .long c\nb:\nc:\n jmp a", &["a", "a", "b", "c"]),
+            ("an alias makes its label used", " .set x, .\na:\n jmp x", &["x", "a"]),
+            ("+ 0", " .set x, .+0\na:\n jmp x", &["x", "a"]),
+            ("all labels of the group below the alias", " .set x, .\na:\nb:\n nop\nc:\n jmp x", &["x", "a", "b"]),
+            ("other lines before the label do not matter", " .set x, .\n nop\na:\n jmp x", &["x", "a"]),
+            ("no weak edge to the alias", " .set x, .\na:\n jmp a", &["a"]),
+            ("an instruction in a comment line is none", "a:\n# a\n;a", &[]),
+            ("quoted", "\"a\":\n call \"a\"", &["\"a\""]),
+            ("CUDA predicates", ".entry f(\n @%p bra a;\na:", &["a"]),
+            ("not in other text", " @%p bra a;\na:", &[]),
+        ] {
+            assert_eq!(used(text, true), expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn mips_labels_start_with_dollar() {
+        assert_eq!(used("$L1:\n b $L1\n.set x, 1\n j x", true), ["$L1", "x"]);
+        assert_eq!(used("L1:\n b $L1", true), ["L1"]);
+        assert_eq!(used("$L2:\nL1:\n b $L1", true), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn with_directives_shown_labels_use_themselves_unless_they_start_with_a_dot() {
+        assert_eq!(used("main:\n.L1:\n .long .L2\n.L2:\n.L3:", false), ["main", ".L2"]);
+    }
+
+    #[test]
+    fn the_bounds_of_custom_asm_have_no_other_meaning() {
+        assert_eq!(used("a:\n#APP .text\n .long b\nb:\n jmp a", true), ["a", "b"]);
+        assert_eq!(used("a:\n#app .text\n .long b\nb:\n jmp a", true), ["a"]);
+    }
+}
