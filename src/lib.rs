@@ -2,4 +2,5 @@
 
 pub mod compilers;
 pub mod domain;
+pub mod engine;
 pub mod text;

@@ -134,7 +134,8 @@ impl Capabilities {
         let language = compiler.facts.id;
         let mut probes = Vec::new();
         if compiler.version.explicit.is_none() {
-            let arguments: Vec<&str> = compiler.version.arguments.iter().map(|argument| &**argument).collect();
+            let arguments: Vec<&str> =
+                compiler.version.arguments.iter().map(|argument| &**argument).collect();
             probes.push(probe(Question::Version, &arguments));
         }
         match compiler.family {
@@ -246,10 +247,17 @@ impl Capabilities {
         };
         let choices = [
             ("arch", "Target architecture", "What the compiler produces code for", target, architectures),
-            ("stdver", "Language standard", "Which standard the source follows", &["-std=<value>"], standards),
+            (
+                "stdver",
+                "Language standard",
+                "Which standard the source follows",
+                &["-std=<value>"],
+                standards,
+            ),
             ("stdlib", "Standard library", "Which standard library is used", &["-stdlib=<value>"], libraries),
         ];
-        let choices = choices.into_iter().filter(|(.., flags, values)| !flags.is_empty() && !values.is_empty());
+        let choices =
+            choices.into_iter().filter(|(.., flags, values)| !flags.is_empty() && !values.is_empty());
         let choices = choices.map(|(name, display_title, description, flags, values)| PossibleOverride {
             name,
             display_title,
@@ -265,7 +273,8 @@ const GCC_INTEL: &str = "-masm=intel";
 
 /// GCC of other machines has no `-masm`, or one without Intel's dialect. Old ones do not list the dialects.
 fn has_intel_dialect(options: &Options<'_>) -> bool {
-    options.offers("-masm=") && options.choices_of("-masm=").is_none_or(|dialects| dialects.contains(&"intel"))
+    options.offers("-masm=")
+        && options.choices_of("-masm=").is_none_or(|dialects| dialects.contains(&"intel"))
 }
 
 fn diagnostics(family: Family, offers: impl Fn(&str) -> bool) -> Vec<&'static str> {
@@ -322,7 +331,9 @@ mod tests {
     fn names(capabilities: &Capabilities) -> Vec<String> {
         let overrides = capabilities.overrides.iter();
         overrides
-            .map(|possible| format!("{} {} {}", possible.name, possible.flags.join(" "), possible.values.len()))
+            .map(|possible| {
+                format!("{} {} {}", possible.name, possible.flags.join(" "), possible.values.len())
+            })
             .collect()
     }
 
@@ -385,7 +396,8 @@ mod tests {
     fn clang_answers() {
         let mut clang = compiler("c++", "/clang++", Family::Clang);
         clang.intel_asm = Some(Arc::from("-mllvm --x86-asm-syntax=intel"));
-        let help = "  -fcolor-diagnostics x\n  -fno-crash-diagnostics x\n  -fverbose-asm x\n  -stdlib=<value> x\n";
+        let help =
+            "  -fcolor-diagnostics x\n  -fno-crash-diagnostics x\n  -fverbose-asm x\n  -stdlib=<value> x\n";
         let with = |target: &str| {
             let answers = [
                 answer(Question::Version, "clang version 14\n"),
@@ -398,7 +410,9 @@ mod tests {
         let found = with("--target=<value>");
         assert_eq!(&*found.intel_asm, "-mllvm --x86-asm-syntax=intel");
         assert_eq!(found.diagnostics, ["-fcolor-diagnostics", "-fno-crash-diagnostics"]);
-        assert!(found.target_is && found.verbose_asm && !found.target && !found.march && !found.hyphen_target);
+        assert!(
+            found.target_is && found.verbose_asm && !found.target && !found.march && !found.hyphen_target
+        );
         assert_eq!(
             names(&found),
             ["arch --target=<value> 1", "stdver -std=<value> 1", "stdlib -stdlib=<value> 2", "env  0"]
@@ -407,7 +421,10 @@ mod tests {
         assert_eq!(names(&with("-target <value>"))[0], "arch -target <value> 1");
         assert_eq!(names(&with("-nothing"))[0], "stdver -std=<value> 1");
         clang.intel_asm = None;
-        assert_eq!(Capabilities::read(&clang, &[answer(Question::Version, "x")]).unwrap().intel_asm, Arc::default());
+        assert_eq!(
+            Capabilities::read(&clang, &[answer(Question::Version, "x")]).unwrap().intel_asm,
+            Arc::default()
+        );
     }
 
     #[test]
@@ -454,7 +471,10 @@ mod tests {
     #[test]
     fn what_is_expected_before_anybody_asked() {
         let gcc = Capabilities::expected(&compiler("c", "/gcc", Family::Gcc));
-        assert_eq!((&*gcc.intel_asm, gcc.verbose_asm, gcc.march, gcc.target_is), ("-masm=intel", true, true, false));
+        assert_eq!(
+            (&*gcc.intel_asm, gcc.verbose_asm, gcc.march, gcc.target_is),
+            ("-masm=intel", true, true, false)
+        );
         assert_eq!((gcc.version, gcc.full_version), (None, None));
         let mut other = compiler("c", "/gcc", Family::Gcc);
         other.instruction_set = Arc::from("aarch64");

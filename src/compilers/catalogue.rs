@@ -407,7 +407,10 @@ mod tests {
             ("ada.local.properties", "compilers=\n"),
             ("execution.local.properties", "sandboxType=none\n"),
         ]);
-        assert_eq!(catalogue.compilers(None).map(|compiler| compiler.id.as_str()).collect::<Vec<_>>(), ["cc"]);
+        assert_eq!(
+            catalogue.compilers(None).map(|compiler| compiler.id.as_str()).collect::<Vec<_>>(),
+            ["cc"]
+        );
         let tail: Vec<&str> = problems
             .iter()
             .map(|problem| problem.strip_prefix("/c++.local.properties:").unwrap_or(problem))
@@ -452,10 +455,7 @@ mod tests {
                 "c.local.properties",
                 "compilers=a:b\nexe=cc\ncompiler.a.name=ca\ncompiler.a.alias=z:b\ncompiler.b.alias=z",
             ),
-            (
-                "c++.local.properties",
-                "compilers=a:d\nexe=cc\ncompiler.a.name=cxxa\ncompiler.d.alias=b:only",
-            ),
+            ("c++.local.properties", "compilers=a:d\nexe=cc\ncompiler.a.name=cxxa\ncompiler.d.alias=b:only"),
         ]);
         assert_eq!(problems, [""; 0]);
         let find = |language: &str, id| {
@@ -489,13 +489,13 @@ mod tests {
                 "c.local.properties",
                 "compilers=a:b:c\nexe=cc\ncompiler.a.name=y\ncompiler.b.name=X\ncompiler.c.name=x",
             ),
-            (
-                "c++.local.properties",
-                "compilers=e:d\nexe=cc\nname=x\ndefaultCompiler=e\n",
-            ),
+            ("c++.local.properties", "compilers=e:d\nexe=cc\nname=x\ndefaultCompiler=e\n"),
         ]);
         let ids = |language| catalogue.compilers(language).map(|found| found.id.as_str()).collect::<String>();
-        assert_eq!((ids(None), ids(Some("c")), ids(Some("rust"))), ("bcdea".into(), "bca".into(), String::new()));
+        assert_eq!(
+            (ids(None), ids(Some("c")), ids(Some("rust"))),
+            ("bcdea".into(), "bca".into(), String::new())
+        );
         let languages: Vec<_> = catalogue
             .languages()
             .map(|listed| (listed.language.id, listed.default_compiler.unwrap()))
@@ -557,10 +557,12 @@ mod tests {
         for group in 0..groups {
             let ids = (0..100).map(|index| format!("c{group}x{index}")).collect::<Vec<_>>().join(":");
             write!(text, "\ngroup.g{group}.compilers={ids}\ngroup.g{group}.isSemVer=true\n").unwrap();
-            write!(text, "group.g{group}.baseName=x86-64 gcc {group}\ngroup.g{group}.demangler=/d\n").unwrap();
+            write!(text, "group.g{group}.baseName=x86-64 gcc {group}\ngroup.g{group}.demangler=/d\n")
+                .unwrap();
             for index in 0..100 {
                 let key = format!("compiler.c{group}x{index}");
-                writeln!(text, "{key}.exe=$BIN/cc\n{key}.semver={index}.1\n{key}.alias=o{group}x{index}").unwrap();
+                writeln!(text, "{key}.exe=$BIN/cc\n{key}.semver={index}.1\n{key}.alias=o{group}x{index}")
+                    .unwrap();
             }
         }
         let directory = machine(&[("c++.local.properties", &text)]);

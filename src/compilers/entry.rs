@@ -79,9 +79,7 @@ impl Shop<'_> {
         let property = listed.settings.find(Key::Exe);
         let origin = property.map_or(listed.origin, |property| &property.origin);
         let text = property.map_or(listed.id, |property| &property.text);
-        let complain = |problem: &str| {
-            (origin.clone(), broken(listed, Key::Exe, text, problem))
-        };
+        let complain = |problem: &str| (origin.clone(), broken(listed, Key::Exe, text, problem));
         let exe = if text.starts_with('/') {
             let exe = PathBuf::from(text);
             if !is_executable(&exe) {
@@ -218,7 +216,8 @@ impl Shop<'_> {
         if license.iter().any(|(_, text)| !text.is_empty()) {
             shown.push(("license", Shown::Record(license.into_iter().collect())));
         }
-        let mut switch = |key: Key, default| (key.name(), Shown::Flag(settings.switch(key, default, problems)));
+        let mut switch =
+            |key: Key, default| (key.name(), Shown::Flag(settings.switch(key, default, problems)));
         let is_nightly = switch(Key::IsNightly, false);
         let track = release_track(settings, is_nightly.1 == Shown::Flag(true));
         shown.extend([

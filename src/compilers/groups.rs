@@ -89,7 +89,9 @@ impl<'a, 'p> Expansion<'a, 'p> {
             return Err(format!("the group {name} is listed twice; list it once"));
         }
         if self.path.len() == DEEPEST_GROUP {
-            return Err(format!("the group {name} is nested deeper than {DEEPEST_GROUP}; flatten the groups"));
+            return Err(format!(
+                "the group {name} is nested deeper than {DEEPEST_GROUP}; flatten the groups"
+            ));
         }
         self.path.push(group);
         self.expand(outer.with(own), group);
@@ -134,9 +136,8 @@ mod tests {
 
     #[test]
     fn a_group_passes_on_what_it_does_not_set() {
-        let (found, _) = expand(
-            "compilers=&g\noptions=L\ngroup.g.compilers=&h\ngroup.g.options=G\ngroup.h.compilers=a",
-        );
+        let (found, _) =
+            expand("compilers=&g\noptions=L\ngroup.g.compilers=&h\ngroup.g.options=G\ngroup.h.compilers=a");
         assert_eq!(found, ["a/h=G"]);
         assert_eq!(expand("options=L").0, [""; 0]);
     }

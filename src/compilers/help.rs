@@ -43,7 +43,8 @@ impl<'a> Options<'a> {
         let mut lines = self.text.lines().skip_while(|line| !is_heading(line, option)).peekable();
         lines.peek()?;
         // GCC repeats the heading with the same choices after it.
-        let choices = lines.skip_while(|line| is_heading(line, option)).take_while(|line| !line.trim().is_empty());
+        let choices =
+            lines.skip_while(|line| is_heading(line, option)).take_while(|line| !line.trim().is_empty());
         let words = choices.filter(|line| !line.trim_end().ends_with(':')).flat_map(str::split_whitespace);
         let mut seen = Vec::new();
         words.for_each(|word| {
@@ -143,7 +144,10 @@ The following options are target specific:
         assert_eq!(options.choices_of("-masm="), Some(vec!["att", "intel"]));
         assert_eq!(options.choices_of("-march="), Some(vec!["i386", "x86-64", "native"]));
         assert_eq!(options.choices_of("-mabi="), None);
-        assert_eq!(Options::read("  Known valid arguments for -mcpu= option:").choices_of("-mcpu="), Some(vec![]));
+        assert_eq!(
+            Options::read("  Known valid arguments for -mcpu= option:").choices_of("-mcpu="),
+            Some(vec![])
+        );
         let aarch64 = "  Known AArch64 ABIs (for use with the -mabi= option):\n    ilp32 lp64\n\n    more";
         assert_eq!(Options::read(aarch64).choices_of("-mabi="), Some(vec!["ilp32", "lp64"]));
     }
