@@ -1,6 +1,19 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod compilers;
 pub mod domain;
-pub mod engine;
+
+pub mod lifecycle;
+pub mod notify;
+pub mod ports;
+pub mod telemetry;
 pub mod text;
+pub mod wire;
+
+pub mod compilers;
+pub mod local;
+pub mod sandbox;
+
+pub mod engine;
+
+pub mod cli;
+pub mod config;

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use compilation_worker::sandbox;
+
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == sandbox::HELPER_COMMAND) {
+        return sandbox::helper_main();
+    }
     ExitCode::SUCCESS
 }

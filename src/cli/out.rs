@@ -1,0 +1,72 @@
+//! Where commands read and write: data on standard output, everything else on standard error.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+
+/// The three streams of a command. Tests give it buffers.
+pub struct Streams {
+    /// Standard input.
+    pub input: Box<dyn Read>,
+    /// Standard output.
+    pub out: Box<dyn Write>,
+    /// Standard error.
+    pub err: Box<dyn Write>,
+}
+
+impl Streams {
+    /// The process's own.
+    pub fn of_the_process() -> Self {
+        Self { input: Box::new(io::stdin()), out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+    }
+
+    /// Writes data. A reader that has gone away, as `head` does, wants no more and is no failure.
+    pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Tells the person at the terminal something, a line at a time.
+    pub fn say(&mut self, text: impl fmt::Display) {
+        // Nobody is left to tell if standard error itself fails.
+        let _lost = writeln!(self.err, "{text}").is_err();
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure_and_a_full_disk_is() {
+        let streams = |kind| Streams {
+            input: Box::new(io::empty()),
+            out: Box::new(Broken(kind)),
+            err: Box::new(Broken(kind)),
+        };
+        let mut gone = streams(io::ErrorKind::BrokenPipe);
+        gone.data(b"x").unwrap();
+        gone.say("nobody hears this");
+        assert!(streams(io::ErrorKind::StorageFull).data(b"x").is_err());
+    }
+}

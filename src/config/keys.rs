@@ -1,0 +1,243 @@
+//! Every configuration key, declared once. The structs, the flags, the environment names, the file's keys, `check` and
+//! the reference all derive from this table. The comment above a key is its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::layers::Reader;
+use crate::config::value::{ByteSize, SandboxMode, Shape, Value};
+use crate::domain::limits;
+use crate::telemetry::log;
+
+/// One key, as the outside sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The section.
+    pub section: &'static str,
+    /// The name within.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub looks: &'static str,
+    /// How it is given on the command line.
+    pub shape: Shape,
+    /// The default, as one would write it.
+    pub default: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+    /// A shorter flag than the rule gives.
+    pub short_flag: Option<&'static str>,
+}
+
+/// What a key holds until it is derived from the machine and from other keys.
+pub const AUTO: &str = "auto";
+
+macro_rules! settings {
+    ($(
+        #[doc = $about:literal]
+        $section:ident: $kind:ident {
+            $( #[doc = $help:literal] $name:ident: $value:ty = $default:literal $(as $flag:literal)?, )+
+        }
+    )+) => {
+        $(
+            #[doc = $about]
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $kind {
+                $( #[doc = $help] pub $name: $value, )+
+            }
+
+            impl $kind {
+                fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                    // Every key is read before any is missed, so that all mistakes come to light at once.
+                    $( let $name = reader.take::<$value>(stringify!($section), stringify!($name)); )+
+                    Some(Self { $( $name: $name?, )+ })
+                }
+            }
+        )+
+
+        /// The whole checked configuration.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $( #[doc = $about] pub $section: $kind, )+
+        }
+
+        impl Config {
+            pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                $( let $section = $kind::read(reader); )+
+                Some(Self { $( $section: $section?, )+ })
+            }
+        }
+
+        /// Every section with what it is about, in order.
+        pub const SECTIONS: &[(&str, &str)] = &[$( (stringify!($section), $about.trim_ascii()), )+];
+
+        /// Every key, in order.
+        pub const KEYS: &[Key] = &[$( $( Key {
+            section: stringify!($section),
+            name: stringify!($name),
+            looks: <$value as Value>::LOOKS,
+            shape: <$value as Value>::SHAPE,
+            default: $default,
+            help: $help.trim_ascii(),
+            short_flag: settings!(@flag $($flag)?),
+        }, )+ )+];
+    };
+    (@flag) => { None };
+    (@flag $flag:literal) => { Some($flag) };
+}
+
+settings! {
+    /// The compile API.
+    http: Http {
+        /// Address the compile API listens on; port 0 picks a free one.
+        listen: SocketAddr = "127.0.0.1:10240" as "listen",
+        /// Answer in plain text, not JSON, when the caller accepts anything.
+        text_by_default: bool = "false",
+        /// Name accepted as a first path segment, as in /prod/api/...; others are not found.
+        environment: Option<String> = "",
+        /// Largest request body.
+        body: ByteSize = "16MiB",
+        /// Time a caller has to send a request's head.
+        head_deadline: Duration = "8s",
+        /// Time a caller has to send a request's body.
+        body_deadline: Duration = "20s",
+        /// Time a caller has to take each part of a reply.
+        write_deadline: Duration = "30s",
+        /// How long a connection may idle; must exceed the balancer's, or it will use what we just closed.
+        idle: Duration = "75s",
+        /// How long the balancer in front keeps an idle connection.
+        balancer_idle: Duration = "60s",
+        /// Connections open at once; further ones are refused.
+        connections: usize = "4096",
+    }
+
+    /// Health, metrics and commands, on a thread of their own.
+    admin: Admin {
+        /// Address of /metrics, /health and /admin; port 0 picks a free one.
+        listen: SocketAddr = "127.0.0.1:10241",
+    }
+
+    /// Which compilers there are.
+    catalogue: Catalogue {
+        /// Properties files, or directories of them, in the order of their precedence.
+        paths: Vec<PathBuf> = "" as "catalogue",
+        /// Find the machine's own compilers too.
+        discover: bool = "true",
+        /// Directories in which compilers are looked for.
+        search_path: Vec<PathBuf> = "/usr/local/bin,/usr/bin,/bin",
+        /// Environments whose properties apply, each over the one before.
+        environments: Vec<String> = "",
+    }
+
+    /// What keeps jobs from the machine.
+    sandbox: Sandbox {
+        /// jail: with what this kernel offers; strict: with everything or not at all; none: for development only.
+        mode: SandboxMode = "jail" as "sandbox",
+        /// Further paths that jobs may read, such as the prefix of a compiler outside /usr.
+        readable: Vec<PathBuf> = "",
+        /// Control group beneath which each job gets its own; nothing means our own group.
+        cgroup_parent: Option<PathBuf> = "",
+    }
+
+    /// What one job may use.
+    limits: Limits {
+        /// Wall time of one compile.
+        wall: Duration = "20s",
+        /// Memory, scratch files included.
+        memory: ByteSize = "1280MiB",
+        /// Processes and threads.
+        pids: u64 = "72",
+        /// CPU time per second of wall time, in thousandths of one core.
+        cpu_millis: u64 = "1000",
+        /// Largest single file.
+        file_size: ByteSize = "1GiB",
+        /// Open descriptors per process.
+        open_files: u64 = "300",
+        /// Room in the work directory, and again in /tmp.
+        scratch: ByteSize = "512MiB",
+        /// Files and directories in the work directory, and again in /tmp.
+        scratch_inodes: u64 = "1000",
+        /// Kept of standard output, and again of standard error.
+        output: ByteSize = "1MiB",
+        /// Largest listing that is read.
+        artifact: ByteSize = "64MiB",
+    }
+
+    /// How work is admitted and remembered.
+    engine: Engine {
+        /// Compiles at once; auto is as many as cores and memory hold.
+        slots: usize = "auto",
+        /// Compiles that may wait for a slot; further ones are refused as busy.
+        queue_length: usize = "64",
+        /// Longest wait for a slot.
+        queue_wait: Duration = "15s",
+        /// Time from a request's arrival to its answer, all told.
+        request_budget: Duration = "55s",
+        /// Memory for finished answers.
+        answer_cache: ByteSize = "32MiB",
+        /// Memory for raw compiler output, from which answers with other filters are made.
+        output_cache: ByteSize = "32MiB",
+    }
+
+    /// How the process ends.
+    drain: Drain {
+        /// After the stop signal, serve this long as usual, so that the balancer notices first.
+        lame_duck: Duration = "0s",
+        /// After the stop signal, how long work may take to finish before it is killed.
+        budget: Duration = "60s",
+    }
+
+    /// What is written to standard error.
+    log: Log {
+        /// auto: pretty on a terminal, otherwise JSON.
+        format: log::Format = "auto",
+        /// A level (error, warn, info, debug, trace), or a list such as info,hyper=warn.
+        filter: String = "info",
+    }
+}
+
+impl Key {
+    /// `section.key`, as in the file and in messages.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// The flag that the rule gives, without dashes: `section-key`.
+    pub fn long_flag(&self) -> String {
+        format!("{}-{}", self.section, self.name.replace('_', "-"))
+    }
+
+    /// The flag shown first, without dashes.
+    pub fn flag(&self) -> String {
+        self.short_flag.map_or_else(|| self.long_flag(), str::to_owned)
+    }
+
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("{}{}_{}", super::VARIABLE_PREFIX, self.section, self.name).to_uppercase()
+    }
+
+    /// The key with this path.
+    pub fn find(path: &str) -> Option<&'static Self> {
+        let (section, name) = path.split_once('.')?;
+        KEYS.iter().find(|key| key.section == section && key.name == name)
+    }
+}
+
+impl Limits {
+    /// The limits of one job in the engine's words.
+    pub fn of_a_job(&self) -> limits::Limits {
+        limits::Limits {
+            wall: self.wall,
+            memory: self.memory.bytes(),
+            pids: self.pids,
+            cpu_millis: self.cpu_millis,
+            file_size: self.file_size.bytes(),
+            open_files: self.open_files,
+            scratch: self.scratch.bytes(),
+            scratch_inodes: self.scratch_inodes,
+            output: self.output.bytes(),
+            artifact: self.artifact.bytes(),
+        }
+    }
+}

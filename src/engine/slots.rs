@@ -1,0 +1,222 @@
+//! Permits to compile: as many as the machine carries, a bounded queue before them, and a quick no beyond.
+//!
+//! A request that could not start before its deadline is refused when it arrives, not when it has waited: a
+//! refusal within milliseconds lets the balancer try elsewhere. What a job takes on average is learnt as we go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::domain::limits::Deadline;
+
+/// How many jobs run at once, and how many may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotSettings {
+    /// Jobs that run at the same time.
+    pub slots: usize,
+    /// Requests that may wait for a slot.
+    pub queue: usize,
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// The queue is full, or the wait would outlast the deadline.
+    #[error("every slot is busy and {waiting} requests wait already; try again in {} s", .retry_after.as_secs())]
+    Full {
+        /// How many wait.
+        waiting: usize,
+        /// When a slot is likely to be free.
+        retry_after: Duration,
+    },
+    /// It waited until its deadline.
+    #[error("the request waited {:.1} s for a slot, until its deadline", .waited.as_secs_f64())]
+    Expired {
+        /// How long it waited.
+        waited: Duration,
+    },
+}
+
+/// Permission to run one job; dropping it frees the slot.
+#[derive(Debug)]
+#[must_use = "dropping a slot frees it"]
+pub struct Slot {
+    started: Instant,
+    /// How long the request waited for it.
+    pub waited: Duration,
+    slots: Arc<Inner>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.learn(self.started.elapsed());
+    }
+}
+
+/// The permits of one engine.
+#[derive(Debug, Clone)]
+pub struct Slots(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: SlotSettings,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// What a job takes on average, in microseconds; 0 until the first has ended.
+    average: AtomicU64,
+}
+
+/// Counts one waiting request for as long as it lives, whatever ends the wait.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Slots {
+    /// Permits for `settings.slots` jobs (at least one).
+    pub fn new(settings: SlotSettings) -> Self {
+        let settings = SlotSettings { slots: settings.slots.max(1), ..settings };
+        Self(Arc::new(Inner {
+            permits: Arc::new(Semaphore::new(settings.slots)),
+            settings,
+            waiting: AtomicUsize::new(0),
+            average: AtomicU64::new(0),
+        }))
+    }
+
+    /// Waits for a slot, first come first served, until `deadline`. Cancel-safe: a dropped wait leaves no trace.
+    pub async fn acquire(&self, deadline: Deadline) -> Result<Slot, SlotError> {
+        let inner = &self.0;
+        let asked = Instant::now();
+        if let Ok(permit) = Arc::clone(&inner.permits).try_acquire_owned() {
+            return Ok(self.slot(asked, permit));
+        }
+        let ahead = inner.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&inner.waiting);
+        let wait = inner.expected_wait(ahead);
+        if ahead >= inner.settings.queue || wait > deadline.remaining() {
+            return Err(SlotError::Full { waiting: ahead, retry_after: wait.max(Duration::from_secs(1)) });
+        }
+        match tokio::time::timeout_at(deadline.instant(), Arc::clone(&inner.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(self.slot(asked, permit)),
+            // The semaphore is never closed, so its error can only be the deadline's twin.
+            Ok(Err(_)) | Err(_) => Err(SlotError::Expired { waited: asked.elapsed() }),
+        }
+    }
+
+    fn slot(&self, asked: Instant, permit: OwnedSemaphorePermit) -> Slot {
+        let started = Instant::now();
+        Slot { started, waited: started - asked, slots: Arc::clone(&self.0), _permit: permit }
+    }
+
+    /// How many jobs may run at once.
+    pub fn total(&self) -> usize {
+        self.0.settings.slots
+    }
+
+    /// How many run now.
+    pub fn busy(&self) -> usize {
+        self.total() - self.0.permits.available_permits()
+    }
+
+    /// How many wait now.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many may wait.
+    pub fn queue(&self) -> usize {
+        self.0.settings.queue
+    }
+}
+
+impl Inner {
+    /// When a slot comes free for a request with `ahead` others before it, going by the average job.
+    fn expected_wait(&self, ahead: usize) -> Duration {
+        let average = Duration::from_micros(self.average.load(Ordering::Relaxed));
+        let turns = u32::try_from(ahead / self.settings.slots + 1).unwrap_or(u32::MAX);
+        average.saturating_mul(turns)
+    }
+
+    /// Moves the average an eighth of the way. Two slots that end together may lose one sample: it is an estimate.
+    fn learn(&self, took: Duration) {
+        let sample = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let average = match self.average.load(Ordering::Relaxed) {
+            0 => sample,
+            old => old - old / 8 + sample / 8,
+        };
+        self.average.store(average.max(1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(10))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refuses_at_once_when_the_queue_is_full() {
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 1 });
+        let first = slots.acquire(soon()).await.unwrap();
+        let mut second = Box::pin(slots.acquire(soon()));
+        assert!(futures_pending(&mut second).await);
+        assert_eq!((slots.busy(), slots.waiting()), (1, 1));
+        let refused = slots.acquire(soon()).await.unwrap_err();
+        assert!(matches!(refused, SlotError::Full { waiting: 1, .. }), "{refused}");
+        drop(first);
+        drop(second.await.unwrap());
+        assert_eq!((slots.busy(), slots.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_at_the_deadline() {
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
+        let _held = slots.acquire(soon()).await.unwrap();
+        let started = Instant::now();
+        let error = slots.acquire(Deadline::after(Duration::from_secs(3))).await.unwrap_err();
+        assert_eq!(error, SlotError::Expired { waited: Duration::from_secs(3) });
+        assert_eq!(started.elapsed(), Duration::from_secs(3));
+        assert_eq!(slots.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_cannot_succeed_is_refused_on_arrival() {
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
+        let slow = slots.acquire(soon()).await.unwrap();
+        tokio::time::advance(Duration::from_secs(8)).await;
+        drop(slow);
+        let _held = slots.acquire(soon()).await.unwrap();
+        let error = slots.acquire(Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+        assert_eq!(error, SlotError::Full { waiting: 0, retry_after: Duration::from_secs(8) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_wait_leaves_no_trace() {
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
+        let held = slots.acquire(soon()).await.unwrap();
+        let mut waiting = Box::pin(slots.acquire(soon()));
+        assert!(futures_pending(&mut waiting).await);
+        drop(waiting);
+        assert_eq!(slots.waiting(), 0);
+        drop(held);
+        drop(slots.acquire(soon()).await.unwrap());
+    }
+
+    /// Polls once; true if it is not done yet.
+    async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+        })
+        .await
+    }
+}

@@ -1,0 +1,234 @@
+//! The helper: a small, single-threaded process that keeps jails standing, one in each lane that is free.
+//!
+//! It is told what to build once, and nothing afterwards: a jail is taken by receiving it and given back by closing
+//! its socket, so no message about it can be lost. The helper ends when the daemon does, and all jails with it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+
+use crate::sandbox::jail::filter::{self, Architecture};
+use crate::sandbox::jail::init::{self, Blueprint, Parts};
+use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, JailEnds, Order};
+use crate::sandbox::jail::sys::{self, Cloned, clone_flags};
+use crate::sandbox::jail::template;
+
+/// The helper's user and group inside its namespace; lanes follow. The number is the one that jobs have elsewhere.
+pub(in crate::sandbox) const INSIDE_ID: u32 = 10_240;
+
+/// Resources that one jail at a time can be built from.
+#[derive(Debug)]
+struct Lane {
+    user: u32,
+    network: OwnedFd,
+}
+
+/// A jail that has been handed over.
+#[derive(Debug)]
+struct Jail {
+    lane: Lane,
+    /// Our copy of the jail's end of its socket: hung up when the daemon closes the other.
+    lease: OwnedFd,
+    process: OwnedFd,
+    /// Kept so that freeing the files it held falls to us, and not to the daemon.
+    _work: OwnedFd,
+    dead: bool,
+    returned: bool,
+}
+
+/// The whole of the helper's life; the socket to the daemon is its standard input.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|_| std::process::abort()));
+    if sys::close_from(3).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Ok(channel) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
+        return ExitCode::FAILURE;
+    };
+    let channel = UnixStream::from(channel);
+    match serve(&channel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If nobody listens any more, nobody needs to know.
+            drop(protocol::send(&channel, &Answer::Refused(failure)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(channel: &UnixStream) -> Result<(), Failure> {
+    let order: Order = protocol::receive(channel).map_err(Failure::at("read the daemon's order"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Failure::at("ask to die with the daemon"))?;
+    let most = rustix::process::getrlimit(Resource::Nofile).maximum;
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })
+        .map_err(Failure::at("raise the limit of open files"))?;
+
+    sys::unshare(clone_flags::USER).map_err(Failure::at("create a user namespace"))?;
+    protocol::send(channel, &Answer::Unshared).map_err(Failure::at("ask for id maps"))?;
+    let () = protocol::receive(channel).map_err(Failure::at("wait for id maps"))?;
+    take_identity(order.ids)?;
+    sys::unshare(clone_flags::MOUNT).map_err(Failure::at("create a mount namespace"))?;
+
+    let mut free = lanes(&order)?;
+    template::enter(&order.readable)?;
+    let filter = match Architecture::native() {
+        Some(architecture) => filter::program(architecture)
+            .map_err(|_| Failure { step: "read the system-call table".into(), errno: 0 })?,
+        None => Vec::new(),
+    };
+    let blueprint = Blueprint {
+        ids: order.ids,
+        filter,
+        count_by_user: order.ids == Ids::Single && order.cgroups.is_none(),
+    };
+    protocol::send(channel, &Answer::Ready { landlock: sys::landlock_version() })
+        .map_err(Failure::at("report readiness"))?;
+
+    let mut jails: Vec<Jail> = Vec::new();
+    for serial in 0.. {
+        let Some(lane) = free.pop_front() else { break };
+        jails.push(raise(&order, &blueprint, lane, serial, channel)?);
+    }
+    let mut serial = jails.len() as u64;
+    while wait(channel, &mut jails).map_err(Failure::at("wait for jails"))? {
+        for jail in jails.extract_if(.., |jail| jail.dead && jail.returned) {
+            free.push_back(jail.lane);
+        }
+        while let Some(lane) = free.pop_front() {
+            jails.push(raise(&order, &blueprint, lane, serial, channel)?);
+            serial += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Becomes the helper's own user inside the namespace, and unreadable to all others.
+fn take_identity(ids: Ids) -> Result<(), Failure> {
+    use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    if ids == Ids::Range {
+        set_thread_groups(&[]).map_err(Failure::at("drop supplementary groups"))?;
+    }
+    let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
+    set_thread_res_gid(group, group, group).map_err(Failure::at("change to the helper's group"))?;
+    set_thread_res_uid(user, user, user).map_err(Failure::at("change to the helper's user"))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Failure::at("become unreadable"))?;
+    // A change of user takes the wish back.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Failure::at("ask to die with the daemon"))
+}
+
+/// One user and one empty network namespace per lane.
+fn lanes(order: &Order) -> Result<VecDeque<Lane>, Failure> {
+    (0..order.lanes)
+        .map(|index| {
+            sys::unshare(clone_flags::NET).map_err(Failure::at("create a network namespace"))?;
+            let network =
+                rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .map_err(Failure::at("open a network namespace"))?;
+            let user = match order.ids {
+                Ids::Range => INSIDE_ID + 1 + index,
+                Ids::Single => INSIDE_ID,
+            };
+            Ok(Lane { user, network })
+        })
+        .collect()
+}
+
+/// Builds a jail in a lane and hands it over.
+fn raise(
+    order: &Order,
+    blueprint: &Blueprint,
+    lane: Lane,
+    serial: u64,
+    channel: &UnixStream,
+) -> Result<Jail, Failure> {
+    let failed = |step: &'static str| Failure::at::<rustix::io::Errno>(step);
+    let (size, inodes, user) =
+        (order.scratch.to_string(), order.scratch_inodes.to_string(), lane.user.to_string());
+    let options: [(&str, &str); 5] =
+        [("size", &size), ("nr_inodes", &inodes), ("uid", &user), ("gid", &user), ("mode", "755")];
+    let work = template::scratch_mount(&options).map_err(failed("make a work directory"))?;
+    let tmp = template::scratch_mount(&options).map_err(failed("make a /tmp"))?;
+    template::forbid_execution(&tmp).map_err(Failure::at("forbid execution in /tmp"))?;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(failed("make a jail's socket"))?;
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"));
+    let ((stdin_read, stdin_write), (stdout_read, stdout_write), (stderr_read, stderr_write)) =
+        (pipe()?, pipe()?, pipe()?);
+    for end in [&ours, &stdin_write, &stdout_read, &stderr_read] {
+        rustix::io::ioctl_fionbio(end, true).map_err(failed("make a descriptor non-blocking"))?;
+    }
+    let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("copy a descriptor"));
+    let (lease, directory, network) = (copy(&theirs)?, copy(&work)?, copy(&lane.network)?);
+    let groups: Vec<OwnedFd> = Vec::new();
+    let flags = clone_flags::PID | clone_flags::MOUNT | clone_flags::IPC | clone_flags::UTS;
+    let process = match sys::clone_process(flags, None).map_err(Failure::at("clone a jail"))? {
+        Cloned::Parent(process) => process,
+        Cloned::Child => {
+            drop((ours, stdin_write, stdout_read, stderr_read, lease, directory));
+            let stdio = [stdin_read, stdout_write, stderr_write];
+            init::live(
+                blueprint,
+                Parts { user: lane.user, network, work, tmp, groups, control: theirs, stdio },
+            )
+        }
+    };
+    let ends = JailEnds {
+        control: ours,
+        process: copy(&process)?,
+        directory,
+        stdin: stdin_write,
+        stdout: stdout_read,
+        stderr: stderr_read,
+    };
+    protocol::send_jail(channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
+    Ok(Jail { lane, lease, process, _work: work, dead: false, returned: false })
+}
+
+/// Waits until a jail has died or come back, and notes which. False when the daemon is gone.
+fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
+    // Only what is still to come is asked for: what has happened would be reported again at once, for ever.
+    let mut events = vec![PollFd::new(channel, PollFlags::empty())];
+    for jail in jails.iter().filter(|jail| !jail.dead) {
+        events.push(PollFd::new(&jail.process, PollFlags::IN));
+    }
+    for jail in jails.iter().filter(|jail| !jail.returned) {
+        events.push(PollFd::new(&jail.lease, PollFlags::empty()));
+    }
+    match rustix::event::poll(&mut events, None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let answers: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
+    let mut answers = answers.into_iter();
+    if answers.next() == Some(true) {
+        return Ok(false);
+    }
+    for jail in jails.iter_mut().filter(|jail| !jail.dead) {
+        if answers.next() == Some(true) {
+            rustix::process::waitid(WaitId::PidFd(jail.process.as_fd()), WaitIdOptions::EXITED)?;
+            jail.dead = true;
+        }
+    }
+    for jail in jails.iter_mut().filter(|jail| !jail.returned) {
+        if answers.next() == Some(true) {
+            jail.returned = true;
+            if !jail.dead {
+                // It may have ended this very moment, which is as good.
+                drop(rustix::process::pidfd_send_signal(&jail.process, Signal::KILL));
+            }
+        }
+    }
+    Ok(true)
+}

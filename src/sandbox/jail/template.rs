@@ -1,0 +1,169 @@
+//! The file tree that every jail begins with, made once: each jail gets a copy of the helper's mounts for the price
+//! of a clone, and adds only what must be its own (`/app`, `/tmp`, `/proc`).
+//!
+//! The order matters. Host paths are picked up first, as detached copies of their mounts, because after the root has
+//! been exchanged they have no names; each copy is made read-only with everything below it *before* it is attached
+//! where a job could ever look. The host's `/proc` stays, hidden under a directory nobody may enter, because the
+//! kernel lets a user namespace mount a new `/proc` only beside a complete one; each jail unmounts it at once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
+};
+
+use crate::sandbox::jail::protocol::Failure;
+use crate::sandbox::jail::sys::{self, Reach};
+
+/// Where the host's `/proc` stays while the jail's own is mounted.
+pub(super) const HOST_PROC: &str = "/.host-proc";
+
+/// Devices that a job sees: harmless, and all that compilers open.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Users and groups that exist inside, so that `getpwuid` has an answer.
+const PASSWD: &str = "root:x:0:0:root:/:/bin/false\nce:x:10240:10240:ce:/app:/bin/false\n";
+const GROUP: &str = "root:x:0:\nce:x:10240:\n";
+
+const READ_ONLY: u64 = MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u64;
+const NO_SETUID: u64 = MountAttrFlags::MOUNT_ATTR_NOSUID.bits() as u64;
+const NO_DEVICES: u64 = MountAttrFlags::MOUNT_ATTR_NODEV.bits() as u64;
+const NO_EXECUTE: u64 = MountAttrFlags::MOUNT_ATTR_NOEXEC.bits() as u64;
+
+/// What stands at a readable path.
+enum Entry {
+    /// A link, kept as one: `/bin` stays `usr/bin`.
+    Link(PathBuf),
+    /// A detached copy of a directory's mounts.
+    Directory(OwnedFd),
+    /// The same of a file.
+    File(OwnedFd),
+}
+
+/// Exchanges the root of this process, which must be alone in its mount namespace, for the template.
+pub(super) fn enter(readable: &[PathBuf]) -> Result<(), Failure> {
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(Failure::at("make all mounts private"))?;
+    let entries = pick_up(readable)?;
+    let devices = DEVICES.map(|name| copy_mount(&Path::new("/dev").join(name)).map(|copy| (name, copy)));
+    let host_proc = copy_mount(Path::new("/proc")).map_err(Failure::at("copy the mount of /proc"))?;
+
+    let root = scratch_mount(&[("mode", "755"), ("size", "1m"), ("nr_inodes", "4096")])
+        .map_err(Failure::at("make the root's tmpfs"))?;
+    attach(&root, Path::new("/")).map_err(Failure::at("attach the new root"))?;
+    rustix::process::fchdir(&root).map_err(Failure::at("enter the new root"))?;
+
+    for (path, entry) in entries {
+        place(&path, entry).map_err(Failure::at(format!("show {} in the jail", path.display())))?;
+    }
+    for device in devices {
+        let (name, copy) = device.map_err(Failure::at("copy the mount of a device in /dev"))?;
+        sys::restrict_mount(copy.as_fd(), NO_SETUID | NO_EXECUTE, Reach::One)
+            .map_err(Failure::at("restrict a device"))?;
+        place(&Path::new("/dev").join(name), Entry::File(copy))
+            .map_err(Failure::at(format!("show /dev/{name} in the jail")))?;
+    }
+    for directory in ["app", "tmp", "proc", "etc", ".host-proc"] {
+        fs::create_dir_all(directory).map_err(Failure::at(format!("create /{directory} in the jail")))?;
+    }
+    for (name, contents) in [("etc/passwd", PASSWD), ("etc/group", GROUP)] {
+        fs::write(name, contents).map_err(Failure::at(format!("write /{name} in the jail")))?;
+    }
+    attach(&host_proc, Path::new(".host-proc")).map_err(Failure::at("keep /proc for later"))?;
+
+    rustix::process::pivot_root(".", ".").map_err(Failure::at("exchange the root"))?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(Failure::at("unmount the host's root"))?;
+    rustix::process::chdir("/").map_err(Failure::at("enter the new root"))?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Failure::at("open the new root"))?;
+    sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::One)
+        .map_err(Failure::at("make the new root read-only"))
+}
+
+/// A tmpfs that is mounted nowhere yet.
+pub(super) fn scratch_mount(options: &[(&str, &str)]) -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(context.as_fd(), *key, *value)?;
+    }
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    rustix::mount::fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
+    )
+}
+
+/// Attaches a detached mount.
+pub(super) fn attach(mount: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
+    rustix::mount::move_mount(mount.as_fd(), "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Every readable path that exists, once: what lies below another is there with it.
+fn pick_up(readable: &[PathBuf]) -> Result<Vec<(PathBuf, Entry)>, Failure> {
+    let mut entries: Vec<(PathBuf, Entry)> = Vec::new();
+    for path in readable.iter().collect::<BTreeSet<_>>() {
+        let covered = |(above, entry): &(PathBuf, Entry)| {
+            matches!(entry, Entry::Directory(_)) && path.starts_with(above)
+        };
+        if entries.iter().any(covered) {
+            continue;
+        }
+        let entry = entry(path).map_err(Failure::at(format!("copy the mount of {}", path.display())))?;
+        entries.extend(entry.map(|entry| (path.clone(), entry)));
+    }
+    Ok(entries)
+}
+
+fn entry(path: &Path) -> io::Result<Option<Entry>> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        // What this user may not even look at, its jobs cannot use.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if kind.is_symlink() {
+        return Ok(Some(Entry::Link(fs::read_link(path)?)));
+    }
+    let copy = copy_mount(path)?;
+    sys::restrict_mount(copy.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::Tree)?;
+    Ok(Some(if kind.is_dir() { Entry::Directory(copy) } else { Entry::File(copy) }))
+}
+
+fn copy_mount(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(CWD, path, flags)
+}
+
+/// Puts an entry at its absolute path below the current directory.
+fn place(path: &Path, entry: Entry) -> io::Result<()> {
+    let path = path.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match entry {
+        Entry::Link(target) => std::os::unix::fs::symlink(target, path),
+        Entry::Directory(mount) => {
+            fs::create_dir_all(path)?;
+            Ok(attach(&mount, path)?)
+        }
+        Entry::File(mount) => {
+            fs::write(path, "")?;
+            Ok(attach(&mount, path)?)
+        }
+    }
+}
+
+/// Makes nothing in a mount executable.
+pub(super) fn forbid_execution(mount: &OwnedFd) -> io::Result<()> {
+    sys::restrict_mount(mount.as_fd(), NO_EXECUTE, Reach::One)
+}

@@ -1,0 +1,338 @@
+//! One job, from its jail's start to the last byte: reads both streams, feeds the input, watches the clock and the
+//! memory, and says how it ended.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::time::Instant;
+
+use crate::domain::class::{Class, Classify};
+use crate::domain::limits::{Deadline, Limits};
+use crate::domain::result::Stop;
+use crate::sandbox::capture::Heard;
+use crate::sandbox::cgroup::Group;
+use crate::sandbox::jail::protocol::{RLIMITS, Record, Step, UNLIMITED, Used};
+use crate::sandbox::spec::{Finished, Job, Usage};
+use crate::sandbox::standing::{RunningJail, StandingJail};
+use crate::sandbox::workspace::Workspace;
+
+/// How often a running job's group is asked whether memory ran out: version 1 kills one process of it and says
+/// nothing, so that the rest would wait for the clock.
+const MEMORY_CHECK: Duration = Duration::from_millis(50);
+
+/// How long a killed jail may take to be gone. Death takes milliseconds; what takes longer hangs in the kernel.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// Why a job did not run: our failure, never the compiler's.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The helper process ended.
+    #[error("the jail helper is gone: restart the worker")]
+    HelperGone,
+    /// No jail stood ready before the deadline.
+    #[error("no jail was ready before the job's deadline")]
+    NoJail,
+    /// A wall could not be built.
+    #[error("could not {} in the jail", .step.as_str())]
+    Build {
+        /// Which.
+        step: Step,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The program does not exist in the jail, or is none.
+    #[error("could not execute {} in the jail: is its directory among the readable ones?", .program.display())]
+    Program {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The daemon's side failed.
+    #[error("could not {step}")]
+    Io {
+        /// What was being done.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The jail ended, and neither it nor any limit says why.
+    #[error("the jail ended without saying how")]
+    Silent,
+    /// Something in the jail could not be killed.
+    #[error("the jail was killed but is not gone after {} s", DEATH.as_secs())]
+    Undying,
+}
+
+impl Classify for RunError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoJail => Class::Expired,
+            _ => Class::Internal,
+        }
+    }
+}
+
+fn io(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |source| RunError::Io { step, source }
+}
+
+/// What is known about an ending.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evidence {
+    ended: Option<Ended>,
+    out_of_memory: bool,
+    out_of_time: bool,
+    too_much_output: bool,
+    pids_limit: bool,
+    cpu_limit: bool,
+    disk_limit: bool,
+}
+
+/// What the jail reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Exited(i32),
+    Signalled(i32),
+}
+
+impl Evidence {
+    /// The one reason that is told, the strongest first. `None` if nothing explains the end.
+    fn verdict(self) -> Option<Stop> {
+        let failed = self.ended != Some(Ended::Exited(0));
+        Some(match self.ended {
+            _ if self.out_of_memory => Stop::OutOfMemory,
+            _ if self.out_of_time => Stop::WallTime,
+            _ if self.too_much_output => Stop::TooMuchOutput,
+            _ if failed && self.pids_limit => Stop::TooManyProcesses,
+            Some(Ended::Signalled(libc::SIGXCPU)) => Stop::CpuTime,
+            _ if failed && self.cpu_limit => Stop::CpuTime,
+            Some(Ended::Signalled(libc::SIGXFSZ)) => Stop::DiskLimit,
+            _ if failed && self.disk_limit => Stop::DiskLimit,
+            Some(Ended::Signalled(signal)) => Stop::Signalled(signal),
+            Some(Ended::Exited(code)) => Stop::Exited(code),
+            None => return None,
+        })
+    }
+}
+
+/// Runs a job in a jail that stands ready.
+pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> Result<Finished, RunError> {
+    if let Some(group) = &group {
+        group.adjust(&job.limits).map_err(io("set the limits of the job's cgroup"))?;
+    }
+    let begun = Instant::now();
+    let deadline = Deadline::sooner(job.deadline, job.limits.wall);
+    let limits = rlimits(&job.limits, group.is_some());
+    let mut running = jail.start(&job, &limits).map_err(io("send the job into its jail"))?;
+    let (mut evidence, used) = attend(&mut running, group.as_ref(), deadline, &job).await?;
+    let wall = begun.elapsed();
+
+    // Everyone who could write is dead: what is in the pipes now is all there will ever be.
+    for stream in [&mut running.stdout, &mut running.stderr] {
+        if stream.drain().map_err(io("read the job's output"))? == Heard::TooMuch {
+            evidence.too_much_output = true;
+        }
+    }
+    let RunningJail { control, stdout, stderr, directory, .. } = running;
+    let (stdout, stderr) = (stdout.finish(), stderr.finish());
+    if let Some(group) = &group {
+        evidence.out_of_memory |= group.out_of_memory();
+        evidence.pids_limit = group.refused_process();
+    }
+    if evidence.ended != Some(Ended::Exited(0)) {
+        evidence.disk_limit = is_full(&directory) || says_disk_limit(&stderr.bytes);
+        evidence.cpu_limit = memmem::find(&stderr.bytes, b"CPU time limit exceeded").is_some();
+    }
+    let stop = evidence.verdict().ok_or(RunError::Silent)?;
+    let cpu = match used {
+        Some(used) => Duration::from_nanos(used.cpu_nanos),
+        None => group.as_ref().and_then(Group::cpu).unwrap_or_default(),
+    };
+    let peak_memory = group.as_ref().and_then(Group::peak_memory).or(used.map(|used| used.peak_resident));
+    let lease = control.into_lease().ok_or(RunError::Silent)?;
+    Ok(Finished {
+        stop,
+        stdout,
+        stderr,
+        usage: Usage { wall, cpu, peak_memory },
+        workspace: Workspace::jailed(directory, lease),
+    })
+}
+
+/// Stays with a job until nothing of it is left alive.
+async fn attend(
+    jail: &mut RunningJail,
+    group: Option<&Group>,
+    deadline: Deadline,
+    job: &Job,
+) -> Result<(Evidence, Option<Used>), RunError> {
+    let mut evidence = Evidence::default();
+    let mut started = false;
+    let out_of_time = tokio::time::sleep_until(deadline.instant());
+    tokio::pin!(out_of_time);
+    let mut memory_check = Instant::now() + MEMORY_CHECK;
+    let RunningJail { leash, control, stdin, stdout, stderr, .. } = jail;
+    loop {
+        let heard = tokio::select! {
+            biased;
+            record = control.record() => match record {
+                Ok(record) => match settle(record, job, &mut started)? {
+                    Some((ended, used)) => {
+                        evidence.ended = Some(ended);
+                        return Ok((evidence, Some(used)));
+                    }
+                    None => Heard::Some,
+                },
+                // It was killed from outside or by the kernel: the descriptor of its process will tell.
+                Err(_) => break,
+            },
+            heard = stdout.hear(), if stdout.open() => heard.map_err(io("read the job's output"))?,
+            heard = stderr.hear(), if stderr.open() => heard.map_err(io("read the job's errors"))?,
+            pushed = stdin.push(), if stdin.pending() => {
+                pushed.map_err(io("feed the job's input"))?;
+                Heard::Some
+            }
+            gone = leash.gone() => {
+                gone.map_err(io("watch the jail"))?;
+                break;
+            }
+            () = &mut out_of_time => {
+                evidence.out_of_time = true;
+                break;
+            }
+            () = tokio::time::sleep_until(memory_check), if group.is_some() => {
+                memory_check = Instant::now() + MEMORY_CHECK;
+                if group.is_some_and(Group::out_of_memory) {
+                    evidence.out_of_memory = true;
+                    break;
+                }
+                Heard::Some
+            }
+        };
+        if heard == Heard::TooMuch {
+            evidence.too_much_output = true;
+            break;
+        }
+    }
+    leash.kill();
+    tokio::time::timeout(DEATH, leash.gone())
+        .await
+        .map_err(|_| RunError::Undying)?
+        .map_err(io("wait for the jail's end"))?;
+    let mut used = None;
+    while let Ok(Some(record)) = control.last() {
+        if let Some((ended, what)) = settle(record, job, &mut started)? {
+            evidence.ended = Some(ended);
+            used = Some(what);
+        }
+    }
+    Ok((evidence, used))
+}
+
+/// What a record means: an end, a beginning, or a failure of ours.
+fn settle(record: Record, job: &Job, started: &mut bool) -> Result<Option<(Ended, Used)>, RunError> {
+    match record {
+        Record::Started => *started = true,
+        Record::Failed(Step::Execute, errno) => {
+            let source = io::Error::from_raw_os_error(errno);
+            return Err(RunError::Program { program: job.program.clone(), source });
+        }
+        Record::Failed(step, errno) => {
+            return Err(RunError::Build { step, source: io::Error::from_raw_os_error(errno) });
+        }
+        Record::Exited(code, used) if *started => return Ok(Some((Ended::Exited(code), used))),
+        Record::Signalled(signal, used) if *started => return Ok(Some((Ended::Signalled(signal), used))),
+        // It ended before the job's program took over.
+        Record::Exited(..) | Record::Signalled(..) => return Err(RunError::Silent),
+    }
+    Ok(None)
+}
+
+/// Limits per process, in the order of `protocol::rlimit_resources`. Those on memory and processes stand in for a
+/// cgroup; where there is one it counts better.
+pub(super) fn rlimits(limits: &Limits, grouped: bool) -> [u64; RLIMITS] {
+    let stand_in = |limit: u64| if grouped { UNLIMITED } else { limit };
+    let cpu_seconds =
+        limits.wall.as_secs().saturating_add(2).saturating_mul(limits.cpu_millis.max(1000)) / 1000;
+    [
+        stand_in(limits.memory),
+        limits.file_size,
+        limits.open_files,
+        cpu_seconds,
+        // The jail's first process may count too.
+        stand_in(limits.pids + 1),
+        0,
+        LOCKED_MEMORY,
+        0,
+        PENDING_SIGNALS,
+    ]
+}
+
+/// Bytes of memory a job may lock: enough for what asks out of habit.
+const LOCKED_MEMORY: u64 = 64 * 1024;
+/// Signals and timers a job may have waiting.
+const PENDING_SIGNALS: u64 = 1024;
+
+/// Whether the work directory has no room left.
+fn is_full(directory: &OwnedFd) -> bool {
+    rustix::fs::fstatvfs(directory).is_ok_and(|room| room.f_bfree == 0 || room.f_ffree == 0)
+}
+
+/// Compiler drivers outlive the tool that hit a limit, say what killed it, and remove its output. Their words are
+/// the only trace; whoever forges them gains the name of another failure for his own.
+fn says_disk_limit(stderr: &[u8]) -> bool {
+    [b"No space left on device".as_slice(), b"File size limit exceeded", b"File too large"]
+        .iter()
+        .any(|words| memmem::find(stderr, words).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_reason_is_told() {
+        let all = Evidence {
+            ended: Some(Ended::Signalled(libc::SIGXCPU)),
+            out_of_memory: true,
+            out_of_time: true,
+            too_much_output: true,
+            pids_limit: true,
+            cpu_limit: true,
+            disk_limit: true,
+        };
+        assert_eq!(all.verdict(), Some(Stop::OutOfMemory));
+        let all = Evidence { out_of_memory: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::WallTime));
+        let all = Evidence { out_of_time: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::TooMuchOutput));
+        let all = Evidence { too_much_output: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::TooManyProcesses));
+        let all = Evidence { pids_limit: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::CpuTime));
+        let all = Evidence { ended: Some(Ended::Exited(4)), cpu_limit: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::DiskLimit));
+        let all = Evidence { disk_limit: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::Exited(4)));
+    }
+
+    #[test]
+    fn a_job_that_succeeds_has_hit_nothing() {
+        let grazed = Evidence {
+            ended: Some(Ended::Exited(0)),
+            pids_limit: true,
+            disk_limit: true,
+            cpu_limit: true,
+            ..Evidence::default()
+        };
+        assert_eq!(grazed.verdict(), Some(Stop::Exited(0)));
+        assert_eq!(Evidence::default().verdict(), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! What the kernel says about this process, read on scrape, under the names every Prometheus client uses.
+
+use std::fmt;
+use std::fs;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+/// Collects `process_resident_memory_bytes`, `process_open_fds` and `process_threads`.
+#[derive(Debug)]
+pub struct Process;
+
+/// One reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Reading {
+    resident_bytes: u64,
+    threads: u64,
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        // Without a readable /proc the process simply has no such series; a scrape must not fail for it.
+        if let Ok(status) = fs::read_to_string("/proc/self/status") {
+            let reading = Reading::parse(&status);
+            gauge(&mut encoder, "process_resident_memory", "Memory in use", Some(&Unit::Bytes), reading.resident_bytes)?;
+            gauge(&mut encoder, "process_threads", "Threads alive", None, reading.threads)?;
+        }
+        if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
+            // The directory being read is itself one descriptor too many.
+            let open = descriptors.count().saturating_sub(1) as u64;
+            gauge(&mut encoder, "process_open_fds", "File descriptors open", None, open)?;
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn parse(status: &str) -> Self {
+        let field = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            value.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        // The kernel's "kB" are kibibytes.
+        Self {
+            resident_bytes: field("VmRSS").unwrap_or(0) * 1024,
+            threads: field("Threads").unwrap_or(0),
+        }
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_read_in_bytes() {
+        let status = "Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t    2048 kB\nThreads:\t7\n";
+        assert_eq!(Reading::parse(status), Reading { resident_bytes: 2 * 1024 * 1024, threads: 7 });
+        assert_eq!(Reading::parse("nonsense"), Reading::default());
+    }
+}

@@ -1,0 +1,4 @@
+//! What must not happen, by name.
+
+mod bed;
+mod compiles;
