@@ -203,7 +203,7 @@ fn stock(
     let owned = Owned::sort(own);
     let outside = shared.map_or(Settings::NONE, |shared| Settings::NONE.under(shared));
     let mut compilers = Vec::new();
-    for listed in Expansion::run(outside.under(own), &owned, problems) {
+    for listed in Expansion::run(&outside.under(own), &owned, problems) {
         match shop.make(&listed, problems) {
             Ok(compiler) => compilers.push(compiler),
             Err((origin, message)) => problems.note(&origin, message),
@@ -280,8 +280,8 @@ mod tests {
         compiler.shown.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
     }
 
-    fn text(text: &str) -> Option<Shown> {
-        Some(Shown::Text(Arc::from(text)))
+    fn text(text: &str) -> Shown {
+        Shown::Text(Arc::from(text))
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             ("releaseTrack", "stable"),
             ("semver", ""),
         ] {
-            assert_eq!(shown(&compiler, key), text(want), "{key}");
+            assert_eq!(shown(&compiler, key), Some(text(want)), "{key}");
         }
         assert_eq!(shown(&compiler, "supportsLibraryCodeFilter"), Some(Shown::Flag(true)));
         assert_eq!(shown(&compiler, "hidden"), Some(Shown::Flag(false)));
@@ -338,9 +338,9 @@ mod tests {
         assert!(compiler.demangles && !compiler.needs_multiarch);
         assert_eq!(compiler.ld_path, [format!("{bin}/l"), "/m".to_owned()].map(Arc::from));
         assert_eq!(compiler.extra_path, ["/e", bin].map(Arc::from));
-        assert_eq!(shown(&compiler, "group"), text("gcc86"));
-        assert_eq!(shown(&compiler, "includePath"), text(&format!("{bin}/i")));
-        assert_eq!(shown(&compiler, "releaseTrack"), text("nightly"));
+        assert_eq!(shown(&compiler, "group"), Some(text("gcc86")));
+        assert_eq!(shown(&compiler, "includePath"), Some(text(&format!("{bin}/i"))));
+        assert_eq!(shown(&compiler, "releaseTrack"), Some(text("nightly")));
         let list = |parts: [&str; 2]| Some(Shown::List(parts.map(Arc::from).to_vec()));
         assert_eq!(shown(&compiler, "demanglerArgs"), list(["-n", "-x"]));
         assert_eq!(shown(&compiler, "libsArr"), list(["fmt", "boost"]));
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(problems, [""; 0]);
         let options = |id| catalogue.find(None, id).unwrap().options.to_string();
         assert_eq!((options("cc"), options("c++")), ("-all".to_owned(), "-own".to_owned()));
-        assert_eq!(shown(&catalogue.find(None, "c++").unwrap(), "semver"), text("7"));
+        assert_eq!(shown(&catalogue.find(None, "c++").unwrap(), "semver"), Some(text("7")));
         let rules = &catalogue.find(None, "cc").unwrap().option_rules;
         assert_eq!(rules.refused(&["-bad".to_owned(), "-x-bad".to_owned()]), ["-bad"]);
     }

@@ -159,7 +159,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let order = ["defaults", "dev", "amazon", "dev.linux", "AMAZON.linux", "linux", "host7", "local"];
         for (index, layer) in order.iter().enumerate() {
-            let keys = (index..order.len()).map(|level| format!("k{level}={index}\n")).collect::<String>();
+            let keys: Vec<String> = (index..order.len()).map(|level| format!("k{level}={index}")).collect();
+            let keys = keys.join("\n");
             write(directory.path(), &[(&format!("c++.{layer}.properties"), &keys)]);
         }
         write(

@@ -13,12 +13,11 @@ use crate::compilers::instruction_set;
 use crate::domain::filters::Filters;
 use crate::domain::path::JobPath;
 use crate::domain::request::{CompileRequest, Override};
+use crate::sandbox::WORK_DIR;
 use crate::text::arguments;
 
 pub use error::{PlanError, Refusal};
 
-/// What a job's arguments call its directory.
-pub const WORK_DIR: &str = "/app";
 /// Longest argument, override or variable from a client, in bytes (reliability: option floods).
 pub const LONGEST_ARGUMENT: usize = 4096;
 /// All of a request's arguments, overrides and variables together, in bytes.

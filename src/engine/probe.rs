@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -16,8 +18,11 @@ use crate::compilers::capabilities::{Capabilities, CapabilitiesError};
 use crate::compilers::{Answer, Compiler, Probe, Question, Toolchain};
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::CompilerId;
+use crate::domain::limits::{Deadline, Limits};
 use crate::domain::request::CompileRequest;
+use crate::domain::result::Stop;
 use crate::engine::plan::{Command, PlanSettings, environment};
+use crate::sandbox::{Captured, Job, Sandbox};
 
 /// How long one probe may take. They take tens of milliseconds; a compiler on a cold network disk may take seconds.
 pub const PROBE_BUDGET: Duration = Duration::from_secs(10);
@@ -33,7 +38,7 @@ pub struct Printed {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// The exit status; -1 if it was killed.
+    /// The exit status.
     pub code: i32,
 }
 
@@ -47,6 +52,37 @@ pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Printed, RunFailure>> 
 pub trait Run: Send + Sync {
     /// Runs `command` without files and without input.
     fn run(&self, command: Command) -> Running<'_>;
+}
+
+impl Run for Sandbox {
+    fn run(&self, command: Command) -> Running<'_> {
+        let job = Job {
+            program: command.program,
+            arguments: command.arguments.into_iter().map(OsString::from).collect(),
+            environment: command
+                .environment
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            files: Vec::new(),
+            stdin: Bytes::new(),
+            limits: Limits { wall: PROBE_BUDGET, ..Limits::default() },
+            deadline: Deadline::after(PROBE_BUDGET),
+        };
+        Box::pin(async move {
+            let finished = Self::run(self, job).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
+            let text = |captured: Captured| String::from_utf8_lossy(&captured.bytes).into_owned();
+            match finished.stop {
+                Stop::Exited(code) => {
+                    Ok(Printed { stdout: text(finished.stdout), stderr: text(finished.stderr), code })
+                }
+                // Half an answer would be remembered as all the compiler can do.
+                stop => {
+                    Err(RunFailure::from(Box::<dyn Error + Send + Sync>::from(format!("stopped: {stop:?}"))))
+                }
+            }
+        })
+    }
 }
 
 /// Why nothing is known of a compiler. Everybody who waited for the answer gets a copy.
@@ -354,11 +390,12 @@ mod tests {
         let error = ask().await.unwrap_err();
         assert!(matches!(error, ProbeError::Answers { .. }) && error.class() == Class::Internal);
         assert_eq!(bench.prober.known(&bench.compiler), None);
-        tokio::time::advance(FAILURE_MEMORY - Duration::from_millis(1)).await;
+        let moment = Duration::from_millis(1);
+        tokio::time::advance(FAILURE_MEMORY.saturating_sub(moment)).await;
         assert!(ask().await.is_err());
         assert_eq!(bench.fake.runs(), 2);
         bench.fake.says(Ok("cc 2.0"));
-        tokio::time::advance(Duration::from_millis(1)).await;
+        tokio::time::advance(moment).await;
         assert_eq!(version(ask().await), "cc 2.0");
         assert_eq!(bench.fake.runs(), 4);
     }

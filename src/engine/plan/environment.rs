@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::compilers::Compiler;
 use crate::domain::request::{CompileRequest, Override};
-use crate::engine::plan::{PlanSettings, WORK_DIR};
+use crate::engine::plan::PlanSettings;
+use crate::sandbox::WORK_DIR;
 
 const PATH: &str = "PATH";
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(many(65), Err(PlanError::Files(65)));
         let wide = |extra: usize| {
             let names: Vec<String> = (0..32)
-                .map(|index| (0..8).map(|level| format!("d{index}x{level}/")).collect::<String>() + "f")
+                .map(|index| format!("{}f", format!("d{index}/").repeat(8)))
                 .chain((0..extra).map(|index| format!("e{index}/f")))
                 .collect();
             named(&names.iter().map(String::as_str).collect::<Vec<_>>()).map(|files| files.len())
