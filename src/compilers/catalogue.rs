@@ -14,7 +14,7 @@ use crate::compilers::option_rules::OptionRules;
 use crate::compilers::problems::{Problem, Problems};
 use crate::compilers::properties::{Properties, quote};
 use crate::compilers::settings::{Key, Owned, Settings};
-use crate::domain::ids::{IdError, LanguageId};
+use crate::domain::ids::LanguageId;
 
 /// The base name whose properties hold for every language.
 const EVERYBODY: &str = "compiler-explorer";
@@ -203,7 +203,7 @@ fn stock(
     let owned = Owned::sort(own);
     let outside = shared.map_or(Settings::NONE, |shared| Settings::NONE.under(shared));
     let mut compilers = Vec::new();
-    for listed in Expansion::run(outside.under(own), &owned, problems) {
+    for listed in Expansion::run(&outside.under(own), &owned, problems) {
         match shop.make(&listed, problems) {
             Ok(compiler) => compilers.push(compiler),
             Err((origin, message)) => problems.note(&origin, message),
@@ -280,8 +280,8 @@ mod tests {
         compiler.shown.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
     }
 
-    fn text(text: &str) -> Option<Shown> {
-        Some(Shown::Text(Arc::from(text)))
+    fn text(text: &str) -> Shown {
+        Shown::Text(Arc::from(text))
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             ("releaseTrack", "stable"),
             ("semver", ""),
         ] {
-            assert_eq!(shown(&compiler, key), text(want), "{key}");
+            assert_eq!(shown(&compiler, key), Some(text(want)), "{key}");
         }
         assert_eq!(shown(&compiler, "supportsLibraryCodeFilter"), Some(Shown::Flag(true)));
         assert_eq!(shown(&compiler, "hidden"), Some(Shown::Flag(false)));
@@ -338,9 +338,9 @@ mod tests {
         assert!(compiler.demangles && !compiler.needs_multiarch);
         assert_eq!(compiler.ld_path, [format!("{bin}/l"), "/m".to_owned()].map(Arc::from));
         assert_eq!(compiler.extra_path, ["/e", bin].map(Arc::from));
-        assert_eq!(shown(&compiler, "group"), text("gcc86"));
-        assert_eq!(shown(&compiler, "includePath"), text(&format!("{bin}/i")));
-        assert_eq!(shown(&compiler, "releaseTrack"), text("nightly"));
+        assert_eq!(shown(&compiler, "group"), Some(text("gcc86")));
+        assert_eq!(shown(&compiler, "includePath"), Some(text(&format!("{bin}/i"))));
+        assert_eq!(shown(&compiler, "releaseTrack"), Some(text("nightly")));
         let list = |parts: [&str; 2]| Some(Shown::List(parts.map(Arc::from).to_vec()));
         assert_eq!(shown(&compiler, "demanglerArgs"), list(["-n", "-x"]));
         assert_eq!(shown(&compiler, "libsArr"), list(["fmt", "boost"]));
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(problems, [""; 0]);
         let options = |id| catalogue.find(None, id).unwrap().options.to_string();
         assert_eq!((options("cc"), options("c++")), ("-all".to_owned(), "-own".to_owned()));
-        assert_eq!(shown(&catalogue.find(None, "c++").unwrap(), "semver"), text("7"));
+        assert_eq!(shown(&catalogue.find(None, "c++").unwrap(), "semver"), Some(text("7")));
         let rules = &catalogue.find(None, "cc").unwrap().option_rules;
         assert_eq!(rules.refused(&["-bad".to_owned(), "-x-bad".to_owned()]), ["-bad"]);
     }
@@ -407,7 +407,10 @@ mod tests {
             ("ada.local.properties", "compilers=\n"),
             ("execution.local.properties", "sandboxType=none\n"),
         ]);
-        assert_eq!(catalogue.compilers(None).map(|compiler| compiler.id.as_str()).collect::<Vec<_>>(), ["cc"]);
+        assert_eq!(
+            catalogue.compilers(None).map(|compiler| compiler.id.as_str()).collect::<Vec<_>>(),
+            ["cc"]
+        );
         let tail: Vec<&str> = problems
             .iter()
             .map(|problem| problem.strip_prefix("/c++.local.properties:").unwrap_or(problem))
@@ -452,10 +455,7 @@ mod tests {
                 "c.local.properties",
                 "compilers=a:b\nexe=cc\ncompiler.a.name=ca\ncompiler.a.alias=z:b\ncompiler.b.alias=z",
             ),
-            (
-                "c++.local.properties",
-                "compilers=a:d\nexe=cc\ncompiler.a.name=cxxa\ncompiler.d.alias=b:only",
-            ),
+            ("c++.local.properties", "compilers=a:d\nexe=cc\ncompiler.a.name=cxxa\ncompiler.d.alias=b:only"),
         ]);
         assert_eq!(problems, [""; 0]);
         let find = |language: &str, id| {
@@ -489,13 +489,13 @@ mod tests {
                 "c.local.properties",
                 "compilers=a:b:c\nexe=cc\ncompiler.a.name=y\ncompiler.b.name=X\ncompiler.c.name=x",
             ),
-            (
-                "c++.local.properties",
-                "compilers=e:d\nexe=cc\nname=x\ndefaultCompiler=e\n",
-            ),
+            ("c++.local.properties", "compilers=e:d\nexe=cc\nname=x\ndefaultCompiler=e\n"),
         ]);
         let ids = |language| catalogue.compilers(language).map(|found| found.id.as_str()).collect::<String>();
-        assert_eq!((ids(None), ids(Some("c")), ids(Some("rust"))), ("bcdea".into(), "bca".into(), String::new()));
+        assert_eq!(
+            (ids(None), ids(Some("c")), ids(Some("rust"))),
+            ("bcdea".into(), "bca".into(), String::new())
+        );
         let languages: Vec<_> = catalogue
             .languages()
             .map(|listed| (listed.language.id, listed.default_compiler.unwrap()))
@@ -557,10 +557,12 @@ mod tests {
         for group in 0..groups {
             let ids = (0..100).map(|index| format!("c{group}x{index}")).collect::<Vec<_>>().join(":");
             write!(text, "\ngroup.g{group}.compilers={ids}\ngroup.g{group}.isSemVer=true\n").unwrap();
-            write!(text, "group.g{group}.baseName=x86-64 gcc {group}\ngroup.g{group}.demangler=/d\n").unwrap();
+            write!(text, "group.g{group}.baseName=x86-64 gcc {group}\ngroup.g{group}.demangler=/d\n")
+                .unwrap();
             for index in 0..100 {
                 let key = format!("compiler.c{group}x{index}");
-                writeln!(text, "{key}.exe=$BIN/cc\n{key}.semver={index}.1\n{key}.alias=o{group}x{index}").unwrap();
+                writeln!(text, "{key}.exe=$BIN/cc\n{key}.semver={index}.1\n{key}.alias=o{group}x{index}")
+                    .unwrap();
             }
         }
         let directory = machine(&[("c++.local.properties", &text)]);

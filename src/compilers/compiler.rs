@@ -1,5 +1,6 @@
 //! One compiler as the catalogue knows it: what was configured or discovered, before anything is run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -42,6 +43,10 @@ pub enum Shown {
     List(Vec<Arc<str>>),
     /// A switch.
     Flag(bool),
+    /// Names and values, as pairs.
+    Pairs(Vec<(Arc<str>, Arc<str>)>),
+    /// Names and values, as an object.
+    Record(BTreeMap<&'static str, Arc<str>>),
 }
 
 /// One compiler.

@@ -51,7 +51,10 @@ impl<'a> DriverName<'a> {
     /// Whether it compiles for the machine it runs on.
     fn is_native(&self, arch: &str) -> bool {
         self.triple.is_empty()
-            || self.triple.strip_prefix(arch).is_some_and(|rest| matches!(rest, "-linux-gnu" | "-pc-linux-gnu"))
+            || self
+                .triple
+                .strip_prefix(arch)
+                .is_some_and(|rest| matches!(rest, "-linux-gnu" | "-pc-linux-gnu"))
     }
 }
 
@@ -91,7 +94,9 @@ fn scan(search_path: &[PathBuf]) -> BTreeMap<String, PathBuf> {
         let Ok(entries) = fs::read_dir(directory) else { continue };
         for entry in entries.flatten() {
             if let Ok(name) = entry.file_name().into_string()
-                && ["gcc", "g++", "clang", "c++filt", "cxxfilt", "objdump"].iter().any(|tool| name.contains(tool))
+                && ["gcc", "g++", "clang", "c++filt", "cxxfilt", "objdump"]
+                    .iter()
+                    .any(|tool| name.contains(tool))
             {
                 files.entry(name).or_insert_with(|| entry.path());
             }
@@ -309,10 +314,7 @@ mod tests {
                 "i686-w64-mingw32-g++ = ",
             ]
         );
-        assert_eq!(
-            found(root.path(), "c", "alias"),
-            ["clang-14 = ", "gcc-12 = x86_64-linux-gnu-gcc-12:gcc"]
-        );
+        assert_eq!(found(root.path(), "c", "alias"), ["clang-14 = ", "gcc-12 = x86_64-linux-gnu-gcc-12:gcc"]);
         assert_eq!(found(root.path(), "c", "exe")[1], "gcc-12 = /usr/bin/gcc-12");
     }
 
@@ -349,14 +351,7 @@ mod tests {
         let native = "/usr/bin/objdump";
         assert_eq!(
             column("objdumper"),
-            [
-                "/usr/bin/aarch64-linux-gnu-objdump",
-                native,
-                native,
-                native,
-                native,
-                "/usr/bin/llvm-objdump"
-            ]
+            ["/usr/bin/aarch64-linux-gnu-objdump", native, native, native, native, "/usr/bin/llvm-objdump"]
         );
         assert_eq!(column("objdumperType")[4..], ["binutils", "llvm"]);
         assert_eq!(column("needsMulti")[0], "false");
@@ -400,7 +395,8 @@ mod tests {
     #[test]
     fn a_driver_name_is_taken_apart() {
         let parts = |name| {
-            DriverName::parse(name).map(|driver| (driver.triple, driver.tool, driver.language, driver.version))
+            DriverName::parse(name)
+                .map(|driver| (driver.triple, driver.tool, driver.language, driver.version))
         };
         for (name, want) in [
             ("gcc", Some(("", "gcc", "c", ""))),

@@ -79,9 +79,7 @@ impl Shop<'_> {
         let property = listed.settings.find(Key::Exe);
         let origin = property.map_or(listed.origin, |property| &property.origin);
         let text = property.map_or(listed.id, |property| &property.text);
-        let complain = |problem: &str| {
-            (origin.clone(), broken(listed, Key::Exe, text, problem))
-        };
+        let complain = |problem: &str| (origin.clone(), broken(listed, Key::Exe, text, problem));
         let exe = if text.starts_with('/') {
             let exe = PathBuf::from(text);
             if !is_executable(&exe) {
@@ -165,7 +163,7 @@ impl Shop<'_> {
             (Key::LibpathFlag, "-L"),
             (Key::RpathFlag, "-Wl,-rpath,"),
         ];
-        const TEXTS: [Key; 17] = [
+        const TEXTS: [Key; 16] = [
             Key::CompilerType,
             Key::GroupName,
             Key::BaseName,
@@ -182,14 +180,15 @@ impl Shop<'_> {
             Key::Adarts,
             Key::Nvdisasm,
             Key::Ptxas,
-            Key::PostProcess,
         ];
         const ALWAYS: [Key; 4] = [Key::CompilerType, Key::GroupName, Key::BaseName, Key::Semver];
+        const LICENSE: [(Key, &str); 3] =
+            [(Key::LicenseLink, "link"), (Key::LicenseName, "name"), (Key::LicensePreamble, "preamble")];
         const LISTS: [(Key, char); 7] = [
             (Key::CompilerCategories, ':'),
             (Key::DemanglerArgs, '|'),
             (Key::ObjdumperArgs, '|'),
-            (Key::EnvVars, ':'),
+            (Key::PostProcess, '|'),
             (Key::UnwiseOptions, '|'),
             (Key::SupportsLibraries, ':'),
             (Key::LibPath, ':'),
@@ -210,7 +209,15 @@ impl Shop<'_> {
             let name = if key == Key::SupportsLibraries { "libsArr" } else { key.name() };
             shown.push((name, Shown::List(self.paths(settings, (key, separator), directory))));
         }
-        let mut switch = |key: Key, default| (key.name(), Shown::Flag(settings.switch(key, default, problems)));
+        let variables = settings.list(Key::EnvVars, ':').filter_map(|variable| variable.split_once('='));
+        let variables = variables.map(|(name, value)| (self.share(name), self.share(value))).collect();
+        shown.push((Key::EnvVars.name(), Shown::Pairs(variables)));
+        let license = LICENSE.map(|(key, name)| (name, self.share(settings.text(key))));
+        if license.iter().any(|(_, text)| !text.is_empty()) {
+            shown.push(("license", Shown::Record(license.into_iter().collect())));
+        }
+        let mut switch =
+            |key: Key, default| (key.name(), Shown::Flag(settings.switch(key, default, problems)));
         let is_nightly = switch(Key::IsNightly, false);
         let track = release_track(settings, is_nightly.1 == Shown::Flag(true));
         shown.extend([

@@ -36,7 +36,7 @@ pub struct Expansion<'a, 'p> {
 
 impl<'a, 'p> Expansion<'a, 'p> {
     /// The compilers that `language`'s settings list, in the list's order.
-    pub fn run(language: Settings<'a>, owned: &'p Owned<'a>, problems: &'p mut Problems) -> Vec<Listed<'a>> {
+    pub fn run(language: &Settings<'a>, owned: &'p Owned<'a>, problems: &'p mut Problems) -> Vec<Listed<'a>> {
         let mut expansion = Self {
             owned,
             problems,
@@ -49,7 +49,7 @@ impl<'a, 'p> Expansion<'a, 'p> {
         expansion.found
     }
 
-    fn expand(&mut self, settings: Settings<'a>, group: &'a str) {
+    fn expand(&mut self, settings: &Settings<'a>, group: &'a str) {
         let Some(list) = settings.find(Key::Compilers) else { return };
         for element in list.text.split(':').map(str::trim).filter(|element| !element.is_empty()) {
             if let Some(inner) = element.strip_prefix('&') {
@@ -76,7 +76,7 @@ impl<'a, 'p> Expansion<'a, 'p> {
         }
     }
 
-    fn open(&mut self, outer: Settings<'a>, group: &'a str) -> Result<(), String> {
+    fn open(&mut self, outer: &Settings<'a>, group: &'a str) -> Result<(), String> {
         let name = quote(group);
         if self.path.contains(&group) {
             return Err(format!("the group {name} contains itself; remove `&{group}` from its list"));
@@ -89,10 +89,12 @@ impl<'a, 'p> Expansion<'a, 'p> {
             return Err(format!("the group {name} is listed twice; list it once"));
         }
         if self.path.len() == DEEPEST_GROUP {
-            return Err(format!("the group {name} is nested deeper than {DEEPEST_GROUP}; flatten the groups"));
+            return Err(format!(
+                "the group {name} is nested deeper than {DEEPEST_GROUP}; flatten the groups"
+            ));
         }
         self.path.push(group);
-        self.expand(outer.with(own), group);
+        self.expand(&outer.with(own), group);
         self.path.pop();
         Ok(())
     }
@@ -113,7 +115,7 @@ mod tests {
         properties.lay(&Arc::from(Path::new("f")), contents.as_bytes(), &mut problems);
         let owned = Owned::sort(&properties);
         let language = Settings::NONE.under(&properties);
-        let found = Expansion::run(language, &owned, &mut problems)
+        let found = Expansion::run(&language, &owned, &mut problems)
             .iter()
             .map(|listed| format!("{}/{}={}", listed.id, listed.group, listed.settings.text(Key::Options)))
             .collect();
@@ -134,9 +136,8 @@ mod tests {
 
     #[test]
     fn a_group_passes_on_what_it_does_not_set() {
-        let (found, _) = expand(
-            "compilers=&g\noptions=L\ngroup.g.compilers=&h\ngroup.g.options=G\ngroup.h.compilers=a",
-        );
+        let (found, _) =
+            expand("compilers=&g\noptions=L\ngroup.g.compilers=&h\ngroup.g.options=G\ngroup.h.compilers=a");
         assert_eq!(found, ["a/h=G"]);
         assert_eq!(expand("options=L").0, [""; 0]);
     }

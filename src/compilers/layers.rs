@@ -157,10 +157,10 @@ mod tests {
     #[test]
     fn each_layer_overrides_the_one_below() {
         let directory = tempfile::tempdir().unwrap();
-        let order =
-            ["defaults", "dev", "amazon", "dev.linux", "AMAZON.linux", "linux", "host7", "local"];
+        let order = ["defaults", "dev", "amazon", "dev.linux", "AMAZON.linux", "linux", "host7", "local"];
         for (index, layer) in order.iter().enumerate() {
-            let keys = (index..order.len()).map(|level| format!("k{level}={index}\n")).collect::<String>();
+            let keys: Vec<String> = (index..order.len()).map(|level| format!("k{level}={index}")).collect();
+            let keys = keys.join("\n");
             write(directory.path(), &[(&format!("c++.{layer}.properties"), &keys)]);
         }
         write(
@@ -201,15 +201,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), &[("c++.local.properties", "a=1"), ("c++.txt", "")]);
         fs::create_dir(directory.path().join("c.local.properties")).unwrap();
-        fs::File::create(directory.path().join("d.local.properties")).unwrap().set_len(LARGEST_FILE + 1).unwrap();
+        fs::File::create(directory.path().join("d.local.properties"))
+            .unwrap()
+            .set_len(LARGEST_FILE + 1)
+            .unwrap();
         fs::File::create(directory.path().join("e.local.properties")).unwrap().set_len(LARGEST_FILE).unwrap();
         let mut problems = Problems::default();
         let bases = read(&[directory.path().to_owned()], &layers(), &mut problems).unwrap();
         assert_eq!(bases.keys().collect::<Vec<_>>(), ["c++", "e"]);
         let told = problems.into_vec();
-        assert!(told[0].to_string().ends_with(
-            "c.local.properties:0: cannot be read (not a regular file); mend or remove the file"
-        ));
+        assert!(
+            told[0].to_string().ends_with(
+                "c.local.properties:0: cannot be read (not a regular file); mend or remove the file"
+            )
+        );
         assert!(told[1].to_string().contains("larger than 16777216 bytes"));
 
         let fails = |name: &str| {

@@ -28,21 +28,17 @@ impl OptionRules {
             if property.text.is_empty() || (key == FORBIDDEN && property.text == NOTHING) {
                 return None;
             }
-            match Regex::new(&property.text) {
-                Ok(expression) => Some(expression),
-                Err(_) => {
-                    rules.closed = true;
-                    problems.note(
-                        &property.origin,
-                        format!(
-                            "{key} {} is not an expression we can search for, so every user argument is \
-                             refused; rewrite it without lookaround and backreferences",
-                            quote(&property.text)
-                        ),
-                    );
-                    None
-                }
+            let expression = Regex::new(&property.text).ok();
+            if expression.is_none() {
+                rules.closed = true;
+                let message = format!(
+                    "{key} {} is not an expression we can search for, so every user argument is refused; rewrite \
+                     it without lookaround and backreferences",
+                    quote(&property.text)
+                );
+                problems.note(&property.origin, message);
             }
+            expression
         };
         let (allowed, forbidden) = (expression(ALLOWED), expression(FORBIDDEN));
         Self { allowed, forbidden, ..rules }

@@ -87,9 +87,8 @@ impl Properties {
         if line.is_empty() {
             return Ok(());
         }
-        let (key, value) = line
-            .split_once('=')
-            .ok_or_else(|| format!("{} has no `=`; write `key=value`", quote(line)))?;
+        let (key, value) =
+            line.split_once('=').ok_or_else(|| format!("{} has no `=`; write `key=value`", quote(line)))?;
         let (key, appends) = match key.strip_suffix('+') {
             Some(key) => (key.trim_end(), true),
             None => (key.trim_end(), false),
@@ -104,15 +103,12 @@ impl Properties {
         Ok(())
     }
 
-
     fn append(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), String> {
         let earlier = self
             .entries
             .get_mut(key)
             .filter(|earlier| Arc::ptr_eq(&earlier.origin.file, &origin.file))
-            .ok_or_else(|| {
-                format!("`{key}+=` appends to nothing; write `{key}=` first, in the same file")
-            })?;
+            .ok_or_else(|| format!("`{key}+=` appends to nothing; write `{key}=` first, in the same file"))?;
         if earlier.value != Value::Text {
             return Err(format!(
                 "`{key}+=` appends to {}, which is no text; write it as one value",

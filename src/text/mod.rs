@@ -4,7 +4,5 @@ pub mod ansi;
 pub mod arguments;
 pub mod asm;
 
-
-
 pub mod mask;
 mod scan;
