@@ -15,5 +15,8 @@ pub mod sandbox;
 
 pub mod engine;
 
+pub mod doors;
+
+pub mod app;
 pub mod cli;
 pub mod config;

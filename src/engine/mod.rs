@@ -26,14 +26,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::compilers::{Catalogue, Compiler, Toolchain};
+use crate::compilers::{Capabilities, Catalogue, Compiler, Toolchain};
 use crate::domain::class::{Class, Classify};
 use crate::domain::limits::{Deadline, Limits};
 use crate::domain::request::{BypassCache, CompileRequest};
 use crate::domain::result::{CompileResult, JobStatus};
 use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh};
 use crate::engine::flight::{Flights, LostError};
-use crate::engine::plan::{Plan, PlanError};
+use crate::engine::plan::{Plan, PlanError, PlanSettings, Refusal};
 use crate::engine::probe::{ProbeError, Prober};
 use crate::engine::run::RawOutput;
 use crate::engine::slots::{Slot, SlotError, SlotSettings, Slots};
@@ -56,6 +56,10 @@ pub struct EngineSettings {
     pub slots: SlotSettings,
     /// What one compile may use.
     pub limits: Limits,
+    /// Longest wait for a slot.
+    pub queue_wait: Duration,
+    /// What every plan takes from the daemon.
+    pub plan: PlanSettings,
     /// Memory for compiler outputs, in bytes.
     pub output_cache: u64,
     /// Memory for rendered replies, in bytes.
@@ -181,7 +185,9 @@ struct Inner {
     /// Counts catalogues, so that a reply remembered under an old one is never found under a new one.
     generation: AtomicU64,
     prober: Prober,
+    plan: PlanSettings,
     sandbox: Sandbox,
+    queue_wait: Duration,
     slots: Slots,
     outputs: Memory<RawOutput>,
     replies: Memory<Reply>,
@@ -219,7 +225,9 @@ impl Engine {
         Self(Arc::new(Inner {
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
-            prober: Prober::new(sandbox.clone()),
+            prober: Prober::new(Arc::new(sandbox.clone()), settings.plan.clone()),
+            plan: settings.plan.clone(),
+            queue_wait: settings.queue_wait,
             sandbox,
             slots: Slots::new(settings.slots),
             outputs: Memory::new(settings.output_cache),
@@ -242,11 +250,15 @@ impl Engine {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Forgets everything remembered.
+    /// What is known of `compiler` already, for the listings.
+    pub fn capabilities(&self, compiler: &Compiler) -> Option<Arc<Capabilities>> {
+        self.0.prober.known(compiler)
+    }
+
+    /// Forgets every result remembered.
     pub fn clear_caches(&self) {
         self.0.outputs.clear();
         self.0.replies.clear();
-        self.0.prober.clear();
     }
 
     /// What is going on.
@@ -285,20 +297,22 @@ impl Engine {
         Some(remembered(&reply.body, reply.rendition, reply.status, asked))
     }
 
+    /// Asks `compiler` what it can do, so that nobody has to wait for it later.
+    pub async fn warm(&self, compiler: &Arc<Compiler>) {
+        if let Err(error) = self.0.prober.capabilities(compiler).await {
+            tracing::warn!(compiler.id = %compiler.id, error = &error as &dyn std::error::Error, "could not probe");
+        }
+    }
+
     /// Answers `job`. Dropping the future withdraws from the work, which is cancelled if nobody else waits for it.
     pub async fn compile(&self, job: CompileJob) -> Result<Answer, CompileError> {
         let asked = Instant::now();
         let inner = &self.0;
         inner.metrics.count_compilation(&job.compiler.language);
-        let toolchain = job.compiler.toolchain().map_err(|source| CompileError::Toolchain {
-            path: job.compiler.exe.display().to_string(),
-            source: Arc::new(source),
-        })?;
-        let capabilities =
-            inner.prober.capabilities(&job.compiler).await.map_err(|error| CompileError::Probe(Arc::new(error)))?;
-        let plan = match plan::plan(&job.request, &job.compiler, &capabilities) {
-            Ok(plan) => Arc::new(plan),
-            Err(error) => return self.refuse(error, &job),
+        let (plan, toolchain) = match self.plan(&job.compiler, &job.request).await {
+            Ok(planned) => planned,
+            Err(CompileError::Plan(error)) => return self.refuse(&error, &job),
+            Err(error) => return Err(error),
         };
         let key = run::key(&plan, &toolchain);
         let (raw, cached) = self.output(&plan, key, &job).await?;
@@ -315,6 +329,49 @@ impl Engine {
             inner.metrics.count_put(REPLIES);
         }
         Ok(answer)
+    }
+
+    /// Compiles `request`, remembering nothing and rendering nothing. A refusal is an error here.
+    pub async fn result(
+        &self,
+        compiler: &Arc<Compiler>,
+        request: &CompileRequest,
+        deadline: Deadline,
+    ) -> Result<CompileResult, CompileError> {
+        let (plan, toolchain) = self.plan(compiler, request).await?;
+        let raw = self.execute(Arc::clone(&plan), run::key(&plan, &toolchain), deadline).await?;
+        Ok(present::present(&plan, &raw, request, self.0.limits))
+    }
+
+    async fn plan(
+        &self,
+        compiler: &Arc<Compiler>,
+        request: &CompileRequest,
+    ) -> Result<(Arc<Plan>, Toolchain), CompileError> {
+        let toolchain = compiler.toolchain().map_err(|source| CompileError::Toolchain {
+            path: compiler.exe.display().to_string(),
+            source: Arc::new(source),
+        })?;
+        let probed = self.0.prober.capabilities(compiler).await;
+        let capabilities = probed.map_err(|error| CompileError::Probe(Arc::new(error)))?;
+        let plan = plan::plan(request, compiler, &capabilities, &self.0.plan);
+        Ok((Arc::new(plan.map_err(|error| CompileError::Plan(Arc::new(error)))?), toolchain))
+    }
+
+    /// Answers a refusal as a result, as the running system does; any other plan error is the caller's.
+    fn refuse(&self, error: &Arc<PlanError>, job: &CompileJob) -> Result<Answer, CompileError> {
+        let body = match &**error {
+            PlanError::Refused(refusal @ Refusal::BadOptions(_)) => {
+                Bytes::from(wire::result::refusal(&refusal.to_string()))
+            }
+            PlanError::Refused(refusal) => {
+                let result = present::refused(refusal, &job.compiler, &job.request);
+                render(&result, job.rendition, job.request.backend.filter_ansi)
+            }
+            _ => return Err(CompileError::Plan(Arc::clone(error))),
+        };
+        self.0.metrics.count_job(JobStatus::Rejected);
+        Ok(Answer { body: [body, Bytes::new()], status: JobStatus::Rejected, cached: false })
     }
 
     /// The output of `plan`, and whether it was remembered.
@@ -375,7 +432,7 @@ impl Engine {
     async fn slot(&self, deadline: Deadline) -> Result<Slot, CompileError> {
         let metrics = &self.0.metrics;
         metrics.queue_enqueued.inc();
-        match self.0.slots.acquire(deadline).await {
+        match self.0.slots.acquire(deadline.sooner(self.0.queue_wait)).await {
             Ok(slot) => {
                 metrics.queue_dequeued.inc();
                 metrics.compilation_queue.observe(slot.waited.as_secs_f64());
@@ -439,9 +496,4 @@ fn remembered(body: &Bytes, rendition: Rendition, status: JobStatus, asked: Inst
         }
     };
     Answer { body, status, cached: true }
-}
-
-/// A request whose files are no good is answered as a result; any other plan error is the caller's.
-fn refused(error: PlanError, job: &CompileJob) -> Result<Answer, CompileError> {
-    todo!("{error} {job:?}")
 }

@@ -1,16 +1,18 @@
 //! What came out of the jail, read: streams to tagged lines, the output file to a listing.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::compilers::Compiler;
 use crate::domain::limits::{Limits, MIB};
 use crate::domain::request::CompileRequest;
 use crate::domain::result::{Asm, CompileResult, JobStatus, OutputLine, Stop};
-use crate::engine::plan::{ListingKind, Plan};
+use crate::engine::plan::{ListingKind, Plan, Refusal};
 use crate::engine::run::{RawOutput, Written};
+use crate::sandbox::WORK_DIR;
 use crate::text;
 
 /// The wire's exit status of a process that was killed.
@@ -46,7 +48,7 @@ pub(crate) fn present(plan: &Plan, raw: &RawOutput, request: &CompileRequest, li
         stderr,
         exec_time: raw.wall,
         tagging_time,
-        instruction_set: plan.instruction_set.clone(),
+        instruction_set: Arc::clone(&plan.instruction_set),
         compilation_options: options(plan),
         asm_size: match raw.written {
             Written::Nothing => None,
@@ -62,27 +64,28 @@ pub(crate) fn present(plan: &Plan, raw: &RawOutput, request: &CompileRequest, li
 }
 
 /// The result of a request whose files are no good: nothing ran.
-pub(crate) fn refused(message: &str, input_filename: String, options: &CompileRequest) -> CompileResult {
-    let remark = format!("<{message}>");
+pub(crate) fn refused(refusal: &Refusal, compiler: &Compiler, request: &CompileRequest) -> CompileResult {
+    let remark = format!("<{refusal}>");
+    let extension = compiler.facts.extensions.first().copied().unwrap_or_default();
     CompileResult {
         status: JobStatus::Rejected,
         code: KILLED,
         ok_to_cache: false,
         timed_out: false,
         truncated: false,
-        input_filename,
+        input_filename: format!("example{extension}"),
         stdout: Vec::new(),
         stderr: vec![OutputLine { text: remark.clone(), tag: None }],
         exec_time: Duration::ZERO,
         tagging_time: Duration::ZERO,
-        instruction_set: "".into(),
+        instruction_set: Arc::clone(&compiler.instruction_set),
         compilation_options: Vec::new(),
         asm_size: None,
         asm: Asm::Raw(remark),
         parsing_time: Duration::ZERO,
         language_id: None,
-        directory: Some(crate::sandbox::WORK_DIR.to_owned()),
-        skip_popular_arguments: options.backend.skip_popular_arguments,
+        directory: Some(WORK_DIR.to_owned()),
+        skip_popular_arguments: request.backend.skip_popular_arguments,
     }
 }
 
@@ -117,8 +120,7 @@ fn listing(plan: &Plan, raw: &RawOutput, request: &CompileRequest, code: i32) ->
         Written::File(bytes) => bytes,
         Written::Nothing => return (Asm::Remark("<No output file>".to_owned()), None),
         Written::TooLarge { size, cap } => {
-            let mut remark = String::new();
-            write!(remark, "<No output: generated assembly was too large ({size} > {cap} bytes)>").ok();
+            let remark = format!("<No output: generated assembly was too large ({size} > {cap} bytes)>");
             return (Asm::Remark(remark), None);
         }
     };

@@ -119,7 +119,7 @@ pub(crate) async fn run(
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
         Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
         Ok(None) => Written::Nothing,
-        Err(ReadError::TooLarge { size, cap }) => Written::TooLarge { size, cap },
+        Err(ReadError::TooLarge { size, cap, .. }) => Written::TooLarge { size, cap },
         Err(error) => return Err(CompileError::Read(Arc::new(error))),
     };
     Ok(RawOutput {

@@ -70,6 +70,21 @@ pub enum RunError {
     Undying,
 }
 
+impl RunError {
+    /// What failed, from a closed set, for a metric's label.
+    pub const fn step(&self) -> &'static str {
+        match self {
+            Self::HelperGone => "reach the jail helper",
+            Self::NoJail => "find a ready jail",
+            Self::Build { step, .. } => step.as_str(),
+            Self::Program { .. } => "execute the program",
+            Self::Io { step, .. } => step,
+            Self::Silent => "hear how the jail ended",
+            Self::Undying => "kill the jail",
+        }
+    }
+}
+
 impl Classify for RunError {
     fn class(&self) -> Class {
         match self {

@@ -1,0 +1,57 @@
+//! Puts the program together: configuration into settings, settings into parts, parts into a running whole.
+
+mod once;
+mod parts;
+mod serve;
+
+use std::time::Duration;
+
+use crate::cli::Roles;
+use crate::cli::doctor::{Finding, Verdict};
+use crate::config;
+use crate::domain::listing::Listing;
+use crate::sandbox::probe::{self, Grade};
+use crate::{text, wire};
+
+/// What the commands do.
+pub const ROLES: Roles = Roles {
+    serve: serve::serve,
+    compile: once::compile,
+    examine,
+    filter: text::asm::process,
+    render: |listing: &Listing, took: Duration| wire::result::listing(listing, took),
+};
+
+/// What the kernel and the catalogue look like, for `doctor`.
+fn examine(loaded: &config::Loaded) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = probe::examine().into_iter().map(said).collect();
+    findings.push(match parts::catalogue(&loaded.config) {
+        Ok(found) => {
+            let names: Vec<&str> =
+                found.catalogue.compilers(None).map(|compiler| compiler.id.as_str()).take(20).collect();
+            let detail = format!("{} found: {}", found.catalogue.len(), names.join(", "));
+            let fix = found.catalogue.is_empty().then(|| {
+                "install some (Debian: apt-get install g++ clang) or name a catalogue with --catalogue".to_owned()
+            });
+            let verdict = if fix.is_some() { Verdict::Fail } else { Verdict::Ok };
+            Finding { name: "compilers".to_owned(), verdict, detail, fix }
+        }
+        Err(error) => Finding {
+            name: "compilers".to_owned(),
+            verdict: Verdict::Fail,
+            detail: format!("{error:#}"),
+            fix: Some("mend catalogue.paths".to_owned()),
+        },
+    });
+    findings
+}
+
+fn said(finding: probe::Finding) -> Finding {
+    let verdict = match finding.grade {
+        Grade::Ok => Verdict::Ok,
+        Grade::Warn => Verdict::Warn,
+        Grade::Fail => Verdict::Fail,
+    };
+    let fix = (!finding.fix.is_empty()).then(|| finding.fix.to_owned());
+    Finding { name: finding.name.to_owned(), verdict, detail: finding.detail, fix }
+}

@@ -1,0 +1,324 @@
+//! The daemon's birth and death.
+//!
+//! ```text
+//! main thread ─ runtime ┬ http ─┬ connection …        work: the drain waits for it
+//!                       │       └ flight …            one per job under way
+//!                       ├ pulse, signals, warm-up     companions: dropped when the work has ended
+//! admin thread ─ runtime┴ metrics, health, levers, watchdog
+//! log thread            ─ writes what the others logged
+//! ```
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::app::parts;
+use crate::cli::Announce;
+use crate::compilers::{self, Catalogue};
+use crate::config::Loaded;
+use crate::config::keys::Config;
+use crate::doors::admin::{self, Controls};
+use crate::doors::health::{Health, Vitals};
+use crate::doors::http::{Door, Parts};
+use crate::doors::server::{self, Gate, House};
+use crate::engine::Engine;
+use crate::lifecycle::{self, Ending, Lifecycle, Phase};
+use crate::notify::{self, Pulse};
+use crate::sandbox::{Launched, Sandbox};
+use crate::telemetry::log::{self, Log, LogSettings};
+use crate::telemetry::metrics::Metrics;
+
+/// Exit code when work had to be killed (`EX_TEMPFAIL` of sysexits).
+const EXIT_KILLED: u8 = 75;
+/// Compilers asked what they can do before anybody needs to know. A catalogue of thousands is asked on demand.
+const MOST_WARMED: usize = 32;
+
+/// What exists before the runtime does.
+struct Born {
+    config: Config,
+    begun: Instant,
+    log: Log,
+    catalogue: compilers::Loaded,
+    http: TcpListener,
+    admin: TcpListener,
+    sandbox: Launched,
+}
+
+/// What runs.
+#[derive(Clone)]
+struct Running {
+    lifecycle: Lifecycle,
+    engine: Engine,
+    metrics: Arc<Metrics>,
+}
+
+/// Runs the daemon to its end.
+pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let config = loaded.config;
+    let settings = LogSettings { format: config.log.format, filter: config.log.filter.clone() };
+    let log = log::start(&settings)?;
+    let _pump = lifecycle::thread("log", log.pump()).context("could not start the log's thread")?;
+    for warning in &loaded.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    // On this thread, which lives as long as the process: the helper dies with the thread that started it.
+    let sandbox = Sandbox::launch(parts::sandbox(&config, config.engine.slots))?;
+    let catalogue = parts::catalogue(&config)?;
+    report(&catalogue);
+    let http = listen(config.http.listen, "http.listen")?;
+    let admin = listen(config.admin.listen, "admin.listen")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("worker")
+        .build()
+        .context("could not start the runtime")?;
+    let born = Born { config, begun, log, catalogue, http, admin, sandbox };
+    let ending = runtime.block_on(live(born, announce))?;
+    Ok(match ending {
+        Ending::Clean => ExitCode::SUCCESS,
+        Ending::Killed => ExitCode::from(EXIT_KILLED),
+    })
+}
+
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("could not listen on {address}; choose another address with {key}"))?;
+    listener.set_nonblocking(true).with_context(|| format!("could not prepare {address}"))?;
+    Ok(listener)
+}
+
+/// From the first task to the last.
+async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
+    let Born { config, begun, log, catalogue, http, admin, sandbox } = born;
+    let lifecycle = Lifecycle::new();
+    let metrics = Arc::new(Metrics::new());
+    let sandbox = sandbox.attach()?;
+    tracing::info!(protections = ?sandbox.protections(), "the sandbox holds");
+    count(&metrics, &catalogue);
+    let engine = Engine::new(
+        &parts::engine(&config),
+        Arc::new(catalogue.catalogue),
+        sandbox.clone(),
+        lifecycle.clone(),
+        Arc::clone(&metrics),
+    );
+    let house = Running { lifecycle: lifecycle.clone(), engine, metrics };
+    let pulse = Pulse::new();
+    lifecycle.accompany("pulse", pulse.clone().beat());
+    lifecycle.accompany("signals", house.clone().obey_signals(config.clone())?);
+
+    let addresses = (http.local_addr()?, admin.local_addr()?);
+    let log = Arc::new(log);
+    let admin = house.open_admin(admin, config.clone(), pulse, log)?;
+    house.open_http(http, &config)?;
+    house.warm();
+
+    lifecycle.begin_serving();
+    house.metrics.startup.set(begun.elapsed().as_secs_f64());
+    notify::ready("serving");
+    tracing::info!(http = %addresses.0, admin = %addresses.1, startup_ms = begun.elapsed().as_millis(), "serving");
+    if announce == Announce::Addresses {
+        let line = format!("{}\n", serde_json::json!({ "http": addresses.0, "admin": addresses.1 }));
+        let mut out = std::io::stdout();
+        out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("could not announce the addresses")?;
+    }
+
+    lifecycle.draining().await;
+    notify::stopping("draining");
+    tracing::info!(budget_s = config.drain.budget.as_secs(), "draining");
+    let ending = lifecycle.shut_down(config.drain.lame_duck + config.drain.budget).await;
+    sandbox.shut_down().await;
+    let _ended = lifecycle::blocking("await admin", move || admin.join()).await;
+    tracing::info!(?ending, "stopped");
+    Ok(ending)
+}
+
+impl Running {
+    /// The public door, as work: the drain waits for its last reply.
+    fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
+        let gate = Gate::default();
+        let metrics = Arc::clone(&self.metrics);
+        let door = Door::new(Parts {
+            workshop: self.engine.clone(),
+            settings: parts::door(config),
+            health: self.health(),
+            gate: gate.clone(),
+            observe: Box::new(move |served| {
+                metrics.count_reply(served.route, served.status);
+                metrics.http_duration.observe(served.duration.as_secs_f64());
+            }),
+        });
+        let house = House { settings: parts::http(config), gate };
+        let lifecycle = self.lifecycle.clone();
+        let draining = async move { lifecycle.draining().await };
+        self.lifecycle.spawn("http", server::run(listener, door, house, draining));
+        Ok(())
+    }
+
+    /// The operator's door, on a thread of its own that also feeds the watchdog.
+    fn open_admin(
+        &self,
+        listener: TcpListener,
+        config: Config,
+        pulse: Pulse,
+        log: Arc<Log>,
+    ) -> anyhow::Result<JoinHandle<()>> {
+        let (scraped, reloading, draining, clearing) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let tasks = self.lifecycle.clone();
+        let controls = Controls {
+            health: self.health(),
+            metrics: Box::new(move || scraped.scrape(&log)),
+            tasks: Box::new(move || {
+                let census: serde_json::Map<_, _> =
+                    tasks.tasks().into_iter().map(|(name, census)| (name.to_owned(), serde_json::json!(census))).collect();
+                serde_json::Value::from(census).to_string().into_bytes()
+            }),
+            reload: Box::new(move || {
+                let (house, config) = (reloading.clone(), config.clone());
+                Box::pin(async move { house.reload(&config).await })
+            }),
+            drain: Box::new(move || draining.lifecycle.begin_drain()),
+            clear_caches: Box::new(move || clearing.engine.clear_caches()),
+        };
+        let mut phases = self.lifecycle.phases();
+        let closing = async move {
+            let stopped = pin!(phases.wait_for(|phase| *phase == Phase::Stopped));
+            match notify::watchdog_interval() {
+                Some(period) => {
+                    let fed = pin!(notify::feed_watchdog(period, pulse, || true));
+                    tokio::select! { _ = stopped => {}, () = fed => {} }
+                }
+                None => drop(stopped.await),
+            }
+        };
+        admin::open(listener, controls, closing).context("could not open the admin door")
+    }
+
+    /// First signal: drain. Second: kill. SIGHUP: reload.
+    fn obey_signals(self, config: Config) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+        let on = |kind| signal(kind).context("could not listen for signals");
+        let (mut terminate, mut interrupt, mut hang_up) =
+            (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+        Ok(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => self.stop(),
+                    _ = interrupt.recv() => self.stop(),
+                    _ = hang_up.recv() => {
+                        let (Ok(message) | Err(message)) = self.reload(&config).await;
+                        notify::status(&message);
+                    }
+                }
+            }
+        })
+    }
+
+    fn stop(&self) {
+        if self.lifecycle.phase() >= Phase::Draining {
+            tracing::warn!("a second signal: killing what still runs");
+            self.lifecycle.begin_kill();
+        } else {
+            self.lifecycle.begin_drain();
+        }
+    }
+
+    /// Swaps the catalogue for what the files say now; one that cannot be read or has no compiler changes nothing.
+    async fn reload(&self, config: &Config) -> Result<String, String> {
+        let config = config.clone();
+        let loaded = lifecycle::blocking("load catalogue", move || parts::catalogue(&config)).await;
+        let refusal = match loaded {
+            Ok(Ok(loaded)) if !loaded.catalogue.is_empty() => {
+                report(&loaded);
+                count(&self.metrics, &loaded);
+                let message =
+                    format!("{} compilers, {} problems", loaded.catalogue.len(), loaded.problems.len());
+                self.engine.replace_catalogue(Arc::new(loaded.catalogue));
+                tracing::info!(%message, "reloaded the catalogue");
+                return Ok(message);
+            }
+            Ok(Ok(_)) => "it has no compilers".to_owned(),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => "loading it panicked".to_owned(),
+        };
+        self.metrics.catalogue_reload_failures.inc();
+        tracing::error!(%refusal, "kept the old catalogue");
+        Err(format!("kept the old catalogue: {refusal}"))
+    }
+
+    /// Asks the compilers of a small catalogue what they can do, so that the first request need not wait for it.
+    fn warm(&self) {
+        let catalogue: Arc<Catalogue> = self.engine.catalogue();
+        if catalogue.len() > MOST_WARMED {
+            return;
+        }
+        let engine = self.engine.clone();
+        self.lifecycle.accompany("warm-up", async move {
+            for compiler in catalogue.compilers(None) {
+                engine.warm(compiler).await;
+            }
+        });
+    }
+
+    fn health(&self) -> Health {
+        let house = self.clone();
+        Health::new(move || {
+            let status = house.engine.status();
+            Vitals {
+                phase: house.lifecycle.phase(),
+                trouble: None,
+                compilers: house.engine.catalogue().len(),
+                slots: status.slots,
+                slots_busy: status.slots_busy,
+                queued: status.queued,
+                queue_limit: status.queue_limit,
+            }
+        })
+    }
+
+    /// All metrics; the gauges are set now, because nobody reads them in between.
+    fn scrape(&self, log: &Log) -> String {
+        let (metrics, status) = (&self.metrics, self.engine.status());
+        metrics.slots.set(gauge(status.slots));
+        metrics.slots_busy.set(gauge(status.slots_busy));
+        metrics.queue_waiting.set(gauge(status.queued));
+        metrics.cache_size.set(gauge(status.output_cache_bytes + status.reply_cache_bytes));
+        metrics.log_dropped.set(gauge(log.dropped()));
+        let mut panics = 0;
+        for (task, census) in self.lifecycle.tasks() {
+            metrics.set_tasks(task, census.alive);
+            panics += census.panicked;
+        }
+        metrics.task_panics.set(gauge(panics));
+        metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
+        metrics.render()
+    }
+}
+
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+fn report(loaded: &compilers::Loaded) {
+    for problem in &loaded.problems {
+        tracing::warn!(%problem, "skipped in the catalogue");
+    }
+    if loaded.catalogue.is_empty() {
+        tracing::error!(
+            "there are no compilers: install some (Debian: apt-get install g++ clang) or name a catalogue with --catalogue"
+        );
+    }
+}
+
+fn count(metrics: &Metrics, loaded: &compilers::Loaded) {
+    metrics.catalogue_compilers.set(gauge(loaded.catalogue.len()));
+    metrics.catalogue_problems.set(gauge(loaded.problems.len()));
+}
