@@ -78,7 +78,9 @@ fn the_environment_is_what_the_job_says() {
 #[test]
 fn only_three_descriptors_are_inherited() {
     let bed = Bed::make();
-    let finished = bed.run(script("for f in /proc/self/fd/*; do echo fd ${f##*/}; done; for p in /proc/*; do echo $p; done"));
+    let finished = bed.run(script(
+        "for f in /proc/self/fd/*; do echo fd ${f##*/}; done; for p in /proc/*; do echo $p; done",
+    ));
     let listing = stdout(&finished);
     let descriptors = listing.lines().filter(|line| line.starts_with("fd ")).count();
     // The shell itself holds one more while it lists.
