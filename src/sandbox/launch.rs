@@ -105,7 +105,7 @@ impl Sandbox {
             );
             return Ok(Launched { jails: None, protections: Protections::none() });
         }
-        let ids = if rustix::process::geteuid().is_root() { Ids::Range } else { Ids::Single };
+        let ids = choose_ids();
         let groups = groups(&settings, ids)?;
         let (channel, theirs) = UnixStream::pair().map_err(at("make the helper's socket"))?;
         channel.set_read_timeout(Some(PATIENCE)).map_err(at("set the helper's patience"))?;
@@ -218,6 +218,22 @@ fn spawn(settings: &Settings, channel: UnixStream) -> Result<Child, LaunchError>
         .map_err(at("start the jail helper"))
 }
 
+/// A range of ids takes root to map, and a user namespace of our own, if we are in one, that has these ids.
+fn choose_ids() -> Ids {
+    let has_range = |map: &str| covers(&std::fs::read_to_string(map).unwrap_or_default());
+    let root = rustix::process::geteuid().is_root();
+    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") { Ids::Range } else { Ids::Single }
+}
+
+/// Whether one line of an id map (first inside, first outside, count) holds the whole range.
+fn covers(map: &str) -> bool {
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let (first, end) = (u64::from(FIRST_OUTSIDE_ID), u64::from(FIRST_OUTSIDE_ID + OUTSIDE_IDS));
+        matches!(numbers[..], [inside, _, count] if inside <= first && end <= inside.saturating_add(count))
+    })
+}
+
 fn map_ids(helper: &Child, ids: Ids) -> io::Result<()> {
     let process = PathBuf::from(format!("/proc/{}", helper.id()));
     let (users, groups) = match ids {
@@ -285,4 +301,18 @@ fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(),
 
 fn exists(readable: &[PathBuf], program: &Path) -> bool {
     readable.iter().any(|path| program.starts_with(path)) && program.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ids_is_used_only_where_it_exists() {
+        assert!(covers("         0          0 4294967295\n"));
+        assert!(covers("0 100000 65536\n"));
+        assert!(!covers("0 100000 61000\n"));
+        assert!(!covers("0 1000 1\n1 100000 1000\n"));
+        assert!(!covers("garbage\n"));
+    }
 }

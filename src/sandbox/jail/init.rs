@@ -83,7 +83,7 @@ pub(super) fn live(blueprint: &Blueprint, parts: Parts) -> ! {
     };
     // The payload's ends of the streams must be its own only, or they would never close.
     drop(parts.stdio);
-    let confined = drop_privileges(None);
+    let confined = drop_privileges(None, KILL_THE_REST);
     if let Err((step, error)) = confined {
         report(&control, Record::Failed(step, error.raw_os_error().unwrap_or(0)));
         sys::exit_now(1);
@@ -125,8 +125,11 @@ fn build(
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::DieWithHelper))
 }
 
-/// Gives up every capability for good, and becomes `user` if one is given.
-fn drop_privileges(user: Option<u32>) -> Result<(), Failed> {
+/// What init keeps: the payload may be another user, and must die all the same.
+const KILL_THE_REST: CapabilitySet = CapabilitySet::KILL;
+
+/// Gives up every capability but `kept` for good, and becomes `user` if one is given.
+fn drop_privileges(user: Option<u32>, kept: CapabilitySet) -> Result<(), Failed> {
     for bit in 0..64_u32 {
         let Some(capability) = CapabilitySet::from_bits(1 << bit) else { continue };
         match rustix::thread::remove_capability_from_bounding_set(capability) {
@@ -143,8 +146,7 @@ fn drop_privileges(user: Option<u32>) -> Result<(), Failed> {
         let user = Uid::from_raw(user);
         rustix::thread::set_thread_res_uid(user, user, user).map_err(at(Step::ChangeUser))?;
     }
-    let nothing = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: nothing, permitted: nothing, inheritable: nothing };
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).map_err(at(Step::DropCapabilities))?;
     rustix::thread::set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))
 }
@@ -192,7 +194,7 @@ fn confine(blueprint: &Blueprint, user: u32, stdio: &[OwnedFd; 3]) -> Result<(),
     rustix::stdio::dup2_stderr(stderr).map_err(at(Step::Streams))?;
     sys::close_on_exec_from(3).map_err(at(Step::CloseFiles))?;
     rustix::process::setsid().map_err(at(Step::Fork))?;
-    drop_privileges((blueprint.ids == Ids::Range).then_some(user))?;
+    drop_privileges((blueprint.ids == Ids::Range).then_some(user), CapabilitySet::empty())?;
     rustix::process::chdir("/app").map_err(at(Step::WorkDirectory))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     landlock::confine().map_err(|error| (Step::Landlock, io::Error::other(error)))?;

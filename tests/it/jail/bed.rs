@@ -16,9 +16,14 @@ pub(crate) struct Bed {
     pub(crate) sandbox: Sandbox,
 }
 
+/// Names another copy of that program, where this one cannot be executed.
+pub(crate) const HELPER_OVERRIDE: &str = "JAIL_TEST_HELPER";
+
 /// Settings as a test wants them.
+#[expect(clippy::disallowed_methods, reason = "how the harness talks to itself")]
 pub(crate) fn settings(slots: usize) -> Settings {
-    Settings { helper: BINARY.into(), ..Settings::new(slots) }
+    let helper = std::env::var_os(HELPER_OVERRIDE).unwrap_or_else(|| BINARY.into());
+    Settings { helper: helper.into(), ..Settings::new(slots) }
 }
 
 impl Bed {

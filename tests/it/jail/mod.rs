@@ -5,6 +5,7 @@ mod cannot_fill_the_machine;
 mod cannot_outlive_its_job;
 mod cannot_see_the_host;
 mod compiles;
+mod elsewhere;
 mod host_is_not_led_astray;
 mod leaves_nothing;
 mod reaches_no_network;

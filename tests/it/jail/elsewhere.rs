@@ -1,0 +1,227 @@
+//! The same tests under other circumstances: this test binary, started again as somebody else or somewhere else.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the harness starts itself again, and tells itself so by environment"
+)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use compilation_worker::domain::limits::Limits;
+use compilation_worker::domain::result::Stop;
+use compilation_worker::sandbox::{LaunchError, Mode, Sandbox, Settings};
+
+use crate::jail::bed::{BINARY, Bed, HELPER_OVERRIDE, eventually, processes_with, script, settings};
+
+/// Set for the process that holds its slots until it is killed.
+const HOLD: &str = "JAIL_TEST_HOLD";
+/// Set where no jail can be built; its value is what the refusal must say.
+const REFUSAL: &str = "JAIL_TEST_REFUSAL";
+
+/// This test binary and the helper, where everyone may execute them.
+struct Copies(tempfile::TempDir);
+
+impl Copies {
+    fn make() -> Self {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::copy(std::env::current_exe().unwrap(), place.path().join("tests")).unwrap();
+        std::fs::copy(BINARY, place.path().join("helper")).unwrap();
+        Self(place)
+    }
+
+    /// Starts the copy by way of `wrapper`.
+    fn start(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let tests = self.0.path().join("tests");
+        let mut command = match wrapper {
+            [] => Command::new(tests),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(tests);
+                command
+            }
+        };
+        command.args(arguments).args(["--nocapture", "--test-threads=1"]);
+        command.env(HELPER_OVERRIDE, self.0.path().join("helper")).env_remove("NEXTEST");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+fn told(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn an_ordinary_user_has_the_same_walls() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: this user is an ordinary one");
+        return;
+    }
+    let copies = Copies::make();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let output = copies.start(&nobody, &["jail::", "--skip", "jail::elsewhere::"]).output().unwrap();
+    let told = told(&output);
+    assert!(output.status.success(), "{told}");
+    let passed = told.lines().filter(|line| line.starts_with("test jail::") && line.ends_with(" ok")).count();
+    let ran = told.lines().find(|line| line.starts_with("test result:")).unwrap_or_default();
+    assert!(passed >= 35 || ran.contains("passed") && !ran.contains(" 0 passed"), "{told}");
+}
+
+#[test]
+fn a_daemon_that_is_killed_leaves_no_job() {
+    let copies = Copies::make();
+    let mut daemon = copies
+        .start(&[], &["--exact", "jail::elsewhere::slots_full_of_sleepers"])
+        .env(HOLD, "1")
+        .spawn()
+        .unwrap();
+    let mark = format!("sleep\0{}", 2_000_000 + daemon.id());
+    let mut lines = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let holding = lines.by_ref().any(|line| line.unwrap_or_default().contains("holding"));
+    assert!(holding, "it never began");
+    assert!(eventually(Duration::from_secs(10), || processes_with(&mark).len() == 4));
+    let helpers = processes_with(&copies.0.path().display().to_string()).len();
+    assert!(helpers >= 2, "the daemon and its helper run: {helpers}");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(
+        eventually(Duration::from_millis(200), || processes_with(&mark).is_empty()),
+        "jobs outlive their daemon"
+    );
+    let left = || processes_with(&format!("compilation-worker-of-{}", daemon.id()));
+    assert!(eventually(Duration::from_millis(200), || left().is_empty()), "the helper outlives its daemon");
+}
+
+/// By itself: a job in every slot, each stopped by the clock. Held, it waits to be killed with all slots full.
+#[test]
+fn slots_full_of_sleepers() {
+    let hold = std::env::var_os(HOLD).is_some();
+    let wall = if hold { Duration::from_secs(60) } else { Duration::from_millis(200) };
+    let bed = Bed::with(settings(4));
+    bed.runtime.block_on(async {
+        let mut jobs = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let mut sleep =
+                script(&format!("trap '' TERM HUP; exec sleep {}", 2_000_000 + std::process::id()));
+            sleep.limits = Limits { wall, ..Limits::default() };
+            let sandbox = bed.sandbox.clone();
+            jobs.spawn(async move { sandbox.run(sleep).await.unwrap().stop });
+        }
+        if hold {
+            println!("holding");
+        }
+        assert_eq!(jobs.join_all().await, [Stop::WallTime; 4]);
+    });
+}
+
+#[test]
+fn a_kernel_without_user_namespaces_is_named() {
+    let copies = Copies::make();
+    let none = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"",
+    ];
+    let output = copies
+        .start(&none, &["--exact", "jail::elsewhere::launching_works_or_says_why"])
+        .env(REFUSAL, "user.max_user_namespaces")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn a_masked_proc_is_named() {
+    let copies = Copies::make();
+    let masked = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /proc/fs && exec \"$0\" \"$@\"",
+    ];
+    let output = copies
+        .start(&masked, &["--exact", "jail::elsewhere::launching_works_or_says_why"])
+        .env(REFUSAL, "unmasked /proc")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn strict_mode_without_cgroups_is_refused() {
+    let copies = Copies::make();
+    let nowhere = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\"",
+    ];
+    let output = copies
+        .start(&nowhere, &["--exact", "jail::elsewhere::strict_mode_limits_whole_jobs_or_says_why"])
+        .env(REFUSAL, "delegate a cgroup")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// By itself: it works. Where it cannot, the refusal must say what the starter expects.
+#[test]
+fn launching_works_or_says_why() {
+    launch(settings(1));
+}
+
+/// The same in mode strict.
+#[test]
+fn strict_mode_limits_whole_jobs_or_says_why() {
+    if std::env::var_os(REFUSAL).is_none() && !rustix::process::geteuid().is_root() {
+        println!("skipped: whether an ordinary user has cgroups is this machine's choice");
+        return;
+    }
+    launch(Settings { mode: Mode::Strict, ..settings(1) });
+}
+
+fn launch(settings: Settings) {
+    match (Sandbox::launch(settings), std::env::var(REFUSAL)) {
+        (Ok(_), Err(_)) => {}
+        (Err(error @ (LaunchError::Refused { .. } | LaunchError::NoCgroups(_))), Ok(want)) => {
+            assert!(error.to_string().contains(&want), "{error}");
+        }
+        (launched, expected) => panic!("{launched:?} {expected:?}"),
+    }
+}
+
+#[test]
+fn a_helper_that_dies_takes_no_daemon_along() {
+    let bed = std::mem::ManuallyDrop::new(Bed::make());
+    let children = std::fs::read_to_string(format!(
+        "/proc/self/task/{}/children",
+        rustix::thread::gettid().as_raw_nonzero()
+    ));
+    let Ok(children) = children else {
+        println!("skipped: this kernel does not list children");
+        return;
+    };
+    let helper = children.split_whitespace().find(|process| {
+        let line = std::fs::read_to_string(Path::new("/proc").join(process).join("cmdline"));
+        line.unwrap_or_default().contains("jail-helper")
+    });
+    let helper =
+        helper.and_then(|process| process.parse().ok()).and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(helper, rustix::process::Signal::KILL).unwrap();
+    let failed = eventually(Duration::from_secs(2), || bed.try_run(script("true")).is_err());
+    assert!(failed, "jobs still run without a helper");
+}
