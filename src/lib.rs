@@ -2,4 +2,9 @@
 
 pub mod domain;
 
+pub mod lifecycle;
 pub mod wire;
+
+pub mod engine;
+
+pub mod doors;
