@@ -246,6 +246,13 @@ pub fn form(body: &[u8]) -> Result<Draft, RequestError> {
     Ok(Draft { request, arguments, compiler: form.find("compiler").map(str::to_owned), has_files: false })
 }
 
+/// The value of one parameter of a query string.
+pub fn query_value(query: &str, name: &str) -> Result<Option<String>, RequestError> {
+    let fields = Fields::parse(query.as_bytes());
+    let fields = fields.map_err(|source| RequestError::Form { what: "query string", source })?;
+    Ok(fields.find(name).map(str::to_owned))
+}
+
 const BYPASS_VALUES: &str = "0, 1, 2 or a boolean";
 
 fn read_options(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), RequestError> {

@@ -1,0 +1,118 @@
+//! What balancers and people ask: is it alive, is it ready, how busy is it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::doors::reply::{self, Reply};
+use crate::lifecycle::Phase;
+
+/// What the worker knows of itself right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vitals {
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// Why it cannot do its main job, if it cannot although its phase would let it.
+    pub trouble: Option<String>,
+    /// Compilers in the catalogue.
+    pub compilers: usize,
+    /// Jobs that may run at once.
+    pub slots: usize,
+    /// Jobs that run.
+    pub slots_busy: usize,
+    /// Requests that wait for a slot.
+    pub queued: usize,
+    /// Requests that may wait.
+    pub queue_limit: usize,
+}
+
+/// Asks for the vitals; cheap, and never waits for anything.
+#[derive(Clone)]
+pub struct Health(Arc<dyn Fn() -> Vitals + Send + Sync>);
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Health").field(&(self.0)()).finish()
+    }
+}
+
+/// The body of `/healthcheck`: the deployed router's members, then ours.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    timestamp: String,
+    /// No results socket exists in this configuration, so nothing is ever tried again.
+    websocket: &'static str,
+    reconnect_attempts: u32,
+    max_reconnect_attempts: u32,
+    phase: &'static str,
+    compilers: usize,
+    slots: usize,
+    slots_busy: usize,
+    queued: usize,
+    queue_limit: usize,
+}
+
+impl Health {
+    /// Health as `vitals` tells it.
+    pub fn new(vitals: impl Fn() -> Vitals + Send + Sync + 'static) -> Self {
+        Self(Arc::new(vitals))
+    }
+
+    /// Everything: 200 while able to do the main job, 503 otherwise.
+    pub fn report(&self) -> Reply {
+        let vitals = (self.0)();
+        let reason = vitals.unready();
+        let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let report = Report {
+            status: if reason.is_none() { "healthy" } else { "unhealthy" },
+            reason,
+            timestamp: format!("{:.3}", jiff::Timestamp::now()),
+            websocket: "disabled",
+            reconnect_attempts: 0,
+            max_reconnect_attempts: 0,
+            phase: vitals.phase.as_str(),
+            compilers: vitals.compilers,
+            slots: vitals.slots,
+            slots_busy: vitals.slots_busy,
+            queued: vitals.queued,
+            queue_limit: vitals.queue_limit,
+        };
+        reply::json(status, &report)
+    }
+
+    /// Whether the process should be left alone: false only once it has stopped.
+    pub fn live(&self) -> Reply {
+        let stopped = (self.0)().phase == Phase::Stopped;
+        plain(if stopped { Err("stopped".to_owned()) } else { Ok("live") })
+    }
+
+    /// Whether new work is welcome.
+    pub fn ready(&self) -> Reply {
+        plain((self.0)().unready().map_or(Ok("ready"), Err))
+    }
+}
+
+impl Vitals {
+    /// Why new work should go elsewhere.
+    fn unready(&self) -> Option<String> {
+        if self.phase != Phase::Serving {
+            return Some(self.phase.as_str().to_owned());
+        }
+        self.trouble.clone().or_else(|| (self.compilers == 0).then(|| "no compilers".to_owned()))
+    }
+}
+
+fn plain(verdict: Result<&'static str, String>) -> Reply {
+    match verdict {
+        Ok(word) => reply::json(StatusCode::OK, &serde_json::json!({ "status": word })),
+        Err(reason) => {
+            let body = serde_json::json!({ "status": "unavailable", "reason": reason });
+            reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+        }
+    }
+}

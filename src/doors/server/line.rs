@@ -1,0 +1,105 @@
+//! What the accept loop, the connection and the reply know of one another.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
+
+use std::sync::Arc;
+
+use crate::doors::reply::Payload;
+
+/// One connection, as others see it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// A whole head has arrived, and its reply has not been written yet.
+    busy: AtomicBool,
+    /// The reply's last byte was handed to the HTTP library.
+    answered: AtomicBool,
+    /// It shall end as soon as it is idle.
+    leaving: AtomicBool,
+    /// Milliseconds since the server's start at which it last became idle.
+    idle_since: AtomicU64,
+    told: Notify,
+}
+
+impl Line {
+    pub(super) fn begin(&self) {
+        self.busy.store(true, Ordering::Release);
+    }
+
+    pub(super) fn rest(&self, now: u64) {
+        self.idle_since.store(now, Ordering::Relaxed);
+        self.busy.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    pub(super) fn idle_since(&self) -> u64 {
+        self.idle_since.load(Ordering::Relaxed)
+    }
+
+    /// Asks it to end as soon as it is idle.
+    pub(super) fn dismiss(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.told.notify_one();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Resolves once it has been asked to end.
+    pub(super) async fn dismissed(&self) {
+        self.told.notified().await;
+    }
+
+    /// Whether the reply has been handed over since this was last asked.
+    pub(super) fn take_answered(&self) -> bool {
+        self.answered.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// A reply's body that tells its connection when it is done with.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    payload: Payload,
+    line: Arc<Line>,
+}
+
+impl Tracked {
+    pub(super) fn new(payload: Payload, line: Arc<Line>) -> Self {
+        Self { payload, line }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.line.answered.store(true, Ordering::Release);
+    }
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.payload).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.payload.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.payload.size_hint()
+    }
+}

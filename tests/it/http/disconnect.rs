@@ -1,0 +1,62 @@
+//! H18: who leaves frees what was being done for them, at once.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::sleep;
+
+use crate::support::client::{Client, compile, get, until};
+use crate::support::house::House;
+
+/// Starts a long compile, lets `leave` end the connection, and expects the compile to be cancelled.
+async fn cancelled_after(before: Vec<u8>, leave: impl AsyncFnOnce(Client)) {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client.send([before, compile("sleep 60000")].concat()).await;
+    until(|| house.workshop.running() == 1).await;
+    sleep(Duration::from_millis(20)).await;
+    leave(client).await;
+    let took = until(|| house.workshop.running() == 0).await;
+    assert!(took < Duration::from_millis(100), "the compile ran on for {took:?}");
+    assert_eq!(house.workshop.cancelled(), 1);
+    let mut other = house.client().await;
+    assert_eq!(other.ask(compile("int x;")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_closed_connection() {
+    cancelled_after(Vec::new(), async |client| drop(client)).await;
+}
+
+#[tokio::test]
+async fn a_reset_connection() {
+    cancelled_after(Vec::new(), async |client| {
+        client.stream.set_zero_linger().unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_half_closed_connection() {
+    cancelled_after(Vec::new(), async |mut client| {
+        client.stream.shutdown().await.unwrap();
+        // Only closed for good after the compile has had its time to notice.
+        sleep(Duration::from_millis(60)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_had_sent_ahead() {
+    cancelled_after(Vec::new(), async |mut client| {
+        let ahead: Vec<u8> = (0..50).flat_map(|_| get("/health", "").into_bytes()).collect();
+        client.send(ahead).await;
+        sleep(Duration::from_millis(50)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_with_a_past() {
+    cancelled_after(get("/health", "").into_bytes(), async |client| drop(client)).await;
+}

@@ -1,0 +1,8 @@
+//! The public door, over raw sockets. Names such as H05 are rows of the catalogue of attacks.
+
+mod clocks;
+mod disconnect;
+mod drain;
+mod replies;
+mod smuggling;
+mod statuses;
