@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Birth and death of every task: spawned by name, watched, drained, and killed when patience ends.
 //!
 //! ```text
@@ -33,13 +32,6 @@ use crate::telemetry::fields;
 /// How long killed work has to give back what it holds. Killing a jail takes milliseconds; this is for a machine
 /// that is out of memory or whose disk hangs.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
-=======
-//! Birth and death of every task. (Replaced on merge by the real one; only what the doors name stands here.)
-
-use std::io;
-
-use tokio::task::JoinHandle;
->>>>>>> doors
 
 /// Where in its life the process is. It only ever moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -58,12 +50,9 @@ pub enum Phase {
 }
 
 impl Phase {
-<<<<<<< HEAD
     /// Every phase, first to last.
     pub const ALL: [Self; 5] = [Self::Starting, Self::Serving, Self::Draining, Self::Killing, Self::Stopped];
 
-=======
->>>>>>> doors
     /// The name shown to people and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -76,7 +65,6 @@ impl Phase {
     }
 }
 
-<<<<<<< HEAD
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -316,19 +304,13 @@ impl Drop for Alive {
     }
 }
 
-=======
->>>>>>> doors
 /// Runs `work`, which may block, on the runtime's blocking threads.
 pub fn blocking<T, F>(name: &'static str, work: F) -> JoinHandle<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-<<<<<<< HEAD
     let span = tracing::debug_span!("blocking", { fields::TASK_NAME } = name);
-=======
-    let span = tracing::debug_span!("blocking", task.name = name);
->>>>>>> doors
     #[expect(clippy::disallowed_methods, reason = "this is the wrapper that names the work")]
     tokio::task::spawn_blocking(move || span.in_scope(work))
 }
@@ -343,7 +325,6 @@ where
 }
 
 /// What a panic said, when it said it in words.
-<<<<<<< HEAD
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let words = panic.downcast_ref::<&str>().copied();
     words.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
@@ -484,9 +465,3 @@ mod tests {
         assert_eq!(blocking("sum", || 1 + 1).await.unwrap(), 2);
     }
 }
-=======
-pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let words = panic.downcast_ref::<&str>().copied();
-    words.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
->>>>>>> doors
