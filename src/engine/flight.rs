@@ -32,7 +32,7 @@ impl<V> Drop for Flight<V> {
 
 /// The work under way, by key.
 #[derive(Debug)]
-pub struct Flights<K, V> {
+pub(super) struct Flights<K, V> {
     lifecycle: Lifecycle,
     under_way: Arc<Mutex<HashMap<K, Weak<Flight<V>>>>>,
 }
@@ -43,12 +43,12 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No work yet; tasks will be spawned through `lifecycle`.
-    pub fn new(lifecycle: Lifecycle) -> Self {
+    pub(super) fn new(lifecycle: Lifecycle) -> Self {
         Self { lifecycle, under_way: Arc::default() }
     }
 
     /// The outcome of `work` for `key`, started now unless it is under way. Dropping the future withdraws interest.
-    pub async fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Result<V, LostError>
+    pub(super) async fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Result<V, LostError>
     where
         F: Future<Output = V> + Send + 'static,
     {

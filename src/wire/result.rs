@@ -88,6 +88,17 @@ pub fn text(result: &CompileResult, strip: Option<Strip>) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// The members that a result has for its listing, as an object of their own.
+pub fn listing(listing: &Listing, took: Duration) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + 128 * listing.len());
+    out.push(b'{');
+    member(&mut out, "asm");
+    array(&mut out, listing.lines(), item);
+    definitions(&mut out, listing, took);
+    out.push(b'}');
+    out
+}
+
 /// The shape of a compile that was refused before anything ran.
 pub fn refusal(message: &str) -> Vec<u8> {
     let mut out = br#"{"code":-1,"stdout":[],"stderr":[{"text":"#.to_vec();
@@ -153,7 +164,13 @@ fn assembly(out: &mut Vec<u8>, result: &CompileResult) {
             listing
         }
     };
-    out.extend_from_slice(br#","optOutput":[],"labelDefinitions":{"#);
+    out.extend_from_slice(br#","optOutput":[]"#);
+    definitions(out, listing, result.parsing_time);
+}
+
+/// The members that stand behind a processed `asm`.
+fn definitions(out: &mut Vec<u8>, listing: &Listing, took: Duration) {
+    out.extend_from_slice(br#","labelDefinitions":{"#);
     for (index, (name, line)) in listing.label_definitions.iter().enumerate() {
         separate(out, index);
         string(out, name);
@@ -162,7 +179,7 @@ fn assembly(out: &mut Vec<u8>, result: &CompileResult) {
     }
     out.push(b'}');
     member(out, "parsingTime");
-    milliseconds(out, result.parsing_time);
+    milliseconds(out, took);
     member(out, "filteredCount");
     number(out, listing.filtered_count);
 }

@@ -9,6 +9,7 @@
 mod body;
 mod compile;
 mod encode;
+mod engine;
 mod negotiate;
 mod network;
 mod reject;

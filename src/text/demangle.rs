@@ -1,0 +1,3 @@
+//! t
+/// t
+pub fn demangle(_l: &mut crate::domain::listing::Listing) {}
