@@ -278,7 +278,7 @@ impl Shelf {
     fn hide(&mut self, receipt: &Receipt, now: Instant, visible_in: Duration) -> bool {
         let Some((number, true)) = self.find(receipt, now) else { return false };
         if let Some(entry) = self.entries.get_mut(&number) {
-            entry.flight = Some((now + visible_in, receipt.clone())).filter(|_| !visible_in.is_zero());
+            entry.flight = Some((now + visible_in, receipt.clone()));
         }
         true
     }
