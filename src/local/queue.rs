@@ -142,7 +142,8 @@ impl QueueSink for LocalQueues {
         Box::pin(async move {
             let queue = self.find(to).ok_or_else(|| QueueError::Absent { queue: to.clone() })?;
             queue.accepts(&message)?;
-            lock(&queue.shelf).send(message, to.is_fifo(), Instant::now());
+            let once = message.dedup.clone().filter(|_| to.is_fifo());
+            lock(&queue.shelf).send(message, once, Instant::now());
             queue.changed.notify_waiters();
             Ok(())
         })
@@ -214,17 +215,18 @@ impl Queue {
 }
 
 impl Shelf {
-    fn send(&mut self, message: Message, fifo: bool, now: Instant) {
+    /// Drops the message if `once` was sent within the window.
+    fn send(&mut self, message: Message, once: Option<String>, now: Instant) {
         while self.recent_order.front().is_some_and(|(sent, _)| now.duration_since(*sent) >= DEDUP_WINDOW) {
             if let Some((_, id)) = self.recent_order.pop_front() {
                 self.recent.remove(&id);
             }
         }
-        if let Some(id) = message.dedup.as_ref().filter(|_| fifo) {
+        if let Some(id) = once {
             if !self.recent.insert(id.clone()) {
                 return;
             }
-            self.recent_order.push_back((now, id.clone()));
+            self.recent_order.push_back((now, id));
         }
         self.push(message, now);
     }
