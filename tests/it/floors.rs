@@ -25,8 +25,9 @@ const FLOORS: [(&str, u32); 19] = [
     ("doors::http", 5),
     ("doors::admin", 5),
     ("config", 6),
-    ("app", 7),
-    ("cli", 8),
+    // The commands are told what to do by whoever puts the program together.
+    ("cli", 7),
+    ("app", 8),
     ("main", 9),
 ];
 
