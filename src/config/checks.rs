@@ -1,107 +1,136 @@
 //! What must hold between values, once each of them makes sense alone.
 
-use std::path::PathBuf;
-
 use crate::config::keys::{Config, Key};
 use crate::config::layers::{Layers, Mistake};
 use crate::config::machine::Machine;
 use crate::config::value::{ByteSize, SandboxMode, Value as _};
+use crate::domain::limits::MIB;
 use crate::telemetry::log;
+
+/// More slots than any machine has cores: a typing mistake.
+const MOST_SLOTS: usize = 1024;
+/// More than this and the wait is hopeless whatever the budget.
+const MOST_WAITING: usize = 100_000;
+/// Each costs a descriptor and some kilobytes.
+const MOST_CONNECTIONS: usize = 1_000_000;
+/// No balancer or client of the contract sends more, and each request may hold this much.
+const LARGEST_BODY: ByteSize = ByteSize(16 * MIB);
 
 /// Notes what contradicts itself, and returns what is merely unwise.
 pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> Vec<String> {
-    contradictions(config, layers);
+    counts(config, layers);
+    sizes(config, layers);
+    clocks(config, layers);
+    places(config, layers);
     warnings(config, machine)
 }
 
-fn contradictions(config: &Config, layers: &mut Layers) {
-    let Config { http, admin, catalogue, sandbox, limits, engine, drain, log } = config;
-    let mut rule = |holds: bool, path: &str, wrong: String, fix: &str| {
-        if !holds {
-            layers.object(path, wrong, fix);
+fn counts(config: &Config, layers: &mut Layers) {
+    let Config { http, limits, engine, .. } = config;
+    for (path, is_zero, consequence) in [
+        ("engine.slots", engine.slots == 0, "nothing would ever compile"),
+        ("http.connections", http.connections == 0, "nobody could connect"),
+        ("limits.pids", limits.pids == 0, "no compiler could start"),
+        ("limits.cpu_millis", limits.cpu_millis == 0, "no compiler could run"),
+    ] {
+        if is_zero {
+            layers.object(path, consequence, "write a number above zero");
         }
-    };
-    let positive = "write a number above zero";
-    rule(engine.slots > 0, "engine.slots", "nothing would ever compile".to_owned(), positive);
-    rule(http.connections > 0, "http.connections", "nobody could connect".to_owned(), positive);
-    rule(limits.pids > 0, "limits.pids", "no compiler could start".to_owned(), positive);
-    rule(limits.cpu_millis > 0, "limits.cpu_millis", "no compiler could run".to_owned(), positive);
-    rule(
-        limits.memory.bytes() > 0,
-        "limits.memory",
-        "no compiler could run".to_owned(),
-        "write a size above 0B",
-    );
-    rule(
-        http.idle > http.balancer_idle,
-        "http.idle",
-        format!("must exceed http.balancer_idle = {}", http.balancer_idle.show()),
-        "raise it, or the balancer sends requests into connections that we have just closed",
-    );
-    rule(
-        engine.request_budget >= engine.queue_wait + limits.wall,
-        "engine.request_budget",
-        format!(
-            "is less than engine.queue_wait + limits.wall = {}",
-            (engine.queue_wait + limits.wall).show()
-        ),
-        "raise it, or lower one of the two",
-    );
-    rule(
-        engine.request_budget < http.balancer_idle,
-        "engine.request_budget",
-        format!("must stay below http.balancer_idle = {}", http.balancer_idle.show()),
-        "lower it, or the balancer gives up on a request before we answer it",
-    );
-    rule(
-        drain.budget > drain.lame_duck + limits.wall,
-        "drain.budget",
-        format!("must exceed drain.lame_duck + limits.wall = {}", (drain.lame_duck + limits.wall).show()),
-        "raise it, or a compile that has just begun is killed at every stop",
-    );
-    rule(
-        http.listen.port() == 0 || http.listen != admin.listen,
-        "admin.listen",
-        "is the address of http.listen too".to_owned(),
-        "give it a port of its own",
-    );
-    rule(
-        catalogue.discover || !catalogue.paths.is_empty(),
-        "catalogue.discover",
-        "leaves nothing to compile with, as catalogue.paths is empty".to_owned(),
-        "name a catalogue, or let the machine's compilers be found",
-    );
-    rule(
-        limits.output.bytes() <= limits.memory.bytes() && limits.artifact.bytes() <= limits.memory.bytes(),
-        "limits.memory",
-        "is less than limits.output or limits.artifact, which we hold for each job".to_owned(),
-        "raise it, or lower those",
-    );
-    let relative = |paths: &[PathBuf]| {
-        paths.iter().find(|path| !path.is_absolute()).map(|path| path.display().to_string())
-    };
+    }
+    for (path, value, most) in [
+        ("engine.slots", engine.slots, MOST_SLOTS),
+        ("engine.queue_length", engine.queue_length, MOST_WAITING),
+        ("http.connections", http.connections, MOST_CONNECTIONS),
+    ] {
+        if value > most {
+            layers.object(path, format!("is more than the {most} allowed"), "lower it");
+        }
+    }
+}
+
+fn sizes(config: &Config, layers: &mut Layers) {
+    let Config { http, limits, .. } = config;
+    if http.body > LARGEST_BODY {
+        layers.object("http.body", format!("is more than the {LARGEST_BODY} allowed"), "lower it");
+    }
+    if limits.memory.bytes() == 0 {
+        layers.object("limits.memory", "no compiler could run", "write a size above 0B");
+    } else if limits.memory < limits.output.max(limits.artifact) {
+        let wrong = "is less than limits.output or limits.artifact, which we hold for each job";
+        layers.object("limits.memory", wrong, "raise it, or lower those");
+    }
+}
+
+fn clocks(config: &Config, layers: &mut Layers) {
+    let Config { http, limits, engine, drain, .. } = config;
+    for (path, time) in [
+        ("http.head_deadline", http.head_deadline),
+        ("http.body_deadline", http.body_deadline),
+        ("http.write_deadline", http.write_deadline),
+        ("limits.wall", limits.wall),
+    ] {
+        if time.is_zero() {
+            layers.object(path, "leaves no time at all", "write a duration above zero");
+        }
+    }
+    if http.idle <= http.balancer_idle {
+        layers.object(
+            "http.idle",
+            format!("must exceed http.balancer_idle = {}", http.balancer_idle.show()),
+            "raise it, or the balancer sends requests into connections that we have just closed",
+        );
+    }
+    let longest = engine.queue_wait + limits.wall;
+    if engine.request_budget < longest {
+        layers.object(
+            "engine.request_budget",
+            format!("is less than engine.queue_wait + limits.wall = {}", longest.show()),
+            "raise it, or lower one of the two",
+        );
+    }
+    if engine.request_budget >= http.balancer_idle {
+        layers.object(
+            "engine.request_budget",
+            format!("must stay below http.balancer_idle = {}", http.balancer_idle.show()),
+            "lower it, or the balancer gives up on a request before we answer it",
+        );
+    }
+    let last = drain.lame_duck + limits.wall;
+    if drain.budget <= last {
+        layers.object(
+            "drain.budget",
+            format!("must exceed drain.lame_duck + limits.wall = {}", last.show()),
+            "raise it, or a compile that has just begun is killed at every stop",
+        );
+    }
+}
+
+fn places(config: &Config, layers: &mut Layers) {
+    let Config { http, admin, catalogue, sandbox, log, .. } = config;
+    if http.listen.port() != 0 && http.listen == admin.listen {
+        layers.object("admin.listen", "is the address of http.listen too", "give it a port of its own");
+    }
+    if !catalogue.discover && catalogue.paths.is_empty() {
+        let wrong = "leaves nothing to compile with, as catalogue.paths is empty";
+        layers.object(
+            "catalogue.discover",
+            wrong,
+            "name a catalogue, or let the machine's compilers be found",
+        );
+    }
     for (path, paths) in
         [("sandbox.readable", &sandbox.readable), ("catalogue.search_path", &catalogue.search_path)]
     {
-        if let Some(relative) = relative(paths) {
-            rule(false, path, format!("{relative} is not an absolute path"), "begin it with /");
+        if let Some(relative) = paths.iter().find(|path| !path.is_absolute()) {
+            layers.object(path, format!("{} is not an absolute path", relative.display()), "begin it with /");
         }
     }
     if let Some(name) = http.environment.as_ref().filter(|name| name.contains('/') || *name == "api") {
-        rule(
-            false,
-            "http.environment",
-            format!("{name} cannot be a first path segment"),
-            "write a name such as prod",
-        );
+        let wrong = format!("{name} cannot be a first path segment");
+        layers.object("http.environment", wrong, "write a name such as prod");
     }
     if log::parse_filter(&log.filter).is_err() {
-        rule(
-            false,
-            "log.filter",
-            "is no filter".to_owned(),
-            "write a level such as info, or info,hyper=warn",
-        );
+        layers.object("log.filter", "is no filter", "write a level such as info, or info,hyper=warn");
     }
 }
 
@@ -135,14 +164,15 @@ fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
 }
 
 impl Layers {
-    fn object(&mut self, path: &str, wrong: String, fix: &str) {
+    /// Notes a mistake in a value that makes sense alone.
+    fn object(&mut self, path: &str, wrong: impl Into<String>, fix: &str) {
         let Some(key) = Key::find(path) else { return };
         let (raw, origin) = self.current(key);
         self.mistakes.push(Mistake {
             key: path.to_owned(),
             value: Some(raw.to_string()),
             origin,
-            wrong,
+            wrong: wrong.into(),
             fix: fix.to_owned(),
         });
     }

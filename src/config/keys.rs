@@ -104,14 +104,14 @@ settings! {
         head_deadline: Duration = "8s",
         /// Time a caller has to send a request's body.
         body_deadline: Duration = "20s",
-        /// Time a caller has to take each part of a reply.
+        /// How long a caller may hold up a reply before its speed is judged.
         write_deadline: Duration = "30s",
         /// How long a connection may idle; must exceed the balancer's, or it will use what we just closed.
         idle: Duration = "75s",
         /// How long the balancer in front keeps an idle connection.
         balancer_idle: Duration = "60s",
-        /// Connections open at once; further ones are refused.
-        connections: usize = "4096",
+        /// Connections open at once; beyond them, the oldest idle one has to go.
+        connections: usize = "1024",
     }
 
     /// Health, metrics and commands, on a thread of their own.

@@ -167,6 +167,23 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
         ),
         ("--engine-slots 0", "engine.slots = 0 (flag --engine-slots): nothing would ever compile; "),
         ("--http-connections 0", "http.connections = 0"),
+        ("--http-connections 1000001", "is more than the 1000000 allowed; lower it"),
+        (
+            "--engine-slots 1025",
+            "engine.slots = 1025 (flag --engine-slots): is more than the 1024 allowed; lower it",
+        ),
+        ("--engine-queue-length 100001", "engine.queue_length = 100001"),
+        (
+            "--http-body 17MiB",
+            "http.body = 17MiB (flag --http-body): is more than the 16MiB allowed; lower it",
+        ),
+        ("--http-head-deadline 0s", "http.head_deadline = 0s"),
+        ("--http-body-deadline 0s", "http.body_deadline = 0s"),
+        ("--http-write-deadline 0s", "http.write_deadline = 0s"),
+        (
+            "--limits-wall 0s",
+            "limits.wall = 0s (flag --limits-wall): leaves no time at all; write a duration above zero",
+        ),
         ("--limits-pids 0", "limits.pids = 0"),
         ("--limits-cpu-millis 0", "limits.cpu_millis = 0"),
         (

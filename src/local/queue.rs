@@ -142,7 +142,8 @@ impl QueueSink for LocalQueues {
         Box::pin(async move {
             let queue = self.find(to).ok_or_else(|| QueueError::Absent { queue: to.clone() })?;
             queue.accepts(&message)?;
-            lock(&queue.shelf).send(message, to.is_fifo(), Instant::now());
+            let once = message.dedup.clone().filter(|_| to.is_fifo());
+            lock(&queue.shelf).send(message, once, Instant::now());
             queue.changed.notify_waiters();
             Ok(())
         })
@@ -214,17 +215,18 @@ impl Queue {
 }
 
 impl Shelf {
-    fn send(&mut self, message: Message, fifo: bool, now: Instant) {
+    /// Drops the message if `once` was sent within the window.
+    fn send(&mut self, message: Message, once: Option<String>, now: Instant) {
         while self.recent_order.front().is_some_and(|(sent, _)| now.duration_since(*sent) >= DEDUP_WINDOW) {
             if let Some((_, id)) = self.recent_order.pop_front() {
                 self.recent.remove(&id);
             }
         }
-        if let Some(id) = message.dedup.as_ref().filter(|_| fifo) {
+        if let Some(id) = once {
             if !self.recent.insert(id.clone()) {
                 return;
             }
-            self.recent_order.push_back((now, id.clone()));
+            self.recent_order.push_back((now, id));
         }
         self.push(message, now);
     }
@@ -278,7 +280,7 @@ impl Shelf {
     fn hide(&mut self, receipt: &Receipt, now: Instant, visible_in: Duration) -> bool {
         let Some((number, true)) = self.find(receipt, now) else { return false };
         if let Some(entry) = self.entries.get_mut(&number) {
-            entry.flight = Some((now + visible_in, receipt.clone())).filter(|_| !visible_in.is_zero());
+            entry.flight = Some((now + visible_in, receipt.clone()));
         }
         true
     }

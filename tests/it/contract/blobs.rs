@@ -68,9 +68,9 @@ async fn a_store_in_this_process_is_bounded() {
     }
     assert_eq!(blobs.held(), 8);
     assert_eq!(blobs.get(&at("a"), 99).await.unwrap(), None, "the oldest made room");
-    blobs.put(&at("b"), blob(b"123456")).await.unwrap();
+    blobs.put(&at("c"), blob(b"123456")).await.unwrap();
     assert_eq!(blobs.held(), 10, "a blob replaced is counted once");
-    assert!(blobs.get(&at("c"), 99).await.unwrap().is_some());
+    assert!(blobs.get(&at("b"), 99).await.unwrap().is_some(), "what is replaced makes room first");
     let error = blobs.put(&at("d"), blob(b"12345678901")).await.unwrap_err();
     assert!(matches!(error, BlobError::TooLarge { bytes: 11, cap: 10, .. }), "{error}");
     assert_eq!(blobs.held(), 10, "what does not fit evicts nothing");

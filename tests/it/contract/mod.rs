@@ -4,6 +4,7 @@
 mod blobs;
 mod bus;
 mod queue;
+mod queue_model;
 mod routes;
 
 /// Runs every named case against what `$make` makes, on a paused clock: waiting costs nothing and is exact.
