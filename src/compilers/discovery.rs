@@ -387,6 +387,18 @@ mod tests {
     }
 
     #[test]
+    fn on_another_machine_other_compilers_are_native() {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["aarch64-linux-gnu-g++-12", "g++-12 -> aarch64-linux-gnu-g++-12", "clang"]);
+        let found = discover(&[root.path().to_owned()], "aarch64");
+        let text = |language: &str, key| found[language].find(key).map(|property| property.text.as_str());
+        assert_eq!(text("c++", "compilers"), Some("g++-12"));
+        assert_eq!(text("c++", "compiler.g++-12.baseName"), Some("AArch64 g++"));
+        assert_eq!(text("c", "compiler.clang.instructionSet"), Some("aarch64"));
+        assert_eq!(text("c", "compiler.clang.intelAsm"), None);
+    }
+
+    #[test]
     fn a_bare_machine_has_none() {
         let root = tempfile::tempdir().unwrap();
         assert!(discover(&[root.path().to_owned()], "x86_64").is_empty());

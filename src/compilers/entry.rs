@@ -53,11 +53,14 @@ impl Shop<'_> {
         let directory = exe.parent().map(|parent| parent.to_string_lossy().into_owned()).unwrap_or_default();
         let options = [settings.text(Key::BaseOptions), settings.text(Key::Options)].join(" ");
         let intel_asm = settings.text(Key::IntelAsm);
+        let is_numbered = settings.switch(Key::IsSemVer, false, problems);
+        let mut shown = self.shown(listed, &directory, problems);
+        shown.push((Key::IsSemVer.name(), Shown::Flag(is_numbered)));
         Ok(Compiler {
             id,
             language: self.language_id.clone(),
             facts: self.language,
-            name: self.share(&name_of(listed, problems)),
+            name: self.share(&name_of(listed, is_numbered)),
             family,
             instruction_set: self.share(instruction_set),
             options: self.share(options.trim()),
@@ -69,7 +72,7 @@ impl Shop<'_> {
             ld_path: self.ld_path(settings, &directory),
             extra_path: self.paths(settings, (Key::ExtraPath, ':'), &directory),
             option_rules: Arc::clone(&self.rules),
-            shown: self.shown(listed, &directory, problems),
+            shown,
             exe,
         })
     }
@@ -222,7 +225,6 @@ impl Shop<'_> {
         let track = release_track(settings, is_nightly.1 == Shown::Flag(true));
         shown.extend([
             is_nightly,
-            switch(Key::IsSemVer, false),
             switch(Key::Hidden, false),
             switch(Key::Interpreted, false),
             switch(Key::Emulated, false),
@@ -257,12 +259,12 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// `name`, else `baseName semver` for those that are numbered, else the identifier.
-fn name_of(listed: &Listed<'_>, problems: &mut Problems) -> String {
+fn name_of(listed: &Listed<'_>, is_numbered: bool) -> String {
     let settings = &listed.settings;
     let [name, base, semver] = [Key::Name, Key::BaseName, Key::Semver].map(|key| settings.text(key));
     if !name.is_empty() {
         name.to_owned()
-    } else if !base.is_empty() && settings.switch(Key::IsSemVer, false, problems) {
+    } else if !base.is_empty() && is_numbered {
         format!("{base} {semver}")
     } else {
         listed.id.to_owned()
