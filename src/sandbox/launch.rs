@@ -222,7 +222,11 @@ fn spawn(settings: &Settings, channel: UnixStream) -> Result<Child, LaunchError>
 fn choose_ids() -> Ids {
     let has_range = |map: &str| covers(&std::fs::read_to_string(map).unwrap_or_default());
     let root = rustix::process::geteuid().is_root();
-    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") { Ids::Range } else { Ids::Single }
+    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") {
+        Ids::Range
+    } else {
+        Ids::Single
+    }
 }
 
 /// Whether one line of an id map (first inside, first outside, count) holds the whole range.
