@@ -85,6 +85,7 @@ pub(super) fn io(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
 
 /// What is known about an ending.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; any of them may hold together")]
 struct Evidence {
     ended: Option<Ended>,
     out_of_memory: bool,

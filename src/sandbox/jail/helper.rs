@@ -22,6 +22,7 @@ use crate::sandbox::jail::init::{self, Blueprint, Parts};
 use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, JailEnds, Order};
 use crate::sandbox::jail::sys::{self, Cloned, clone_flags};
 use crate::sandbox::jail::template;
+use crate::sandbox::never_mind;
 
 /// The helper's user and group inside its namespace; lanes follow. The number is the one that jobs have elsewhere.
 pub(in crate::sandbox) const INSIDE_ID: u32 = 10_240;
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If nobody listens any more, nobody needs to know.
-            drop(protocol::send(&channel, &Answer::Refused(failure)));
+            never_mind(protocol::send(&channel, &Answer::Refused(failure)));
             ExitCode::FAILURE
         }
     }
@@ -174,8 +175,7 @@ impl Yard<'_> {
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(failed("make a jail's socket"))?;
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"));
-        let ((stdin_read, stdin), (stdout, stdout_write), (stderr, stderr_write)) =
-            (pipe()?, pipe()?, pipe()?);
+        let ((job_stdin, stdin), (stdout, job_stdout), (stderr, job_stderr)) = (pipe()?, pipe()?, pipe()?);
         for end in [&control, &stdin, &stdout, &stderr] {
             rustix::io::ioctl_fionbio(end, true).map_err(failed("make a descriptor non-blocking"))?;
         }
@@ -191,11 +191,11 @@ impl Yard<'_> {
         let process = match cloned.map_err(Failure::at("clone a jail"))? {
             Cloned::Parent(process) => process,
             Cloned::Child => {
-                let stdio = [stdin_read, stdout_write, stderr_write];
+                let streams = [job_stdin, job_stdout, job_stderr];
                 let Lane { user, network } = lane;
                 init::live(
                     &self.blueprint,
-                    Parts { user, network, work, tmp, groups, control: theirs, stdio },
+                    Parts { user, network, work, tmp, groups, control: theirs, stdio: streams },
                 )
             }
         };
@@ -247,7 +247,7 @@ fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
             jail.returned = true;
             if !jail.dead {
                 // It may have ended this very moment, which is as good.
-                rustix::process::pidfd_send_signal(&jail.process, Signal::KILL).ok();
+                never_mind(rustix::process::pidfd_send_signal(&jail.process, Signal::KILL));
             }
         }
     }

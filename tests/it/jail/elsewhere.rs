@@ -5,7 +5,7 @@
     reason = "the harness starts itself again, and tells itself so by environment"
 )]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -112,7 +112,7 @@ fn children_of(parent: &str) -> Vec<String> {
 #[test]
 fn slots_full_of_sleepers() {
     let hold = std::env::var_os(HOLD).is_some();
-    let wall = if hold { Duration::from_secs(60) } else { Duration::from_millis(200) };
+    let wall = if hold { Duration::from_mins(1) } else { Duration::from_millis(200) };
     let bed = Bed::with(settings(4));
     bed.runtime.block_on(async {
         let mut jobs = tokio::task::JoinSet::new();
