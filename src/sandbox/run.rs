@@ -74,6 +74,8 @@ impl Classify for RunError {
     fn class(&self) -> Class {
         match self {
             Self::NoJail => Class::Expired,
+            // All arguments and variables together are more than the kernel passes on.
+            Self::Program { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => Class::TooLarge,
             _ => Class::Internal,
         }
     }
