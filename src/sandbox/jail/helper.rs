@@ -84,6 +84,9 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })
         .map_err(Failure::at("raise the limit of open files"))?;
 
+    // When memory runs out on the machine, jobs go first. Once its user changes, this process may not write this.
+    never_mind(std::fs::write("/proc/self/oom_score_adj", "1000"));
+
     sys::unshare(clone_flags::USER).map_err(Failure::at("create a user namespace"))?;
     protocol::send(channel, &Answer::Unshared).map_err(Failure::at("ask for id maps"))?;
     let () = protocol::receive(channel).map_err(Failure::at("wait for id maps"))?;
@@ -127,6 +130,8 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
         if let Some(lane) = free.pop_front() {
             match yard.raise(&lane, serial) {
                 Ok(built) => jails.push(Jail { serial, lane, built, dead: false, returned: false }),
+                // The daemon is gone.
+                Err(failure) if failure.errno == Errno::PIPE.raw_os_error() => return Ok(()),
                 Err(failure) => {
                     complain(&failure);
                     emptied.push(serial);
@@ -165,8 +170,6 @@ fn take_identity(ids: Ids) -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
     set_thread_res_gid(group, group, group).map_err(Failure::at("change to the helper's group"))?;
     set_thread_res_uid(user, user, user).map_err(Failure::at("change to the helper's user"))?;
-    // When memory runs out on the machine, jobs go first. After the next step nobody could write this any more.
-    never_mind(std::fs::write("/proc/self/oom_score_adj", "1000"));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at("become unreadable"))?;
     // A change of user takes the wish back.

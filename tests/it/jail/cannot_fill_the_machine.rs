@@ -222,3 +222,12 @@ fn a_crash_is_named() {
     assert_eq!(bed.run(script("kill -SEGV $$")).stop, Stop::Signalled(11));
     assert_eq!(bed.run(script("exit 42")).stop, Stop::Exited(42));
 }
+
+#[test]
+fn when_the_machine_runs_out_of_memory_jobs_go_first() {
+    let bed = Bed::make();
+    let finished = bed.run(script(
+        "cat /proc/self/oom_score_adj; echo 0 > /proc/self/oom_score_adj; cat /proc/self/oom_score_adj",
+    ));
+    assert_eq!(stdout(&finished), "1000\n1000\n", "{}", stderr(&finished));
+}
