@@ -61,14 +61,14 @@ fn main() {
                 std::thread::spawn(move || count(|| spawn(&program)))
             })
             .collect();
-        let bare: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
-        let jailed: usize = runtime.block_on(async {
+        let bare: u32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        let jailed: u32 = runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
             for _ in 0..lanes {
                 let (sandbox, program) = (sandbox.clone(), program.clone());
                 tasks.spawn(async move {
                     let begun = Instant::now();
-                    let mut count = 0;
+                    let mut count: u32 = 0;
                     while begun.elapsed() < SPELL {
                         run(sandbox.clone(), program.clone()).await;
                         count += 1;
@@ -78,7 +78,7 @@ fn main() {
             }
             tasks.join_all().await.into_iter().sum()
         });
-        let rate = |count: usize| count as f64 / SPELL.as_secs_f64();
+        let rate = |count: u32| f64::from(count) / SPELL.as_secs_f64();
         println!("{lanes} lanes: bare {:.0}/s, jailed {:.0}/s", rate(bare), rate(jailed));
     }
     runtime.block_on(sandbox.shut_down());
@@ -113,9 +113,9 @@ fn spawn(program: &Path) {
     assert!(Command::new(program).stdin(Stdio::null()).status().unwrap().success());
 }
 
-fn count(mut act: impl FnMut()) -> usize {
+fn count(mut act: impl FnMut()) -> u32 {
     let begun = Instant::now();
-    let mut count = 0;
+    let mut count: u32 = 0;
     while begun.elapsed() < SPELL {
         act();
         count += 1;

@@ -22,6 +22,7 @@ use crate::domain::result::Stop;
 use crate::sandbox::capture::{Capture, Heard};
 use crate::sandbox::jail::protocol::{self, UNLIMITED};
 use crate::sandbox::jail::sys;
+use crate::sandbox::never_mind;
 use crate::sandbox::run::{RunError, io, rlimits};
 use crate::sandbox::spec::{Finished, Job, Usage, WORK_DIR};
 use crate::sandbox::standing::Feed;
@@ -55,7 +56,7 @@ impl TempDirectory {
 impl Drop for TempDirectory {
     fn drop(&mut self) {
         // What a job made unreadable stays; nobody is there to be told.
-        fs::remove_dir_all(&self.0).ok();
+        never_mind(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -74,7 +75,7 @@ struct Group(Child);
 impl Group {
     fn kill(&self) {
         if let Some(group) = self.0.id().try_into().ok().and_then(Pid::from_raw) {
-            rustix::process::kill_process_group(group, Signal::KILL).ok();
+            never_mind(rustix::process::kill_process_group(group, Signal::KILL));
         }
     }
 }
@@ -83,7 +84,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
         // After SIGKILL this takes as long as the kernel takes; there is no result left to want.
-        self.0.wait().ok();
+        never_mind(self.0.wait());
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use crate::sandbox::bare;
 use crate::sandbox::cgroup::{Delegated, Group, GroupLimits};
 use crate::sandbox::jail::{protocol, sys};
+use crate::sandbox::never_mind;
 use crate::sandbox::protections::Protections;
 use crate::sandbox::run::{self, RunError};
 use crate::sandbox::spec::{Finished, Job};
@@ -52,8 +53,8 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         // Both fail only if it is gone.
-        self.0.kill().ok();
-        self.0.wait().ok();
+        never_mind(self.0.kill());
+        never_mind(self.0.wait());
     }
 }
 
@@ -98,9 +99,9 @@ impl Sandbox {
         const PATIENCE: Duration = Duration::from_secs(2);
         let Some(process) = self.0.jails.as_ref().and_then(|jails| jails.helper.process()) else { return };
         let Ok(end) = rustix::process::pidfd_open(process, PidfdFlags::empty()) else { return };
-        rustix::process::pidfd_send_signal(&end, Signal::KILL).ok();
+        never_mind(rustix::process::pidfd_send_signal(&end, Signal::KILL));
         if let Ok(end) = sys::watch(end, Interest::READABLE) {
-            tokio::time::timeout(PATIENCE, end.readable()).await.map(drop).ok();
+            never_mind(tokio::time::timeout(PATIENCE, end.readable()).await);
         }
     }
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::domain::limits::Deadline;
+use crate::domain::limits::{Deadline, Limits};
 use crate::sandbox::cgroup::{self, Delegated, GroupLimits, NoCgroups, Version};
 use crate::sandbox::handle::{Helper, Sandbox};
 use crate::sandbox::jail::filter::{self, Architecture};
 use crate::sandbox::jail::helper::INSIDE_ID;
-use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, Order, RECORD, Record, Step};
+use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, Order, RECORD, RLIMITS, Record, Step};
 use crate::sandbox::probe;
 use crate::sandbox::protections::{LimitKeeper, Protections};
 use crate::sandbox::run::rlimits;
@@ -116,7 +116,7 @@ impl Sandbox {
         let group_limits = GroupLimits::of(&settings.limits);
         let lanes = settings.slots + (2 * settings.slots).min(MOST_STANDING);
         let order = Order {
-            readable: settings.readable.clone(),
+            readable: settings.readable,
             lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
             scratch: settings.limits.scratch,
             scratch_inodes: settings.limits.scratch_inodes,
@@ -130,7 +130,7 @@ impl Sandbox {
             Some(Version::V1) => LimitKeeper::CgroupV1,
             None => LimitKeeper::Rlimits,
         };
-        prove(&channel, &settings, groups.is_some())?;
+        prove(&channel, &order.readable, &rlimits(&settings.limits, groups.is_some()))?;
         let protections = Protections {
             mode: settings.mode.as_str(),
             own_users: ids == Ids::Range,
@@ -222,7 +222,11 @@ fn spawn(settings: &Settings, channel: UnixStream) -> Result<Child, LaunchError>
 fn choose_ids() -> Ids {
     let has_range = |map: &str| covers(&std::fs::read_to_string(map).unwrap_or_default());
     let root = rustix::process::geteuid().is_root();
-    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") { Ids::Range } else { Ids::Single }
+    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") {
+        Ids::Range
+    } else {
+        Ids::Single
+    }
 }
 
 /// Whether one line of an id map (first inside, first outside, count) holds the whole range.
@@ -258,7 +262,7 @@ fn refused(failure: Failure) -> LaunchError {
 }
 
 /// Runs a program in the first jail: whatever a wall lacks on this machine shows here, not in a job.
-fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(), LaunchError> {
+fn prove(channel: &UnixStream, readable: &[PathBuf], limits: &[u64; RLIMITS]) -> Result<(), LaunchError> {
     let failed = |step: Step, errno| refused(Failure { step: step.as_str().to_owned(), errno });
     let silent = || at("run a first program in a jail")(io::ErrorKind::UnexpectedEof.into());
     let job = Job {
@@ -267,7 +271,7 @@ fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(),
         environment: Vec::new(),
         files: Vec::new(),
         stdin: bytes::Bytes::new(),
-        limits: settings.limits,
+        limits: Limits::default(),
         deadline: Deadline::after(PATIENCE),
     };
     let (_, ends) = protocol::receive_jail(channel.as_fd())
@@ -276,7 +280,7 @@ fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(),
     let mut control = UnixStream::from(ends.control);
     control.set_nonblocking(false).map_err(at("talk to a first jail"))?;
     control.set_read_timeout(Some(PATIENCE)).map_err(at("talk to a first jail"))?;
-    let start = protocol::encode_start(&job, &rlimits(&job.limits, grouped));
+    let start = protocol::encode_start(&job, limits);
     control.write_all(&start).map_err(at("send a first job into its jail"))?;
     loop {
         let mut record = [0; RECORD];
@@ -285,9 +289,7 @@ fn prove(channel: &UnixStream, settings: &Settings, grouped: bool) -> Result<(),
             Record::Started => {}
             Record::Exited(0, _) => return Ok(()),
             // Every wall stood; only the program is not among the readable paths.
-            Record::Failed(Step::Execute, errno)
-                if !exists(&settings.readable, &job.program) || errno == 0 =>
-            {
+            Record::Failed(Step::Execute, errno) if !exists(readable, &job.program) || errno == 0 => {
                 return Ok(());
             }
             Record::Failed(step, errno) => return Err(failed(step, errno)),

@@ -89,6 +89,8 @@ impl Classify for RunError {
     fn class(&self) -> Class {
         match self {
             Self::NoJail => Class::Expired,
+            // All arguments and variables together are more than the kernel passes on.
+            Self::Program { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => Class::TooLarge,
             _ => Class::Internal,
         }
     }
@@ -100,6 +102,7 @@ pub(super) fn io(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
 
 /// What is known about an ending.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; any of them may hold together")]
 struct Evidence {
     ended: Option<Ended>,
     out_of_memory: bool,

@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use crate::sandbox::capture::Capture;
 use crate::sandbox::jail::protocol::{self, JailEnds, RECORD, RLIMITS, Record};
 use crate::sandbox::jail::sys;
+use crate::sandbox::never_mind;
 use crate::sandbox::spec::Job;
 
 /// A jail that waits for a job.
@@ -32,7 +33,7 @@ pub(super) struct Leash(AsyncFd<OwnedFd>);
 impl Leash {
     /// Kills now. A jail that has ended already is no error.
     pub(super) fn kill(&self) {
-        pidfd_send_signal(self.0.as_fd(), Signal::KILL).ok();
+        never_mind(pidfd_send_signal(self.0.as_fd(), Signal::KILL));
     }
 
     /// Waits until every process is gone: the first of a process namespace ends last.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::sandbox::cgroup::{Controller, Delegation, Version};
+use crate::sandbox::never_mind;
 
 /// The one name under which all daemons keep their directories.
 const OURS: &str = "compilation-worker";
@@ -264,7 +265,7 @@ fn kill_members(group: &Path) {
         members.lines().filter_map(|line| line.parse().ok()).filter_map(rustix::process::Pid::from_raw)
     {
         // It may be gone already, which is as good.
-        rustix::process::kill_process(process, rustix::process::Signal::KILL).ok();
+        never_mind(rustix::process::kill_process(process, rustix::process::Signal::KILL));
     }
 }
 

@@ -1,9 +1,9 @@
 //! Limits for whole trees of processes: one fresh control group per job.
 //!
 //! Three parties share the work. The daemon, which has the rights, finds or makes one directory per hierarchy,
-//! `compilation-worker/<its process id>`, and gives it to the helper's user ([`delegate`]). The helper makes and
-//! removes a group in it for each jail, off any job's path ([`make`]). The daemon reads how the job fared
-//! ([`group`]). Version 1 has one hierarchy per controller, version 2 one for all.
+//! `compilation-worker/<its process id>`, and gives it to the helper's user (`delegate`). The helper makes and
+//! removes a group in it for each jail, off any job's path (`make`). The daemon reads how the job fared
+//! (`group`). Version 1 has one hierarchy per controller, version 2 one for all.
 
 mod delegate;
 mod group;

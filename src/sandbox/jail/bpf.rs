@@ -165,8 +165,7 @@ pub(super) fn interpret(
 ) -> Option<(u32, usize)> {
     let mut data = vec![number, architecture, 0, 0];
     for argument in arguments {
-        data.push(argument as u32);
-        data.push((argument >> 32) as u32);
+        data.extend([argument & 0xffff_ffff, argument >> 32].map(|half| u32::try_from(half).unwrap_or(0)));
     }
     let (mut at, mut accumulator, mut steps) = (0_usize, 0, 0);
     loop {
@@ -199,10 +198,12 @@ mod tests {
     use proptest::prelude::*;
 
     const HERE: u32 = 0xc000_003e;
+    const NOT_ALLOWED: u32 = 1;
+    const NO_SUCH_CALL: u32 = 38;
 
     #[test]
     fn another_architecture_is_killed_first() {
-        let program = assemble(HERE, &BTreeMap::from([(1, Verdict::Always(ALLOW))]), ERRNO | 38);
+        let program = assemble(HERE, &BTreeMap::from([(1, Verdict::Always(ALLOW))]), ERRNO | NO_SUCH_CALL);
         assert_eq!(interpret(&program, 0x4000_0003, 1, [0; 6]), Some((KILL, 3)));
         assert_eq!(interpret(&program, HERE, 1, [0; 6]).map(|(answer, _)| answer), Some(ALLOW));
     }
@@ -210,18 +211,18 @@ mod tests {
     #[test]
     fn conditions_look_at_the_low_half_of_the_argument() {
         let verdicts = BTreeMap::from([
-            (16, Verdict::IfOneOf { argument: 1, values: &[0x5401, 0x5413], otherwise: 1 }),
-            (56, Verdict::IfNoneOf { argument: 0, bits: 0x1000_0000, otherwise: 1 }),
+            (16, Verdict::IfOneOf { argument: 1, values: &[0x5401, 0x5413], otherwise: NOT_ALLOWED }),
+            (56, Verdict::IfNoneOf { argument: 0, bits: 0x1000_0000, otherwise: NOT_ALLOWED }),
         ]);
-        let program = assemble(HERE, &verdicts, ERRNO | 38);
+        let program = assemble(HERE, &verdicts, ERRNO | NO_SUCH_CALL);
         let ask = |number, arguments| interpret(&program, HERE, number, arguments).map(|(answer, _)| answer);
         assert_eq!(ask(16, [0, 0x5401, 0, 0, 0, 0]), Some(ALLOW));
         assert_eq!(ask(16, [0, 0x5413, 0, 0, 0, 0]), Some(ALLOW));
-        assert_eq!(ask(16, [0, 0x5412, 0, 0, 0, 0]), Some(ERRNO | 1));
-        assert_eq!(ask(16, [0, 0x1_0000_5412, 0, 0, 0, 0]), Some(ERRNO | 1));
+        assert_eq!(ask(16, [0, 0x5412, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
+        assert_eq!(ask(16, [0, 0x1_0000_5412, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
         assert_eq!(ask(56, [0x0012_0011, 0, 0, 0, 0, 0]), Some(ALLOW));
-        assert_eq!(ask(56, [0x1000_0011, 0, 0, 0, 0, 0]), Some(ERRNO | 1));
-        assert_eq!(ask(55, [0; 6]), Some(ERRNO | 38));
+        assert_eq!(ask(56, [0x1000_0011, 0, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
+        assert_eq!(ask(55, [0; 6]), Some(ERRNO | NO_SUCH_CALL));
     }
 
     proptest! {

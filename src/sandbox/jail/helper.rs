@@ -4,12 +4,13 @@
 //! its socket, so no message about it can be lost. The helper ends when the daemon does, and all jails with it.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -22,6 +23,7 @@ use crate::sandbox::jail::init::{self, Blueprint, Parts};
 use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, JailEnds, Order};
 use crate::sandbox::jail::sys::{self, Cloned, clone_flags};
 use crate::sandbox::jail::template;
+use crate::sandbox::never_mind;
 
 /// The helper's user and group inside its namespace; lanes follow. The number is the one that jobs have elsewhere.
 pub(in crate::sandbox) const INSIDE_ID: u32 = 10_240;
@@ -39,13 +41,19 @@ struct Jail {
     /// Names its cgroup.
     serial: u64,
     lane: Lane,
+    built: Built,
+    dead: bool,
+    returned: bool,
+}
+
+/// What the helper keeps of a jail.
+#[derive(Debug)]
+struct Built {
     /// Our copy of the jail's end of its socket: hung up when the daemon closes the other.
     lease: OwnedFd,
     process: OwnedFd,
     /// Kept so that freeing the files it held falls to us, and not to the daemon.
     _work: OwnedFd,
-    dead: bool,
-    returned: bool,
 }
 
 /// The whole of the helper's life; the socket to the daemon is its standard input.
@@ -62,7 +70,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If nobody listens any more, nobody needs to know.
-            drop(protocol::send(&channel, &Answer::Refused(failure)));
+            never_mind(protocol::send(&channel, &Answer::Refused(failure)));
             ExitCode::FAILURE
         }
     }
@@ -75,6 +83,9 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let most = rustix::process::getrlimit(Resource::Nofile).maximum;
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })
         .map_err(Failure::at("raise the limit of open files"))?;
+
+    // When memory runs out on the machine, jobs go first. Once its user changes, this process may not write this.
+    never_mind(std::fs::write("/proc/self/oom_score_adj", "1000"));
 
     sys::unshare(clone_flags::USER).map_err(Failure::at("create a user namespace"))?;
     protocol::send(channel, &Answer::Unshared).map_err(Failure::at("ask for id maps"))?;
@@ -103,9 +114,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let yard = Yard { order, blueprint, groups, channel };
     let mut jails: Vec<Jail> = Vec::new();
     let mut emptied: Vec<u64> = Vec::new();
+    let mut pause = None;
     for serial in 0_u64.. {
-        while free.is_empty() {
-            if !wait(channel, &mut jails).map_err(Failure::at("wait for jails"))? {
+        while free.is_empty() || pause.is_some() {
+            if !wait(channel, &mut jails, pause.take()).map_err(Failure::at("wait for jails"))? {
                 return Ok(());
             }
             for jail in jails.extract_if(.., |jail| jail.dead && jail.returned) {
@@ -116,10 +128,28 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
             emptied.retain(|&serial| yard.groups.as_ref().is_some_and(|groups| !groups.remove(serial)));
         }
         if let Some(lane) = free.pop_front() {
-            jails.push(yard.raise(lane, serial)?);
+            match yard.raise(&lane, serial) {
+                Ok(built) => jails.push(Jail { serial, lane, built, dead: false, returned: false }),
+                // The daemon is gone.
+                Err(failure) if failure.errno == Errno::PIPE.raw_os_error() => return Ok(()),
+                Err(failure) => {
+                    complain(&failure);
+                    emptied.push(serial);
+                    free.push_back(lane);
+                    pause = Some(PAUSE);
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// After a jail could not be built: what was short (memory, processes, descriptors) may be there again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The daemon's standard error is ours too, and the only place left: jobs wait for their jails meanwhile.
+fn complain(failure: &Failure) {
+    never_mind(writeln!(io::stderr(), "jail helper: could not {failure}; trying again"));
 }
 
 /// Where jails are built: all that they have in common.
@@ -166,7 +196,7 @@ fn lanes(order: &Order) -> Result<VecDeque<Lane>, Failure> {
 
 impl Yard<'_> {
     /// Builds a jail in a lane and hands it over.
-    fn raise(&self, lane: Lane, serial: u64) -> Result<Jail, Failure> {
+    fn raise(&self, lane: &Lane, serial: u64) -> Result<Built, Failure> {
         let failed = |step: &'static str| Failure::at::<Errno>(step);
         let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("copy a descriptor"));
         let (work, tmp) = self.scratch(lane.user)?;
@@ -174,8 +204,7 @@ impl Yard<'_> {
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(failed("make a jail's socket"))?;
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"));
-        let ((stdin_read, stdin), (stdout, stdout_write), (stderr, stderr_write)) =
-            (pipe()?, pipe()?, pipe()?);
+        let ((job_stdin, stdin), (stdout, job_stdout), (stderr, job_stderr)) = (pipe()?, pipe()?, pipe()?);
         for end in [&control, &stdin, &stdout, &stderr] {
             rustix::io::ioctl_fionbio(end, true).map_err(failed("make a descriptor non-blocking"))?;
         }
@@ -185,23 +214,22 @@ impl Yard<'_> {
             Some(Born::Joins(groups)) => (None, groups),
             None => (None, Vec::new()),
         };
-        let (lease, directory) = (copy(&theirs)?, copy(&work)?);
+        let (lease, directory, network) = (copy(&theirs)?, copy(&work)?, copy(&lane.network)?);
         let flags = clone_flags::PID | clone_flags::MOUNT | clone_flags::IPC | clone_flags::UTS;
         let cloned = sys::clone_process(flags, home.as_ref().map(AsFd::as_fd));
         let process = match cloned.map_err(Failure::at("clone a jail"))? {
             Cloned::Parent(process) => process,
             Cloned::Child => {
-                let stdio = [stdin_read, stdout_write, stderr_write];
-                let Lane { user, network } = lane;
+                let streams = [job_stdin, job_stdout, job_stderr];
                 init::live(
                     &self.blueprint,
-                    Parts { user, network, work, tmp, groups, control: theirs, stdio },
+                    Parts { user: lane.user, network, work, tmp, groups, control: theirs, stdio: streams },
                 )
             }
         };
         let ends = JailEnds { control, process: copy(&process)?, directory, stdin, stdout, stderr };
         protocol::send_jail(self.channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
-        Ok(Jail { serial, lane, lease, process, _work: work, dead: false, returned: false })
+        Ok(Built { lease, process, _work: work })
     }
 
     /// The two writable places, mounted nowhere yet; nothing in `/tmp` can be executed.
@@ -217,17 +245,18 @@ impl Yard<'_> {
     }
 }
 
-/// Waits until a jail has died or come back, and notes which. False when the daemon is gone.
-fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
+/// Waits until a jail has died or come back, at most `patience`, and notes which. False when the daemon is gone.
+fn wait(channel: &UnixStream, jails: &mut [Jail], patience: Option<Duration>) -> io::Result<bool> {
+    let patience = patience.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
     // Only what is still to come is asked for: what has happened would be reported again at once, for ever.
     let mut events = vec![PollFd::new(channel, PollFlags::empty())];
     for jail in jails.iter().filter(|jail| !jail.dead) {
-        events.push(PollFd::new(&jail.process, PollFlags::IN));
+        events.push(PollFd::new(&jail.built.process, PollFlags::IN));
     }
     for jail in jails.iter().filter(|jail| !jail.returned) {
-        events.push(PollFd::new(&jail.lease, PollFlags::empty()));
+        events.push(PollFd::new(&jail.built.lease, PollFlags::empty()));
     }
-    match rustix::event::poll(&mut events, None) {
+    match rustix::event::poll(&mut events, patience.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
@@ -238,7 +267,7 @@ fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
     }
     for jail in jails.iter_mut().filter(|jail| !jail.dead) {
         if answers.next() == Some(true) {
-            rustix::process::waitid(WaitId::PidFd(jail.process.as_fd()), WaitIdOptions::EXITED)?;
+            rustix::process::waitid(WaitId::PidFd(jail.built.process.as_fd()), WaitIdOptions::EXITED)?;
             jail.dead = true;
         }
     }
@@ -247,7 +276,7 @@ fn wait(channel: &UnixStream, jails: &mut [Jail]) -> io::Result<bool> {
             jail.returned = true;
             if !jail.dead {
                 // It may have ended this very moment, which is as good.
-                rustix::process::pidfd_send_signal(&jail.process, Signal::KILL).ok();
+                never_mind(rustix::process::pidfd_send_signal(&jail.built.process, Signal::KILL));
             }
         }
     }

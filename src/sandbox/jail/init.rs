@@ -18,6 +18,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid}
 use crate::sandbox::jail::bpf::Instruction;
 use crate::sandbox::jail::protocol::{self, Ids, Record, Start, Step, UNLIMITED, Used};
 use crate::sandbox::jail::{landlock, sys, template};
+use crate::sandbox::never_mind;
 
 /// The largest job taken: the largest request is far smaller.
 const LARGEST_START: u64 = 256 << 20;
@@ -188,10 +189,10 @@ fn payload(blueprint: &Blueprint, user: u32, control: &File, stdio: &[OwnedFd; 3
 
 /// Everything that does not depend on the job.
 fn confine(blueprint: &Blueprint, user: u32, stdio: &[OwnedFd; 3]) -> Result<(), Failed> {
-    let [stdin, stdout, stderr] = stdio;
-    rustix::stdio::dup2_stdin(stdin).map_err(at(Step::Streams))?;
-    rustix::stdio::dup2_stdout(stdout).map_err(at(Step::Streams))?;
-    rustix::stdio::dup2_stderr(stderr).map_err(at(Step::Streams))?;
+    let [input, output, errors] = stdio;
+    rustix::stdio::dup2_stdin(input).map_err(at(Step::Streams))?;
+    rustix::stdio::dup2_stdout(output).map_err(at(Step::Streams))?;
+    rustix::stdio::dup2_stderr(errors).map_err(at(Step::Streams))?;
     sys::close_on_exec_from(3).map_err(at(Step::CloseFiles))?;
     rustix::process::setsid().map_err(at(Step::Fork))?;
     drop_privileges((blueprint.ids == Ids::Range).then_some(user), CapabilitySet::empty())?;
@@ -261,5 +262,5 @@ fn write_new(name: &Path, contents: &[u8]) -> io::Result<()> {
 
 /// One record, in one write: it cannot be split. Nobody is left to be told if it fails.
 fn report(mut control: &File, record: Record) {
-    drop(control.write(&record.encode()));
+    never_mind(control.write(&record.encode()));
 }

@@ -393,12 +393,12 @@ mod tests {
         assert_eq!(start.limits, limits);
         assert_eq!(start.program.as_bytes(), b"/usr/bin/gcc");
         assert_eq!(
-            start.arguments.iter().map(|a| a.as_bytes()).collect::<Vec<_>>(),
+            start.arguments.iter().map(CString::as_bytes).collect::<Vec<_>>(),
             [b"-S" as &[u8], b"", b"/app/x.c"]
         );
         assert_eq!(start.environment[0].as_bytes(), b"PATH=/usr/bin");
         assert_eq!(start.files, [("d/x.c", b"int x;\0" as &[u8])]);
-        assert_eq!(u64::from_le_bytes(message[..8].try_into().unwrap()) as usize, message.len() - 8);
+        assert_eq!(u64::from_le_bytes(message[..8].try_into().unwrap()), message.len() as u64 - 8);
     }
 
     #[test]
@@ -420,10 +420,8 @@ mod tests {
         #[test]
         fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             drop(Start::decode(&bytes));
-            if let Ok(record) = <&[u8; RECORD]>::try_from(bytes.as_slice()) {
-                if let Some(record) = Record::decode(record) {
-                    prop_assert_eq!(Record::decode(&record.encode()), Some(record));
-                }
+            if let Some(record) = bytes.first_chunk().and_then(Record::decode) {
+                prop_assert_eq!(Record::decode(&record.encode()), Some(record));
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn clone_process(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::R
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         stack: 0,
         stack_size: 0,
         tls: 0,
@@ -60,7 +60,7 @@ pub(super) fn clone_process(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::R
     };
     if let Some(group) = cgroup {
         arguments.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP, which libc declares too narrow
-        arguments.cgroup = group.as_raw_fd() as u64;
+        arguments.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
     }
     // SAFETY: the structure outlives the call and its size is given; without CLONE_VM the child has its own copy
     // of this single-threaded process, so no lock can be held by a thread that does not exist there.

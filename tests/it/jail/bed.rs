@@ -1,11 +1,12 @@
 //! A sandbox with the real helper, and jobs for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compilation_worker::domain::limits::{Deadline, Limits};
 use compilation_worker::domain::path::JobPath;
 use compilation_worker::domain::result::Stop;
 use compilation_worker::sandbox::{Finished, Job, JobFile, RunError, Sandbox, Settings};
+use tokio::time::Instant;
 
 /// The program under test, which becomes the helper.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_compilation-worker");
@@ -54,9 +55,9 @@ impl Bed {
 
     /// Compiles a C program in one jail and runs it in another, with `limits` and files.
     pub(crate) fn run_c(&self, source: &str, limits: Limits) -> Finished {
-        let mut build = job("/usr/bin/gcc", &["-O1", "-w", "-pthread", "-o", "/app/a.out", "/app/a.c"]);
-        build.files = vec![file("a.c", source)];
-        let built = self.run(build);
+        let mut compile = job("/usr/bin/gcc", &["-O1", "-w", "-pthread", "-o", "/app/a.out", "/app/a.c"]);
+        compile.files = vec![file("a.c", source)];
+        let built = self.run(compile);
         assert_eq!(built.stop, Stop::Exited(0), "{}", stderr(&built));
         let program = self.runtime.block_on(built.workspace.read(&path("a.out"), 1 << 24)).unwrap().unwrap();
         let mut run = script("cp a.out b.out && chmod +x b.out && exec ./b.out");
@@ -88,7 +89,7 @@ pub(crate) fn job(program: &str, arguments: &[&str]) -> Job {
         files: Vec::new(),
         stdin: bytes::Bytes::new(),
         limits: Limits::default(),
-        deadline: Deadline::after(Duration::from_secs(60)),
+        deadline: Deadline::after(Duration::from_mins(1)),
     }
 }
 

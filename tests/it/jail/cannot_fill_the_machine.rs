@@ -1,10 +1,11 @@
 //! Memory, processes, output, files, time: each has an end, and each end has its name.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compilation_worker::domain::limits::{Limits, MIB};
 use compilation_worker::domain::result::Stop;
 use compilation_worker::sandbox::LimitKeeper;
+use tokio::time::Instant;
 
 use crate::jail::bed::{Bed, file, job, script, settings, stderr, stdout};
 
@@ -157,7 +158,7 @@ fn a_sleeper_that_ignores_signals_ends_at_the_wall() {
     );
     assert_eq!((finished.stop, stdout(&finished).as_str()), (Stop::WallTime, "partial"));
     assert!(finished.usage.wall >= Duration::from_millis(700), "{:?}", finished.usage);
-    assert!(finished.usage.wall < Duration::from_millis(1000), "{:?}", finished.usage);
+    assert!(finished.usage.wall < Duration::from_secs(1), "{:?}", finished.usage);
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
@@ -201,7 +202,7 @@ fn macros_that_explode_end() {
     let mut source = String::from("#define A0 x x x x x x x x x x\n");
     for level in 1..10 {
         let below = format!("A{} ", level - 1).repeat(10);
-        source.push_str(&format!("#define A{level} {below}\n"));
+        source += &["#define A", &level.to_string(), " ", &below, "\n"].concat();
     }
     source.push_str("A9\n");
     let mut expand = job("/usr/bin/gcc", &["-E", "/app/a.c"]);
@@ -220,4 +221,13 @@ fn a_crash_is_named() {
     let bed = Bed::make();
     assert_eq!(bed.run(script("kill -SEGV $$")).stop, Stop::Signalled(11));
     assert_eq!(bed.run(script("exit 42")).stop, Stop::Exited(42));
+}
+
+#[test]
+fn when_the_machine_runs_out_of_memory_jobs_go_first() {
+    let bed = Bed::make();
+    let finished = bed.run(script(
+        "cat /proc/self/oom_score_adj; echo 0 > /proc/self/oom_score_adj; cat /proc/self/oom_score_adj",
+    ));
+    assert_eq!(stdout(&finished), "1000\n1000\n", "{}", stderr(&finished));
 }

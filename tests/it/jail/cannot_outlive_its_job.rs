@@ -1,8 +1,9 @@
 //! When a job is over, so is everything it started.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compilation_worker::domain::result::Stop;
+use tokio::time::Instant;
 
 use crate::jail::bed::{Bed, eventually, processes_with, script, stdout};
 
