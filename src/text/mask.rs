@@ -20,6 +20,16 @@ pub fn root_dir(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a masked path is the user's main file.
+pub(super) fn is_main_file(path: &str) -> bool {
+    // What `example.` starts must reach the end without a slash, and be something.
+    let base = &path[path.rfind('/').map_or(0, |slash| slash + 1)..];
+    path == "-"
+        || path.contains("<stdin>")
+        || path.contains("<source>")
+        || base.find("example.").is_some_and(|at| at + "example.".len() < base.len())
+}
+
 fn shorten(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut copied = 0;
@@ -89,6 +99,24 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(root_dir(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn main_sources() {
+        for (path, expected) in [
+            ("<stdin>", true),
+            ("/a/<source>.c", true),
+            ("-", true),
+            ("example.cpp", true),
+            ("a/myexample.c", true),
+            ("example.", false),
+            ("example.d/x.h", false),
+            ("a.h", false),
+            ("--", false),
+            ("example.example.", true),
+        ] {
+            assert_eq!(is_main_file(path), expected, "{path}");
         }
     }
 

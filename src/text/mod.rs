@@ -3,8 +3,8 @@
 pub mod ansi;
 pub mod arguments;
 pub mod asm;
-
-
-
+pub mod demangle;
+pub mod diagnostics;
+pub mod llvm_ir;
 pub mod mask;
 mod scan;

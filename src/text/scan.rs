@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn symbols_are_words_with_dots_and_dollars_or_quoted_words() {
         for (text, dollar, expected) in [
-            ("a$1.b c", Dollar::No, Some(6)),
+            ("a$1.b c", Dollar::No, Some(5)),
             (".L1:", Dollar::No, Some(3)),
             ("_x", Dollar::No, Some(2)),
             ("$x", Dollar::No, None),

@@ -207,8 +207,16 @@ fn signed(count: usize) -> i64 {
 }
 
 /// Whether a line holds nothing but a comment.
+///
+/// A carriage return or line separator inside ends the comment as far as JavaScript is concerned: such a line holds more.
 fn is_comment(text: &str, machine: Machine) -> bool {
     let body = &text[scan::skip_space(text, 0)..];
+    if !body.starts_with(['#', '@', '/', ';']) {
+        return false;
+    }
+    if body.contains(['\r', '\u{2028}', '\u{2029}']) {
+        return scan::trim(body) == ";";
+    }
     match (body.as_bytes(), machine) {
         ([b'#', ..] | [b'/', b'/', ..], _) | ([b'@', ..], Machine::Gas) | ([b';', ..], Machine::Cuda) => true,
         ([b'/', b'*', rest @ ..], _) => rest.ends_with(b"*/"),
@@ -244,6 +252,9 @@ mod tests {
             (";;c", true, true),
             (";;;", true, true),
             ("mov # c", false, false),
+            ("# c\r", false, false),
+            ("; c\u{2028}", false, false),
+            (";\r", true, true),
         ] {
             assert_eq!(is_comment(text, Machine::Gas), gas, "{text}");
             assert_eq!(is_comment(text, Machine::Cuda), cuda, "{text} in CUDA");

@@ -37,11 +37,6 @@ impl<'t> Names<'t> {
         }
         self.numbers.get(name).copied()
     }
-
-    /// How many names there are.
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
-    }
 }
 
 /// Fewer than [`SIEVE_BITS`] classes of names, told apart by length and the bytes in which labels differ.
@@ -71,7 +66,6 @@ mod tests {
             assert_eq!(names.number(text), number);
             assert_eq!(names.number(text), number);
         }
-        assert_eq!(names.len(), 3000);
         assert_eq!(names.find(".L2999"), Some(2999));
         assert_eq!(names.find(""), None);
     }

@@ -71,7 +71,7 @@ impl<'t> Sources<'t> {
 
     fn add(&mut self, path: &str) -> usize {
         let path = mask::root_dir(path);
-        self.files.push(File { main: is_main(&path), path: Some(Arc::from(path)) });
+        self.files.push(File { main: mask::is_main_file(&path), path: Some(Arc::from(path)) });
         self.files.len() - 1
     }
 
@@ -154,16 +154,6 @@ impl<'t> Sources<'t> {
 /// No column, and column 0, are not told.
 fn column(number: Option<u64>) -> Option<u32> {
     number.filter(|&column| column != 0).map(scan::narrow)
-}
-
-/// Whether a masked path is the user's main file.
-fn is_main(path: &str) -> bool {
-    // What `example.` starts must reach the end without a slash, and be something.
-    let base = &path[path.rfind('/').map_or(0, |slash| slash + 1)..];
-    path == "-"
-        || path.contains("<stdin>")
-        || path.contains("<source>")
-        || base.find("example.").is_some_and(|at| at + "example.".len() < base.len())
 }
 
 /// A `.file` directive.
@@ -308,23 +298,5 @@ mod tests {
         assert_eq!(effect(".loc 1 7 9", false), expected("example.cpp", true));
         assert_eq!(effect(".loc 2 7 9", false), expected("/usr/include/x.h", false));
         assert_eq!(effect(".d2line 7", false), Some((None, 7, None, None)));
-    }
-
-    #[test]
-    fn main_sources() {
-        for (path, expected) in [
-            ("<stdin>", true),
-            ("/a/<source>.c", true),
-            ("-", true),
-            ("example.cpp", true),
-            ("a/myexample.c", true),
-            ("example.", false),
-            ("example.d/x.h", false),
-            ("a.h", false),
-            ("--", false),
-            ("example.example.", true),
-        ] {
-            assert_eq!(is_main(path), expected, "{path}");
-        }
     }
 }
