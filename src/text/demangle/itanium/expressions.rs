@@ -69,12 +69,33 @@ impl Parser<'_> {
         Some(self.add(Node::Template(name, arguments)))
     }
 
-    /// A name in the scope of a type.
+    /// A name in the scope of a type, or of names that end in `E`.
     fn scoped_name(&mut self) -> Option<Id> {
-        let scope = self.typ()?;
+        let scope = if self.eat("N") {
+            let scope = self.typ()?;
+            self.scope_levels(Some(scope))?
+        } else {
+            let start = self.at;
+            let levels = if self.peek()?.is_ascii_digit() { self.scope_levels(None) } else { None };
+            match levels {
+                Some(scope) => scope,
+                None => {
+                    self.at = start;
+                    self.typ()?
+                }
+            }
+        };
         let name = if self.eat("on") { self.operator_name()? } else { self.source_name()? };
         let nested = self.add(Node::Nested(scope, name));
         self.with_arguments(nested)
+    }
+
+    fn scope_levels(&mut self, mut scope: Option<Id>) -> Option<Id> {
+        while !self.eat("E") {
+            let level = self.simple_name()?;
+            scope = Some(scope.map_or(level, |scope| self.add(Node::Nested(scope, level))));
+        }
+        scope
     }
 
     fn function_parameter(&mut self) -> Option<Id> {

@@ -67,17 +67,13 @@ impl<'s> Parser<'s> {
     /// Where the clone suffix that starts here ends: a dot, a word, and dots with numbers.
     fn clone_suffix(&self) -> Option<usize> {
         let bytes = self.text.as_bytes();
-        let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        let first = *bytes.get(self.at + 1)?;
-        if bytes[self.at] != b'.' || !(word(first) || first.is_ascii_digit()) {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if self.peek() != Some(b'.') || !self.peek_next().is_some_and(word) {
             return None;
         }
         let mut end = self.at + 1;
         while bytes.get(end).copied().is_some_and(word) {
             end += 1;
-        }
-        if end == self.at + 1 {
-            end = self.at;
         }
         while bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
             end += 2;

@@ -1,5 +1,7 @@
 //! Writes names and types. What stands on both sides of a name, as in `void (*f)(int)`, is written in two halves.
 
+use std::collections::HashMap;
+
 use crate::text::demangle::itanium::LONGEST_TEXT;
 use crate::text::demangle::itanium::node::{Function, Id, Node, Qualifiers};
 
@@ -29,6 +31,13 @@ pub(super) struct Printer<'n, 's> {
     pub(super) pack: Option<usize>,
     /// How many lambdas' parameters are being written: their template parameters are called `auto`.
     lambdas: usize,
+    /// Where a comma was taken back last. Two closing angles behind it are not held apart: the demangler that clients
+    /// compare with still sees the blank.
+    shortened_to: usize,
+    /// The scopes in which each parameter was first referred to.
+    first_scopes: HashMap<Id, Vec<Id>>,
+    /// Parameters being written in the scopes of their first reference.
+    referred: Vec<Id>,
     depth: usize,
     steps: usize,
 }
@@ -42,6 +51,9 @@ pub(super) fn print(nodes: &[Node<'_>], root: Id) -> Option<String> {
         template: None,
         pack: Some(0),
         lambdas: 0,
+        shortened_to: 0,
+        first_scopes: HashMap::new(),
+        referred: Vec::new(),
         depth: 0,
         steps: 0,
     };
@@ -93,7 +105,10 @@ impl<'n, 's> Printer<'n, 's> {
                 end = self.out.len();
             }
         }
-        self.out.truncate(end);
+        if end < self.out.len() {
+            self.out.truncate(end);
+            self.shortened_to = end;
+        }
         Some(())
     }
 
@@ -108,7 +123,13 @@ impl<'n, 's> Printer<'n, 's> {
             Node::RightReference(of) => self.left_reference(*of, "&&"),
             Node::Qualified(of, qualifiers) => {
                 self.left(*of)?;
-                self.qualifiers(*qualifiers)
+                let known = self.known_qualifiers(*of)?;
+                self.qualifiers(Qualifiers {
+                    constant: qualifiers.constant && !known.constant,
+                    volatile: qualifiers.volatile && !known.volatile,
+                    restrict: qualifiers.restrict && !known.restrict,
+                    ..*qualifiers
+                })
             }
             Node::VendorQualified(of, name) => {
                 self.left(*of)?;
@@ -219,6 +240,15 @@ impl<'n, 's> Printer<'n, 's> {
         Some(())
     }
 
+    /// The qualifiers that what a parameter stands for has already.
+    fn known_qualifiers(&mut self, id: Id) -> Option<Qualifiers> {
+        self.deeper(|printer| match printer.visit(id)? {
+            Node::Qualified(_, qualifiers) => Some(*qualifiers),
+            Node::Parameter(index) if printer.lambdas == 0 => printer.with_argument(*index, Self::known_qualifiers),
+            _ => Some(Qualifiers::default()),
+        })
+    }
+
     fn shape(&mut self, id: Id) -> Option<Shape> {
         self.deeper(|printer| match printer.visit(id)? {
             Node::Function(_) => Some(Shape::Function),
@@ -229,12 +259,25 @@ impl<'n, 's> Printer<'n, 's> {
         })
     }
 
-    /// Runs `write` on a type, or on what a template parameter stands for.
+    /// Runs `write` on what a reference refers to, or, if that is a template's parameter, on what it stands for.
+    ///
+    /// A parameter that comes back as a substitution means what it meant when it was first written: that is how the
+    /// demangler that clients compare with reads it, even where the name would have it otherwise.
     fn with_target<T>(&mut self, id: Id, write: impl FnOnce(&mut Self, Id) -> Option<T>) -> Option<T> {
-        match &self.nodes[id] {
-            Node::Parameter(index) if self.lambdas == 0 => self.with_argument(*index, write),
-            _ => write(self, id),
+        let Node::Parameter(index) = &self.nodes[id] else { return write(self, id) };
+        if self.lambdas > 0 {
+            return write(self, id);
         }
+        let first = self.first_scopes.entry(id).or_insert_with(|| self.scopes.clone()).clone();
+        if self.referred.contains(&id) || first == self.scopes {
+            return self.with_argument(*index, write);
+        }
+        let scopes = std::mem::replace(&mut self.scopes, first);
+        self.referred.push(id);
+        let result = self.with_argument(*index, write);
+        self.referred.pop();
+        self.scopes = scopes;
+        result
     }
 
     /// Runs `write` on the argument that a parameter stands for, outside the template: it may name a parameter itself.
@@ -377,9 +420,15 @@ impl<'n, 's> Printer<'n, 's> {
         };
         let returns = function.returns.filter(|_| with_return);
         if let Some(returns) = returns {
-            self.in_scope(arguments, |printer| printer.left(returns))?;
-            let gap = if self.out.ends_with(['(', ' ']) { "" } else { " " };
-            self.text(gap)?;
+            self.in_scope(arguments, |printer| {
+                printer.left(returns)?;
+                // The name stands inside the type, as in `int (*f())[2]`, if the type has a right half.
+                let end = printer.out.len();
+                printer.right(returns)?;
+                let gap = if printer.out.len() > end { "" } else { " " };
+                printer.out.truncate(end);
+                printer.text(gap)
+            })?;
         }
         self.both(name)?;
         let shown = Function { returns, ..function.clone() };
@@ -408,7 +457,8 @@ impl<'n, 's> Printer<'n, 's> {
         let outer = self.template.take();
         self.both(arguments)?;
         self.template = outer;
-        let gap = if self.out.ends_with('>') { " >" } else { ">" };
+        let after_comma = self.shortened_to == self.out.len();
+        let gap = if self.out.ends_with('>') && !after_comma { " >" } else { ">" };
         self.text(gap)
     }
 
