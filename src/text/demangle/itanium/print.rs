@@ -141,10 +141,7 @@ impl<'n, 's> Printer<'n, 's> {
                 self.text(suffix)
             }
             Node::Array(of, _) => self.left(*of),
-            Node::Function(function) => {
-                self.left(function.returns?)?;
-                self.text(" ")
-            }
+            Node::Function(function) => self.left_return(function.returns?),
             Node::MemberPointer(class, member) => {
                 self.left(*member)?;
                 let gap = match self.shape(*member)? {
@@ -190,6 +187,17 @@ impl<'n, 's> Printer<'n, 's> {
             Node::Parameter(index) if self.lambdas == 0 => self.with_argument(*index, Self::right),
             _ => Some(()),
         }
+    }
+
+    /// What stands before a function's name: it stands inside its return type, as in `int (*f())[2]`, if that has a right
+    /// half, and a blank behind it otherwise.
+    fn left_return(&mut self, returns: Id) -> Option<()> {
+        self.left(returns)?;
+        let end = self.out.len();
+        self.right(returns)?;
+        let gap = if self.out.len() > end { "" } else { " " };
+        self.out.truncate(end);
+        self.text(gap)
     }
 
     fn left_indirect(&mut self, of: Id, mark: &str) -> Option<()> {
@@ -420,15 +428,7 @@ impl<'n, 's> Printer<'n, 's> {
         };
         let returns = function.returns.filter(|_| with_return);
         if let Some(returns) = returns {
-            self.in_scope(arguments, |printer| {
-                printer.left(returns)?;
-                // The name stands inside the type, as in `int (*f())[2]`, if the type has a right half.
-                let end = printer.out.len();
-                printer.right(returns)?;
-                let gap = if printer.out.len() > end { "" } else { " " };
-                printer.out.truncate(end);
-                printer.text(gap)
-            })?;
+            self.in_scope(arguments, |printer| printer.left_return(returns))?;
         }
         self.both(name)?;
         let shown = Function { returns, ..function.clone() };
