@@ -1,0 +1,109 @@
+//! What the assembly text engine costs per byte, beside what any program must pay to split lines and copy them.
+//!
+//! Takes the best of several rounds, the two programs in turns, so that a noisy neighbor spoils neither. The listing is
+//! what GCC writes with `-g`; `ASM_LISTING=file` in the arguments names another.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::io::Write as _;
+
+use compilation_worker::domain::filters::Filters;
+use compilation_worker::text::asm;
+
+/// Sizes of the inputs, in bytes.
+const SIZES: [usize; 4] = [10 << 10, 100 << 10, 1 << 20, 10 << 20];
+/// How many bytes each program reads per round at least, so that a round takes some milliseconds.
+const ROUND: usize = 10 << 20;
+const ROUNDS: usize = 15;
+
+fn main() -> std::io::Result<()> {
+    let named = std::env::args().find_map(|argument| argument.strip_prefix("listing=").map(std::fs::read_to_string));
+    let listing = named.transpose()?.unwrap_or_else(|| debug_listing(2000));
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:>10} {:>12} {:>12} {:>8} {:>10}", "bytes", "filter MB/s", "copy MB/s", "ratio", "ns/byte")?;
+    for size in SIZES {
+        let text = repeated(&listing, size);
+        let [filter, copy] = best(&text);
+        writeln!(
+            out,
+            "{:>10} {:>12.0} {:>12.0} {:>8.3} {:>10.3}",
+            text.len(),
+            filter,
+            copy,
+            filter / copy,
+            1000.0 / filter
+        )?;
+    }
+    Ok(())
+}
+
+/// Megabytes per second of the filter and of the copy.
+fn best(text: &str) -> [f64; 2] {
+    let turns = (ROUND / text.len()).max(1);
+    let mut seconds = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        let programs: [&dyn Fn(); 2] = [
+            &|| drop(black_box(asm::process(black_box(text), Filters::default()))),
+            &|| drop(black_box(split_and_copy(black_box(text)))),
+        ];
+        for (seconds, program) in seconds.iter_mut().zip(programs) {
+            let start = tokio::time::Instant::now();
+            for _ in 0..turns {
+                program();
+            }
+            *seconds = seconds.min(start.elapsed().as_secs_f64());
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+    seconds.map(|seconds| (turns * text.len()) as f64 / 1e6 / seconds)
+}
+
+/// The floor: every line found and copied once.
+fn split_and_copy(text: &str) -> (String, Vec<usize>) {
+    let mut texts = String::with_capacity(text.len());
+    let mut ends = Vec::new();
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        texts.push_str(&text[start..end]);
+        ends.push(texts.len());
+        start = end + 1;
+    }
+    (texts, ends)
+}
+
+/// `text` as often as it takes to reach `size`, cut behind a line.
+fn repeated(text: &str, size: usize) -> String {
+    let mut all = text.repeat(size / text.len() + 1);
+    let end = all.as_bytes()[..size].iter().rposition(|&byte| byte == b'\n').map_or(size, |end| end + 1);
+    all.truncate(end);
+    all
+}
+
+/// The shape of GCC's output with `-g`: functions with locations and local labels, and the debug sections behind them.
+fn debug_listing(functions: usize) -> String {
+    let mut text = String::from("\t.file\t\"example.cpp\"\n\t.intel_syntax noprefix\n\t.text\n.Ltext0:\n\t.file 0 \"/app\" \"example.cpp\"\n\t.file 1 \"/usr/include/c++/12/bits/stl_vector.h\"\n");
+    let mut append = |function: usize| -> std::fmt::Result {
+        let (line, next) = (function * 3, function + 1);
+        write!(
+            text,
+            "\t.globl\t_Z3fun{function}v\n\t.type\t_Z3fun{function}v, @function\n_Z3fun{function}v:\n.LFB{function}:\n\
+             \t.loc 0 {line} 11\n\t.cfi_startproc\n\tpush\trbp\n\t.cfi_def_cfa_offset 16\n\t.cfi_offset 6, -16\n\
+             \tmov\trbp, rsp\n\t.cfi_def_cfa_register 6\n\tsub\trsp, 48\n.LBB{function}:\n\t.loc 0 {line} 23 is_stmt 0\n\
+             \tmov\tDWORD PTR [rbp-4], edi\n\tcmp\tDWORD PTR [rbp-4], 0\n\tjle\t.L{function}\n\t.loc 1 {line} 7 is_stmt 1\n\
+             \tlea\trax, [rbp-32]\n\tmov\trdi, rax\n\tcall\t_Z3fun{next}v\n.LVL{function}:\n.L{function}:\n\
+             \t.loc 0 {line} 1 view .LVU{function}\n\tmov\teax, 0\n.LBE{function}:\n\tleave\n\t.cfi_def_cfa 7, 8\n\tret\n\
+             \t.cfi_endproc\n.LFE{function}:\n\t.size\t_Z3fun{function}v, .-_Z3fun{function}v\n",
+        )
+    };
+    let functions_written = (0..functions).try_for_each(&mut append);
+    text.push_str("\t.section\t.debug_info,\"\",@progbits\n.Ldebug_info0:\n");
+    let debug_written = (0..functions * 6).try_for_each(|entry| {
+        write!(
+            text,
+            "\t.uleb128 0x{entry:x}\n\t.long\t.LASF{entry}\n\t.byte\t0x2\n\t.value\t0x{entry:x}\n\t.quad\t.LFB{}\n.LASF{entry}:\n\t.string\t\"_Z{entry}name\"\n",
+            entry / 6
+        )
+    });
+    debug_assert!(functions_written.and(debug_written).is_ok(), "writing to a string cannot fail");
+    text
+}

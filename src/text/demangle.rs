@@ -1,3 +1,0 @@
-//! t
-/// t
-pub fn demangle(_l: &mut crate::domain::listing::Listing) {}
