@@ -78,7 +78,7 @@ impl Default for DoorSettings {
             default_rendition: Rendition::Json,
             answer_within: Duration::from_secs(55),
             body_bytes: 16 * 1024 * 1024,
-            keep_for: Duration::from_secs(600),
+            keep_for: Duration::from_mins(10),
             clear_cache_from: Network::private(),
             version: None,
             build: None,
@@ -159,7 +159,7 @@ impl<W: Workshop> Service for Door<W> {
         let found = Route::find(head.uri.path(), environment);
         let name = found.as_ref().map_or("none", Route::name);
         let api = found.as_ref().is_ok_and(Route::is_api);
-        let compiles = found.as_ref().is_ok_and(Route::compiles);
+        let shape = if found.as_ref().is_ok_and(Route::compiles) { Shape::Compile } else { Shape::Plain };
         let query = head.uri.query().unwrap_or_default();
         let (mut compiler, mut job, mut cached) = (None, None, false);
 
@@ -182,8 +182,7 @@ impl<W: Workshop> Service for Door<W> {
         let mut reply = match outcome {
             Ok(reply) => encode::pack(reply, negotiate::coding(&head.headers)).await,
             Err(rejection) => {
-                let shape = if compiles { Shape::Compile } else { Shape::Plain };
-                job = compiles.then(|| rejection.job());
+                job = (shape == Shape::Compile).then(|| rejection.job());
                 complain(&rejection, &id);
                 rejection.reply(shape, &id)
             }
