@@ -18,7 +18,6 @@ mod settings;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -265,9 +264,4 @@ fn report(outcome: hyper::Result<()>, peer: SocketAddr) {
         let error: &dyn std::error::Error = &error;
         tracing::debug!(peer = %peer, error, "a connection broke off");
     }
-}
-
-/// Binds `address` for a later [`run`].
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
 }

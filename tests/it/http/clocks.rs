@@ -10,11 +10,11 @@ use crate::support::house::{House, scaled};
 
 const HEALTH: &str = "/health/live";
 
-/// Asserts that `elapsed` is within 250 ms above `expected`.
+/// Asserts that `elapsed` is `expected` milliseconds, or a little more: the machine may be busy.
 #[track_caller]
 fn about(elapsed: Duration, expected: u64) {
     let expected = Duration::from_millis(expected);
-    let slack = Duration::from_millis(250);
+    let slack = Duration::from_secs(1);
     assert!(elapsed >= expected && elapsed < expected + slack, "{elapsed:?} instead of {expected:?}");
 }
 
@@ -79,7 +79,9 @@ async fn h03_a_body_has_a_deadline_and_a_least_speed() {
     about(begun.elapsed(), 600);
     assert_eq!(client.end().await, End::Closed);
 
-    let house = House::build(scaled()).await;
+    let mut plan = scaled();
+    plan.http.body = Duration::from_mins(1);
+    let house = House::build(plan).await;
     let mut client = house.client().await;
     let begun = Instant::now();
     client.send(&whole[..whole.len() - 10]).await;
