@@ -76,7 +76,8 @@ pub fn text(result: &CompileResult, strip: Option<Strip>) -> Vec<u8> {
         Asm::Remark(text) | Asm::Raw(text) => out.push_str(&clean(text)),
     }
     if result.code != 0 {
-        out.push_str(&format!("\n# Compiler exited with result code {}", result.code));
+        out.push_str("\n# Compiler exited with result code ");
+        out.push_str(&result.code.to_string());
     }
     for (title, lines) in [("\nStandard out:\n", &result.stdout), ("\nStandard error:\n", &result.stderr)] {
         if !lines.is_empty() {

@@ -33,16 +33,16 @@ impl<W: Workshop> Door<W> {
     ) -> Result<Reply, Rejection> {
         let media = body::media(headers)?;
         self.admit()?;
-        let body = body::receive(incoming, self.0.settings.body_bytes).await?;
-        let rendition = negotiate::rendition(headers, self.0.settings.default_rendition);
-        let key = self.0.workshop.key(&[
+        let body = body::receive(incoming, self.0.parts.settings.body_bytes).await?;
+        let rendition = negotiate::rendition(headers, self.0.parts.settings.default_rendition);
+        let key = self.0.parts.workshop.key(&[
             call.route.name().as_bytes(),
             call.route.compiler().unwrap_or_default().as_bytes(),
             call.query.as_bytes(),
             &[rendition as u8, media as u8],
             &body,
         ]);
-        if let Some(answer) = self.0.workshop.recall(&key) {
+        if let Some(answer) = self.0.parts.workshop.recall(&key) {
             return Ok(answered(call, answer, rendition));
         }
         let draft = match (&call.route, media) {
@@ -54,9 +54,9 @@ impl<W: Workshop> Door<W> {
         let (compiler, id) = self.find(call, &draft)?;
         call.compiler = Some(id);
         let request = draft.finish(W::split)?;
-        let deadline = Deadline::at(call.arrived + self.0.settings.answer_within);
+        let deadline = Deadline::at(call.arrived + self.0.parts.settings.answer_within);
         let job = Job { key, compiler, request, rendition, deadline };
-        let answer = timeout_at(deadline.instant(), self.0.workshop.compile(job)).await;
+        let answer = timeout_at(deadline.instant(), self.0.parts.workshop.compile(job)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answered(call, answer, rendition)),
             Ok(Err(failure)) if failure.class != Class::Expired => Err(failure.into()),
@@ -78,7 +78,7 @@ impl<W: Workshop> Door<W> {
         }
         let media = body::media(headers)?;
         self.admit()?;
-        let body: Bytes = body::receive(incoming, self.0.settings.body_bytes).await?;
+        let body: Bytes = body::receive(incoming, self.0.parts.settings.body_bytes).await?;
         if media != Media::Json {
             return Err(RequestError::Missing("files").into());
         }
@@ -93,7 +93,7 @@ impl<W: Workshop> Door<W> {
     }
 
     fn admit(&self) -> Result<(), Rejection> {
-        if self.0.gate.opening() < Opening::Refusing {
+        if self.0.parts.gate.opening() < Opening::Refusing {
             return Ok(());
         }
         Err(Rejection::new(Class::Draining, "this worker is stopping, ask another"))
@@ -101,7 +101,7 @@ impl<W: Workshop> Door<W> {
 
     fn find(&self, call: &Call<'_>, draft: &Draft) -> Result<(W::Compiler, String), Rejection> {
         let id = call.route.compiler().or(draft.compiler.as_deref()).unwrap_or_default();
-        let compiler = self.0.workshop.find(draft.language(), id);
+        let compiler = self.0.parts.workshop.find(draft.language(), id);
         match compiler {
             Some(compiler) => Ok((compiler, id.to_owned())),
             None => Err(Rejection::new(Class::Unknown, format!("Not Found: there is no compiler {id:?}"))),
@@ -109,7 +109,7 @@ impl<W: Workshop> Door<W> {
     }
 
     fn expired(&self, call: &Call<'_>) -> Rejection {
-        let seconds = self.0.settings.answer_within.as_secs();
+        let seconds = self.0.parts.settings.answer_within.as_secs();
         let id = &call.id;
         let message =
             format!("Compilation timeout: No response received within {seconds} seconds for GUID: {id}");

@@ -79,7 +79,7 @@ impl Default for DoorSettings {
             default_rendition: Rendition::Json,
             answer_within: Duration::from_secs(55),
             body_bytes: 16 * 1024 * 1024,
-            keep_for: Duration::from_secs(600),
+            keep_for: Duration::from_mins(10),
             clear_cache_from: Network::private(),
             version: None,
             build: None,
@@ -119,7 +119,13 @@ pub struct Parts<W> {
 }
 
 /// The public door.
-pub struct Door<W>(Arc<Parts<W>>);
+pub struct Door<W>(Arc<Inner<W>>);
+
+struct Inner<W> {
+    parts: Parts<W>,
+    /// `Cache-Control` of what may be kept.
+    keep: HeaderValue,
+}
 
 /// One request while it is being answered.
 struct Call<'a> {
@@ -135,7 +141,7 @@ struct Call<'a> {
 
 impl<W> fmt::Debug for Door<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("settings", &self.0.settings).finish_non_exhaustive()
+        f.debug_struct("Door").field("settings", &self.0.parts.settings).finish_non_exhaustive()
     }
 }
 
@@ -156,11 +162,11 @@ impl<W: Workshop> Service for Door<W> {
         let arrived = Instant::now();
         let (head, body) = request.into_parts();
         let id = request_id(&head.headers);
-        let environment = self.0.settings.environment.as_deref();
+        let environment = self.0.parts.settings.environment.as_deref();
         let found = Route::find(head.uri.path(), environment);
         let name = found.as_ref().map_or("none", Route::name);
         let api = found.as_ref().is_ok_and(Route::is_api);
-        let compiles = found.as_ref().is_ok_and(Route::compiles);
+        let shape = if found.as_ref().is_ok_and(Route::compiles) { Shape::Compile } else { Shape::Plain };
         let query = head.uri.query().unwrap_or_default();
         let (mut compiler, mut job, mut cached) = (None, None, false);
 
@@ -183,8 +189,7 @@ impl<W: Workshop> Service for Door<W> {
         let mut reply = match outcome {
             Ok(reply) => encode::pack(reply, negotiate::coding(&head.headers)).await,
             Err(rejection) => {
-                let shape = if compiles { Shape::Compile } else { Shape::Plain };
-                job = compiles.then(|| rejection.job());
+                job = (shape == Shape::Compile).then(|| rejection.job());
                 complain(&rejection, &id);
                 rejection.reply(shape, &id)
             }
@@ -194,7 +199,7 @@ impl<W: Workshop> Service for Door<W> {
         let status = reply.status().as_u16();
         let served = Served { route: name, status, class, job, bytes: reply.body().len(), duration };
         close(&served, &id, compiler.as_deref(), cached);
-        (self.0.observe)(&served);
+        (self.0.parts.observe)(&served);
         reply
     }
 
@@ -207,7 +212,7 @@ impl<W: Workshop> Service for Door<W> {
         let (class, status, bytes) = (Some(rejection.class), reply.status().as_u16(), reply.body().len());
         let served = Served { route: "none", status, class, job: None, bytes, duration: Duration::ZERO };
         close(&served, &id, None, false);
-        (self.0.observe)(&served);
+        (self.0.parts.observe)(&served);
         serialize(&reply)
     }
 }
@@ -215,7 +220,9 @@ impl<W: Workshop> Service for Door<W> {
 impl<W: Workshop> Door<W> {
     /// A door made of `parts`.
     pub fn new(parts: Parts<W>) -> Self {
-        Self(Arc::new(parts))
+        let keep = HeaderValue::from_str(&format!("public, max-age={}", parts.settings.keep_for.as_secs()));
+        let keep = keep.unwrap_or(HeaderValue::from_static("no-store"));
+        Self(Arc::new(Inner { parts, keep }))
     }
 
     async fn handle(
@@ -225,12 +232,12 @@ impl<W: Workshop> Door<W> {
         body: Incoming,
         peer: SocketAddr,
     ) -> Result<Reply, Rejection> {
-        let settings = &self.0.settings;
+        let settings = &self.0.parts.settings;
         match &call.route {
             Route::Compile(_) | Route::Noscript => self.compile(call, headers, body).await,
             Route::Build { .. } => self.build(call, headers, body).await,
             Route::PopularArguments(id) | Route::OptimizationArguments(id) => {
-                match self.0.workshop.find(None, id) {
+                match self.0.parts.workshop.find(None, id) {
                     Some(_) => Ok(reply::reply(StatusCode::OK, JSON, "{}")),
                     None => {
                         Err(Rejection::new(Class::Unknown, format!("Not Found: there is no compiler {id:?}")))
@@ -247,32 +254,32 @@ impl<W: Workshop> Door<W> {
             Route::Tools(language) => self.list(Listing::Tools(language), call.query, headers),
             Route::Version => Ok(words(settings.version.as_deref().unwrap_or("<no git hash found>"))),
             Route::ReleaseBuild => Ok(words(settings.build.as_deref().unwrap_or("<no build number found>"))),
-            Route::Healthcheck | Route::Health => Ok(self.0.health.report()),
-            Route::Live => Ok(self.0.health.live()),
-            Route::Ready => Ok(self.0.health.ready()),
+            Route::Healthcheck | Route::Health => Ok(self.0.parts.health.report()),
+            Route::Live => Ok(self.0.parts.health.live()),
+            Route::Ready => Ok(self.0.parts.health.ready()),
             Route::ClearCache => self.clear_cache(peer),
         }
     }
 
     fn list(&self, listing: Listing<'_>, query: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
         let table = matches!(listing, Listing::Compilers(_) | Listing::Languages);
-        let rendition = match negotiate::rendition(headers, self.0.settings.default_rendition) {
+        let rendition = match negotiate::rendition(headers, self.0.parts.settings.default_rendition) {
             Rendition::Text if table => Rendition::Text,
             _ => Rendition::Json,
         };
         let fields = wire::request::query_value(query, "fields")?;
-        let body = self.0.workshop.list(listing, fields.as_deref(), rendition)?;
+        let body = self.0.parts.workshop.list(listing, fields.as_deref(), rendition)?;
         let content_type = if rendition == Rendition::Text { TEXT } else { JSON };
         Ok(reply::reply(StatusCode::OK, content_type, body))
     }
 
     fn clear_cache(&self, peer: SocketAddr) -> Result<Reply, Rejection> {
         let address = peer.ip().to_canonical();
-        let known = self.0.settings.clear_cache_from.iter().any(|network| network.contains(address));
+        let known = self.0.parts.settings.clear_cache_from.iter().any(|network| network.contains(address));
         if !known && !address.is_loopback() {
             return Err(Rejection::forbidden("caches are not cleared from your address"));
         }
-        self.0.workshop.clear_caches();
+        self.0.parts.workshop.clear_caches();
         Ok(reply::cleared())
     }
 
@@ -291,15 +298,11 @@ impl<W: Workshop> Door<W> {
         }
         if api && success {
             headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-            if let Ok(keep) =
-                HeaderValue::from_str(&format!("public, max-age={}", self.0.settings.keep_for.as_secs()))
-            {
-                headers.insert(CACHE_CONTROL, keep);
-            }
+            headers.insert(CACHE_CONTROL, self.0.keep.clone());
         } else {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        if self.0.gate.opening() > Opening::Open {
+        if self.0.parts.gate.opening() > Opening::Open {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }

@@ -134,8 +134,10 @@ impl<'a> Route<'a> {
     /// The compiler it names.
     pub(super) fn compiler(&self) -> Option<&str> {
         match self {
-            Self::Compile(id) | Self::Build { compiler: id, .. } => Some(id),
-            Self::PopularArguments(id) | Self::OptimizationArguments(id) => Some(id),
+            Self::Compile(id)
+            | Self::Build { compiler: id, .. }
+            | Self::PopularArguments(id)
+            | Self::OptimizationArguments(id) => Some(id),
             _ => None,
         }
     }

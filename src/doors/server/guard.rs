@@ -55,9 +55,20 @@ pub(super) struct Guard {
 
 #[derive(Debug)]
 enum Stage {
-    Idle { until: Instant },
-    Head { until: Instant, searched: usize },
-    Body { rest: Rest, until: Instant, pace: Pace },
+    Idle {
+        until: Instant,
+    },
+    Head {
+        until: Instant,
+        searched: usize,
+    },
+    Body {
+        rest: Rest,
+        until: Instant,
+        pace: Pace,
+    },
+    /// The body so far has been checked; what follows it is refused.
+    Broken(Refusal),
     Reply,
     Over,
 }
@@ -132,11 +143,15 @@ impl Guard {
         }
         if let Stage::Body { rest, pace, .. } = &mut self.stage {
             let fresh = &self.input[self.checked..];
-            let (taken, over) = rest.advance(fresh, self.settings.body_bytes as u64)?;
-            pace.add(taken);
-            self.checked += taken;
-            if over {
-                self.stage = Stage::Reply;
+            match rest.advance(fresh, self.settings.body_bytes as u64) {
+                Ok((taken, over)) => {
+                    pace.add(taken);
+                    self.checked += taken;
+                    if over {
+                        self.stage = Stage::Reply;
+                    }
+                }
+                Err(refusal) => self.stage = Stage::Broken(refusal),
             }
         }
         Ok(())
@@ -154,7 +169,7 @@ impl Guard {
 
     /// Refuses: in a body through the reader of the body, who will answer; before it through our last words.
     fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
-        let in_body = matches!(self.stage, Stage::Body { .. });
+        let in_body = matches!(self.stage, Stage::Body { .. } | Stage::Broken(_));
         self.stage = Stage::Over;
         if in_body {
             return Err(io::Error::other(refusal));
@@ -180,7 +195,7 @@ impl Guard {
         let stage = match &self.stage {
             Stage::Idle { until } | Stage::Head { until, .. } => Some(*until),
             Stage::Body { until, pace, .. } => Some(pace.end().min(*until)),
-            Stage::Reply | Stage::Over => None,
+            Stage::Broken(_) | Stage::Reply | Stage::Over => None,
         };
         let blocked = self.blocked.as_ref().map(Pace::end);
         stage.into_iter().chain(blocked).min()
@@ -297,8 +312,10 @@ impl Read for Guard {
                 Ok(()) => {}
                 Err(refusal) => guard.refuse(refusal)?,
             }
-            if let Stage::Over = guard.stage {
-                return Poll::Ready(Ok(()));
+            match guard.stage {
+                Stage::Broken(refusal) => guard.refuse(refusal)?,
+                Stage::Over => return Poll::Ready(Ok(())),
+                _ => {}
             }
             if let Stage::Reply = guard.stage
                 && guard.input.len() >= MOST_AHEAD
@@ -346,7 +363,7 @@ impl Write for Guard {
     }
 
     /// The HTTP library flushes when it has written all it has: the moment in which a reply is complete.
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
         guard.blocked = None;
         if let Stage::Reply = guard.stage
@@ -356,6 +373,11 @@ impl Write for Guard {
             guard.stage = Stage::Idle { until: now + guard.settings.idle };
             let elapsed = now.duration_since(guard.epoch).as_millis();
             guard.line.rest(u64::try_from(elapsed).unwrap_or(u64::MAX));
+            // The library waits for the socket to wake it before it reads again. That is not enough when the next
+            // request is here already, nor for the clock of the idle time that begins now.
+            if !guard.input.is_empty() || guard.line.is_leaving() || guard.poll_clock(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
         }
         Poll::Ready(Ok(()))
     }

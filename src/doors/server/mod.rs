@@ -18,7 +18,6 @@ mod settings;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -157,17 +156,27 @@ impl<S: Service> Hall<S> {
         let service = self.service.clone();
         let task = self.connections.spawn(converse(guard, Arc::clone(&line), service, peer));
         self.lines.insert(task.id(), line);
-        if !self.has_room() {
+        if self.lines.len() >= self.settings.connections {
             self.shed();
         }
     }
 
+    /// Whether another connection may come. Those that have been asked to leave do not count, but only up to a
+    /// number, because they still hold descriptors.
     fn has_room(&self) -> bool {
-        self.lines.len() < self.settings.connections
+        let most = self.settings.connections;
+        self.lines.len() < most || (self.lines.len() < 2 * most && self.staying() < most)
     }
 
-    /// Sends away the connection that has been idle longest, so that the next one finds a place.
+    fn staying(&self) -> usize {
+        self.lines.values().filter(|line| !line.is_leaving()).count()
+    }
+
+    /// In a full house, sends away the connection that has been idle longest, so that the next one finds a place.
     fn shed(&self) {
+        if self.staying() < self.settings.connections {
+            return;
+        }
         let idle = self.lines.values().filter(|line| !line.is_busy() && !line.is_leaving());
         if let Some(oldest) = idle.min_by_key(|line| line.idle_since()) {
             oldest.dismiss();
@@ -255,9 +264,4 @@ fn report(outcome: hyper::Result<()>, peer: SocketAddr) {
         let error: &dyn std::error::Error = &error;
         tracing::debug!(peer = %peer, error, "a connection broke off");
     }
-}
-
-/// Binds `address` for a later [`run`].
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
 }

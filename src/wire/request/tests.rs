@@ -77,7 +77,7 @@ fn arguments_come_in_two_shapes() {
 #[test]
 fn wrong_types_are_named() {
     for (body, message) in [
-        (r#"[1,2]"#, "the body must be a JSON object"),
+        ("[1,2]", "the body must be a JSON object"),
         (r#"{"source":1,"options":{}}"#, "source must be a string"),
         (r#"{"source":null,"options":{}}"#, "source must be a string"),
         (r#"{"source":"","options":[]}"#, "options must be an object"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use compilation_worker::doors::server::HttpSettings;
 use tokio::time::{Instant, sleep};
 
 use crate::support::client::{Client, End, compile, get, post};
@@ -9,11 +10,11 @@ use crate::support::house::{House, scaled};
 
 const HEALTH: &str = "/health/live";
 
-/// Asserts that `elapsed` is within 250 ms above `expected`.
+/// Asserts that `elapsed` is `expected` milliseconds, or a little more: the machine may be busy.
 #[track_caller]
 fn about(elapsed: Duration, expected: u64) {
     let expected = Duration::from_millis(expected);
-    let slack = Duration::from_millis(250);
+    let slack = Duration::from_secs(1);
     assert!(elapsed >= expected && elapsed < expected + slack, "{elapsed:?} instead of {expected:?}");
 }
 
@@ -78,7 +79,9 @@ async fn h03_a_body_has_a_deadline_and_a_least_speed() {
     about(begun.elapsed(), 600);
     assert_eq!(client.end().await, End::Closed);
 
-    let house = House::build(scaled()).await;
+    let mut plan = scaled();
+    plan.http.body = Duration::from_mins(1);
+    let house = House::build(plan).await;
     let mut client = house.client().await;
     let begun = Instant::now();
     client.send(&whole[..whole.len() - 10]).await;
@@ -91,10 +94,11 @@ async fn h03_a_body_has_a_deadline_and_a_least_speed() {
 async fn h04_a_reader_that_does_not_read_is_cut() {
     let house = House::build(scaled()).await;
     let mut client = Client::narrow(house.address).await;
-    client.send(compile("reply 64000000")).await;
+    client.send(post("/api/compiler/g1/compile", "Accept: text/plain\r\n", "reply 20000000")).await;
     sleep(Duration::from_millis(1500)).await;
+    // What the kernels hold still arrives.
     let got = client.rest().await.len();
-    assert!(got < 32_000_000, "the server had written {got} bytes to a client that read none");
+    assert!(got < 10_000_000, "{got} bytes were written to a client that read none");
 }
 
 #[tokio::test]
@@ -189,8 +193,12 @@ async fn h16_pipelined_requests_are_answered_in_order() {
 #[tokio::test]
 async fn h17_a_full_house_sends_the_oldest_idle_away() {
     let mut plan = scaled();
-    plan.http.connections = 8;
-    plan.http.idle = Duration::from_secs(60);
+    plan.http = HttpSettings {
+        connections: 8,
+        idle: Duration::from_mins(1),
+        linger: Duration::from_millis(200),
+        ..plan.http
+    };
     let house = House::build(plan).await;
     let mut busy = house.client().await;
     busy.send(compile("sleep 1000")).await;

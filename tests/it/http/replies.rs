@@ -2,6 +2,8 @@
 
 use std::io::Read as _;
 
+use compilation_worker::domain::class::Class;
+use compilation_worker::domain::result::JobStatus;
 use compilation_worker::doors::http::DoorSettings;
 use compilation_worker::engine::Rendition;
 
@@ -145,9 +147,7 @@ async fn every_request_is_told_of_once() {
     let served = house.served.lock().unwrap().clone();
     let told: Vec<_> = served
         .iter()
-        .map(|one| {
-            (one.route, one.status, one.class.map(|class| class.as_str()), one.job.map(|job| job.as_str()))
-        })
+        .map(|one| (one.route, one.status, one.class.map(Class::as_str), one.job.map(JobStatus::as_str)))
         .collect();
     assert_eq!(
         told,

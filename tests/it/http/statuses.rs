@@ -93,12 +93,15 @@ async fn h12_h13_bodies_that_make_no_sense() {
             "more than the 65536 allowed",
         ),
         (
-            &format!(r#"{{"source":"","options":{{"userArguments":[{}"x"]}}}}"#, "\"-DABC\",".repeat(10_000)),
+            &format!(
+                r#"{{"source":"","options":{{"userArguments":[{}"x"]}}}}"#,
+                "\"-DABCDE\",".repeat(10_000)
+            ),
             "more than the 65536 allowed",
         ),
     ] {
         let reply = post_json(&mut client, body).await;
-        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert_eq!(reply.status, 400, "{message}");
         assert_eq!(reply.json()["error"], true);
         assert!(reply.json()["message"].as_str().unwrap().contains(message), "{message}: {}", reply.text());
     }
@@ -107,7 +110,7 @@ async fn h12_h13_bodies_that_make_no_sense() {
     assert_eq!(reply.status, 400);
     let many = format!(r#"{{"source":"","options":{{"x":[{}0]}}}}"#, "0,".repeat(1_000_000));
     assert_eq!(post_json(&mut client, &many).await.status, 200);
-    let keys: String = (0..100_000).map(|key| format!("\"k{key}\":0,")).collect();
+    let keys = (0..100_000).fold(String::new(), |all, key| all + "\"k" + &key.to_string() + "\":0,");
     assert_eq!(
         post_json(&mut client, &format!(r#"{{"source":"","options":{{{keys}"x":0}}}}"#)).await.status,
         400
@@ -255,9 +258,9 @@ async fn health_is_told_even_while_jobs_run() {
     assert_eq!(report, want);
     assert_eq!(client.ask(get("/health/live", "")).await.json(), json!({"status": "live"}));
     assert_eq!(client.ask(get("/health/ready", "")).await.json(), json!({"status": "ready"}));
-    let head = client.ask("HEAD /healthcheck HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
-    let head = tokio::time::timeout(Duration::from_millis(300), head).await;
-    assert!(head.is_err() || head.unwrap().status == 200);
+    client.send("HEAD /healthcheck HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await;
+    let head = String::from_utf8(client.rest().await).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
 }
 
 #[tokio::test]

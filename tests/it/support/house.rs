@@ -89,11 +89,11 @@ impl House {
             observe: Box::new(move |one| seen.lock().unwrap().push(*one)),
         });
         let house = server::House { settings: plan.http, gate };
-        let mut server = JoinSet::new();
-        server.spawn(server::run(listener, door, house, async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::run(listener, door, house, async move {
             draining.wait_for(|draining| *draining).await.unwrap();
         }));
-        Self { address, workshop, served, drain, server }
+        Self { address, workshop, served, drain, server: tasks }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -115,7 +115,7 @@ impl House {
     }
 }
 
-fn vitals(draining: bool) -> Vitals {
+pub(crate) fn vitals(draining: bool) -> Vitals {
     Vitals {
         phase: if draining { Phase::Draining } else { Phase::Serving },
         trouble: None,

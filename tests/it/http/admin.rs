@@ -1,0 +1,81 @@
+//! The operator's door.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use compilation_worker::doors::admin::{self, Controls};
+use compilation_worker::doors::health::Health;
+use tokio::sync::oneshot;
+
+use crate::support::client::{Client, get, post};
+use crate::support::house::vitals;
+
+#[derive(Default)]
+struct Levers {
+    reloads: AtomicUsize,
+    drains: AtomicUsize,
+    clears: AtomicUsize,
+}
+
+struct Admin {
+    address: SocketAddr,
+    levers: Arc<Levers>,
+    close: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+fn open() -> Admin {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let levers = Arc::<Levers>::default();
+    let (reload, drain, clear) = (Arc::clone(&levers), Arc::clone(&levers), Arc::clone(&levers));
+    let controls = Controls {
+        health: Health::new(|| vitals(false)),
+        metrics: Box::new(|| "# HELP x\n".to_owned()),
+        tasks: Box::new(|| b"[1]".to_vec()),
+        reload: Box::new(move || {
+            let first = reload.reloads.fetch_add(1, Ordering::SeqCst) == 0;
+            Box::pin(async move {
+                if first { Ok("5 compilers".to_owned()) } else { Err("no such file".to_owned()) }
+            })
+        }),
+        drain: Box::new(move || {
+            drain.drains.fetch_add(1, Ordering::SeqCst);
+        }),
+        clear_caches: Box::new(move || {
+            clear.clears.fetch_add(1, Ordering::SeqCst);
+        }),
+    };
+    let (close, closing) = oneshot::channel();
+    let thread = admin::open(listener, controls, async move { closing.await.unwrap() }).unwrap();
+    Admin { address, levers, close, thread }
+}
+
+#[tokio::test]
+async fn the_operator_sees_and_moves() {
+    let admin = open();
+    let mut client = Client::connect(admin.address).await;
+    let metrics = client.ask(get("/metrics", "")).await;
+    assert_eq!((metrics.status, metrics.text()), (200, "# HELP x\n"));
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    for path in ["/healthcheck", "/health", "/health/live", "/health/ready"] {
+        assert_eq!(client.ask(get(path, "")).await.status, 200, "{path}");
+    }
+    assert_eq!(client.ask(get("/admin/tasks", "")).await.text(), "[1]");
+    assert_eq!(client.ask(post("/admin/reload", "", "")).await.json()["message"], "5 compilers");
+    let failed = client.ask(post("/admin/reload", "", "")).await;
+    assert_eq!((failed.status, &failed.json()["error"]), (422, &"no such file".into()));
+    assert_eq!(client.ask(post("/admin/drain", "", "")).await.status, 200);
+    assert_eq!(client.ask(post("/admin/clear-cache", "", "")).await.json()["success"], true);
+    for request in [get("/admin/drain", "").into_bytes(), post("/metrics", "", "")] {
+        let reply = client.ask(request).await;
+        assert!(reply.status == 405 && reply.header("allow").is_some());
+    }
+    assert_eq!(client.ask(get("/nowhere", "")).await.status, 404);
+    let counts = [&admin.levers.reloads, &admin.levers.drains, &admin.levers.clears];
+    assert_eq!(counts.map(|count| count.load(Ordering::SeqCst)), [2, 1, 1]);
+    assert_eq!(Client::connect(admin.address).await.ask("BAD\r\n\r\n").await.status, 400);
+    admin.close.send(()).unwrap();
+    admin.thread.join().unwrap();
+}
