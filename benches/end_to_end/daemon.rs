@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 /// A running daemon; dropping it stops it.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     /// Where it listens.
-    pub http: SocketAddr,
+    pub(crate) http: SocketAddr,
 }
 
 impl Daemon {
     /// Starts `serve` with `arguments` and waits for its announcement.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_compilation-worker"))
             .args(["serve", "--announce", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(arguments)
@@ -30,12 +30,12 @@ impl Daemon {
     }
 
     /// A new connection to it.
-    pub fn connect(&self) -> request::Connection {
+    pub(crate) fn connect(&self) -> request::Connection {
         request::Connection::open(self.http)
     }
 
     /// Its resident memory, in units of a million bytes.
-    pub fn resident_mb(&self) -> u64 {
+    pub(crate) fn resident_mb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -51,59 +51,59 @@ impl Drop for Daemon {
 }
 
 /// Requests over one kept connection.
-pub mod request {
+pub(crate) mod request {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{SocketAddr, TcpStream};
     use std::time::Instant;
 
     /// One kept connection.
-    pub struct Connection(BufReader<TcpStream>);
+    pub(crate) struct Connection(BufReader<TcpStream>);
 
     /// What came back.
-    pub struct Reply {
+    pub(crate) struct Reply {
         /// The status code.
-        pub status: u16,
+        pub(crate) status: u16,
         headers: Vec<(String, String)>,
         /// The body.
-        pub body: Vec<u8>,
+        pub(crate) body: Vec<u8>,
     }
 
     impl Reply {
         /// A header by its lower-case name.
-        pub fn header(&self, name: &str) -> Option<&str> {
+        pub(crate) fn header(&self, name: &str) -> Option<&str> {
             self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
         }
     }
 
     impl Connection {
         /// Connects to `address`.
-        pub fn open(address: SocketAddr) -> Self {
+        pub(crate) fn open(address: SocketAddr) -> Self {
             let stream = TcpStream::connect(address).unwrap();
             stream.set_nodelay(true).unwrap();
             Self(BufReader::with_capacity(256 * 1024, stream))
         }
 
         /// GETs `path`.
-        pub fn get(&mut self, path: &str) -> Reply {
+        pub(crate) fn get(&mut self, path: &str) -> Reply {
             write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
             self.receive()
         }
 
         /// POSTs a JSON body and reads the reply.
-        pub fn post(&mut self, path: &str, body: &str) -> Reply {
+        pub(crate) fn post(&mut self, path: &str, body: &str) -> Reply {
             self.send_post(path, body);
             self.receive()
         }
 
         /// POSTs a JSON body; returns the instant at which its last byte was handed to the socket.
-        pub fn send_post(&mut self, path: &str, body: &str) -> Instant {
+        pub(crate) fn send_post(&mut self, path: &str, body: &str) -> Instant {
             self.0.get_mut().write_all(head(path, body.len()).as_bytes()).unwrap();
             self.0.get_mut().write_all(body.as_bytes()).unwrap();
             Instant::now()
         }
 
         /// Reads one reply.
-        pub fn receive(&mut self) -> Reply {
+        pub(crate) fn receive(&mut self) -> Reply {
             let mut line = String::new();
             self.0.read_line(&mut line).unwrap();
             let status = line.split(' ').nth(1).unwrap().parse().unwrap();
@@ -123,7 +123,7 @@ pub mod request {
     }
 
     /// The head of a JSON POST.
-    pub fn head(path: &str, length: usize) -> String {
+    pub(crate) fn head(path: &str, length: usize) -> String {
         format!(
             "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAccept: application/json\r\n\
              Content-Length: {length}\r\n\r\n"

@@ -18,31 +18,31 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// What a load brought.
 #[derive(Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     times: Vec<Duration>,
     took: Duration,
 }
 
 impl Outcome {
     /// Adds another round.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.times.extend(other.times);
         self.took += other.took;
     }
 
     /// Replies per second.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
 
     /// The 99th percentile of the time a reply took.
-    pub fn p99(&self) -> Duration {
+    pub(crate) fn p99(&self) -> Duration {
         percentile(&mut self.times.clone(), 99)
     }
 }
 
 /// Sends `body` over and over on every connection, one request at a time on each, for one round.
-pub fn generate(address: SocketAddr, path: &str, body: &str) -> Outcome {
+pub(crate) fn generate(address: SocketAddr, path: &str, body: &str) -> Outcome {
     let request = [head(path, body.len()).as_bytes(), body.as_bytes()].concat();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -83,20 +83,21 @@ async fn lane(address: SocketAddr, request: Vec<u8>, end: Instant) -> Vec<Durati
 
 fn content_length(head: &[u8]) -> usize {
     let head = std::str::from_utf8(head).unwrap();
-    let line = head.lines().find(|line| line.len() > 15 && line[..15].eq_ignore_ascii_case("content-length:"));
+    let line =
+        head.lines().find(|line| line.len() > 15 && line[..15].eq_ignore_ascii_case("content-length:"));
     line.unwrap()[15..].trim().parse().unwrap()
 }
 
 /// The echo baseline, running as a process of its own.
-pub struct Echo {
+pub(crate) struct Echo {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Echo {
     /// Starts an echo that reads the whole request body and answers with `reply` bytes.
-    pub fn start(reply: usize) -> Self {
+    pub(crate) fn start(reply: usize) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--echo", &reply.to_string()])
             .stdin(Stdio::piped())
@@ -117,7 +118,7 @@ impl Drop for Echo {
 }
 
 /// The echo's own life: a bare axum server that ends with its standard input.
-pub fn serve_echo() {
+pub(crate) fn serve_echo() {
     let size: usize = std::env::args().nth(2).unwrap().parse().unwrap();
     let reply = bytes::Bytes::from(vec![b'x'; size]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

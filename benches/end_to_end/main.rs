@@ -63,7 +63,13 @@ fn start() {
             took
         })
         .collect();
-    row("start to ready, 5,000 compilers, p50", &Millis(percentile(&mut times, 50)).to_string(), "", "", "< 300 ms");
+    row(
+        "start to ready, 5,000 compilers, p50",
+        &Millis(percentile(&mut times, 50)).to_string(),
+        "",
+        "",
+        "< 300 ms",
+    );
 }
 
 fn source(n: usize) -> String {
@@ -102,7 +108,8 @@ fn bare(directory: &std::path::Path, n: usize) -> Duration {
 }
 
 fn compile(connection: &mut request::Connection) {
-    let reply = connection.post(&format!("/api/compiler/{COMPILER}/compile"), &compile_body(&source(fresh())));
+    let reply =
+        connection.post(&format!("/api/compiler/{COMPILER}/compile"), &compile_body(&source(fresh())));
     assert_eq!(reply.header("x-job-status"), Some("ok"), "{}", String::from_utf8_lossy(&reply.body));
 }
 
@@ -198,7 +205,13 @@ fn health_under_load(daemon: &Daemon) {
             std::thread::sleep(Duration::from_millis(5));
         }
     });
-    row("/healthcheck p99, all slots busy", &Millis(percentile(&mut times, 99)).to_string(), "", "", "< 50 ms");
+    row(
+        "/healthcheck p99, all slots busy",
+        &Millis(percentile(&mut times, 99)).to_string(),
+        "",
+        "",
+        "< 50 ms",
+    );
 }
 
 /// Remembered answers per second at 64 connections, and a bare axum echo's of the same sizes.
@@ -227,7 +240,8 @@ fn cache_hits(daemon: &Daemon) {
 
 /// A remembered result of about 7 MB, identity encoding, to a fast reader.
 fn large_hit(daemon: &Daemon) {
-    let source = format!("// {}\n#define R(n) int f##n(int a) {{ return a * n + (a >> 3) * {}; }}\n", fresh(), 7);
+    let source =
+        format!("// {}\n#define R(n) int f##n(int a) {{ return a * n + (a >> 3) * {}; }}\n", fresh(), 7);
     let functions: String = (0..9000).map(|n| format!("R({n})\n")).collect();
     let body = compile_body(&format!("{source}{functions}"));
     let path = format!("/api/compiler/{COMPILER}/compile");

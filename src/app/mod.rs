@@ -31,7 +31,8 @@ fn examine(loaded: &config::Loaded) -> Vec<Finding> {
                 found.catalogue.compilers(None).map(|compiler| compiler.id.as_str()).take(20).collect();
             let detail = format!("{} found: {}", found.catalogue.len(), names.join(", "));
             let fix = found.catalogue.is_empty().then(|| {
-                "install some (Debian: apt-get install g++ clang) or name a catalogue with --catalogue".to_owned()
+                "install some (Debian: apt-get install g++ clang) or name a catalogue with --catalogue"
+                    .to_owned()
             });
             let verdict = if fix.is_some() { Verdict::Fail } else { Verdict::Ok };
             Finding { name: "compilers".to_owned(), verdict, detail, fix }

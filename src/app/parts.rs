@@ -4,7 +4,6 @@ use anyhow::Context as _;
 
 use crate::compilers::{Catalogue, CatalogueSettings, Loaded};
 use crate::config::keys::Config;
-use crate::config::value::SandboxMode;
 use crate::doors::http::DoorSettings;
 use crate::doors::server::HttpSettings;
 use crate::engine::plan::PlanSettings;
@@ -34,11 +33,7 @@ fn readable(config: &Config) -> Vec<std::path::PathBuf> {
 /// The sandbox for `slots` jobs at once.
 pub(super) fn sandbox(config: &Config, slots: usize) -> sandbox::Settings {
     sandbox::Settings {
-        mode: match config.sandbox.mode {
-            SandboxMode::Jail => sandbox::Mode::Jail,
-            SandboxMode::Strict => sandbox::Mode::Strict,
-            SandboxMode::None => sandbox::Mode::None,
-        },
+        mode: config.sandbox.mode,
         readable: readable(config),
         limits: config.limits.of_a_job(),
         cgroup_parent: config.sandbox.cgroup_parent.clone(),

@@ -14,9 +14,9 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::app::parts;
@@ -29,14 +29,16 @@ use crate::doors::health::{Health, Vitals};
 use crate::doors::http::{Door, Parts};
 use crate::doors::server::{self, Gate, House};
 use crate::engine::Engine;
+use crate::lifecycle::signals::Signals;
 use crate::lifecycle::{self, Ending, Lifecycle, Phase};
 use crate::notify::{self, Pulse};
 use crate::sandbox::{Launched, Sandbox};
 use crate::telemetry::log::{self, Log, LogSettings};
 use crate::telemetry::metrics::Metrics;
 
-/// Exit code when work had to be killed (`EX_TEMPFAIL` of sysexits).
-const EXIT_KILLED: u8 = 75;
+/// How much longer than its limit a job may hold its slot before the worker counts as stuck: killing a job and
+/// reading its output take milliseconds, on a machine in trouble seconds.
+const STUCK_MARGIN: Duration = Duration::from_secs(30);
 /// Compilers asked what they can do before anybody needs to know. A catalogue of thousands is asked on demand.
 const MOST_WARMED: usize = 32;
 
@@ -82,10 +84,7 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
         .context("could not start the runtime")?;
     let born = Born { config, begun, log, catalogue, http, admin, sandbox };
     let ending = runtime.block_on(live(born, announce))?;
-    Ok(match ending {
-        Ending::Clean => ExitCode::SUCCESS,
-        Ending::Killed => ExitCode::from(EXIT_KILLED),
-    })
+    Ok(ExitCode::from(ending.exit_code()))
 }
 
 fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -110,31 +109,33 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         lifecycle.clone(),
         Arc::clone(&metrics),
     );
-    let house = Running { lifecycle: lifecycle.clone(), engine, metrics };
+    let running = Running { lifecycle: lifecycle.clone(), engine, metrics };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
-    lifecycle.accompany("signals", house.clone().obey_signals(config.clone())?);
+    lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
 
     let addresses = (http.local_addr()?, admin.local_addr()?);
     let log = Arc::new(log);
-    let admin = house.open_admin(admin, config.clone(), pulse, log)?;
-    house.open_http(http, &config)?;
-    house.warm();
+    let admin = running.open_admin(admin, config.clone(), pulse, log)?;
+    running.open_http(http, &config)?;
+    running.warm();
 
     lifecycle.begin_serving();
-    house.metrics.startup.set(begun.elapsed().as_secs_f64());
+    running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
-    tracing::info!(http = %addresses.0, admin = %addresses.1, startup_ms = begun.elapsed().as_millis(), "serving");
+    tracing::info!(http = %addresses.0, admin = %addresses.1, startup_ms = begun.elapsed().as_secs_f64() * 1e3, "serving");
     if announce == Announce::Addresses {
         let line = format!("{}\n", serde_json::json!({ "http": addresses.0, "admin": addresses.1 }));
         let mut out = std::io::stdout();
-        out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("could not announce the addresses")?;
+        out.write_all(line.as_bytes())
+            .and_then(|()| out.flush())
+            .context("could not announce the addresses")?;
     }
 
     lifecycle.draining().await;
     notify::stopping("draining");
     tracing::info!(budget_s = config.drain.budget.as_secs(), "draining");
-    let ending = lifecycle.shut_down(config.drain.lame_duck + config.drain.budget).await;
+    let ending = lifecycle.shut_down(config.drain.budget).await;
     sandbox.shut_down().await;
     let _ended = lifecycle::blocking("await admin", move || admin.join()).await;
     tracing::info!(?ending, "stopped");
@@ -144,7 +145,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
 impl Running {
     /// The public door, as work: the drain waits for its last reply.
     fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
+        let listener =
+            tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
         let gate = Gate::default();
         let metrics = Arc::clone(&self.metrics);
         let door = Door::new(Parts {
@@ -172,29 +174,36 @@ impl Running {
         pulse: Pulse,
         log: Arc<Log>,
     ) -> anyhow::Result<JoinHandle<()>> {
-        let (scraped, reloading, draining, clearing) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let (scraped, reloading, draining, clearing) =
+            (self.clone(), self.clone(), self.clone(), self.clone());
         let tasks = self.lifecycle.clone();
+        let longest = config.limits.wall + STUCK_MARGIN;
         let controls = Controls {
             health: self.health(),
             metrics: Box::new(move || scraped.scrape(&log)),
             tasks: Box::new(move || {
-                let census: serde_json::Map<_, _> =
-                    tasks.tasks().into_iter().map(|(name, census)| (name.to_owned(), serde_json::json!(census))).collect();
+                let census: serde_json::Map<_, _> = tasks
+                    .tasks()
+                    .into_iter()
+                    .map(|(name, census)| (name.to_owned(), serde_json::json!(census)))
+                    .collect();
                 serde_json::Value::from(census).to_string().into_bytes()
             }),
             reload: Box::new(move || {
-                let (house, config) = (reloading.clone(), config.clone());
-                Box::pin(async move { house.reload(&config).await })
+                let (running, config) = (reloading.clone(), config.clone());
+                Box::pin(async move { running.reload(&config).await })
             }),
             drain: Box::new(move || draining.lifecycle.begin_drain()),
             clear_caches: Box::new(move || clearing.engine.clear_caches()),
         };
         let mut phases = self.lifecycle.phases();
+        let engine = self.engine.clone();
         let closing = async move {
             let stopped = pin!(phases.wait_for(|phase| *phase == Phase::Stopped));
             match notify::watchdog_interval() {
                 Some(period) => {
-                    let fed = pin!(notify::feed_watchdog(period, pulse, || true));
+                    let moving = || engine.status().oldest_job.is_none_or(|age| age < longest);
+                    let fed = pin!(notify::feed_watchdog(period, pulse, moving));
                     tokio::select! { _ = stopped => {}, () = fed => {} }
                 }
                 None => drop(stopped.await),
@@ -205,30 +214,13 @@ impl Running {
 
     /// First signal: drain. Second: kill. SIGHUP: reload.
     fn obey_signals(self, config: Config) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-        let on = |kind| signal(kind).context("could not listen for signals");
-        let (mut terminate, mut interrupt, mut hang_up) =
-            (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
-        Ok(async move {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => self.stop(),
-                    _ = interrupt.recv() => self.stop(),
-                    _ = hang_up.recv() => {
-                        let (Ok(message) | Err(message)) = self.reload(&config).await;
-                        notify::status(&message);
-                    }
-                }
-            }
-        })
-    }
-
-    fn stop(&self) {
-        if self.lifecycle.phase() >= Phase::Draining {
-            tracing::warn!("a second signal: killing what still runs");
-            self.lifecycle.begin_kill();
-        } else {
-            self.lifecycle.begin_drain();
-        }
+        let signals = Signals::listen().context("could not listen for signals")?;
+        let lifecycle = self.lifecycle.clone();
+        Ok(signals.obey(lifecycle.clone(), move || {
+            let (running, config) = (self.clone(), config.clone());
+            let _outcome_is_logged =
+                lifecycle.accompany("reload", async move { running.reload(&config).await });
+        }))
     }
 
     /// Swaps the catalogue for what the files say now; one that cannot be read or has no compiler changes nothing.
@@ -269,13 +261,13 @@ impl Running {
     }
 
     fn health(&self) -> Health {
-        let house = self.clone();
+        let running = self.clone();
         Health::new(move || {
-            let status = house.engine.status();
+            let status = running.engine.status();
             Vitals {
-                phase: house.lifecycle.phase(),
+                phase: running.lifecycle.phase(),
                 trouble: None,
-                compilers: house.engine.catalogue().len(),
+                compilers: running.engine.catalogue().len(),
                 slots: status.slots,
                 slots_busy: status.slots_busy,
                 queued: status.queued,

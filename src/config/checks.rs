@@ -3,8 +3,9 @@
 use crate::config::keys::{Config, Key};
 use crate::config::layers::{Layers, Mistake};
 use crate::config::machine::Machine;
-use crate::config::value::{ByteSize, SandboxMode, Value as _};
+use crate::config::value::{ByteSize, Value as _};
 use crate::domain::limits::MIB;
+use crate::sandbox::Mode;
 use crate::telemetry::log;
 
 /// More slots than any machine has cores: a typing mistake.
@@ -155,7 +156,7 @@ fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
             engine.slots, machine.cores
         ));
     }
-    if sandbox.mode == SandboxMode::None {
+    if sandbox.mode == Mode::None {
         warnings.push(
             "sandbox.mode = none: every request may read and write what this process may; for development only".to_owned(),
         );

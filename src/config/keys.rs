@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::layers::Reader;
-use crate::config::value::{ByteSize, SandboxMode, Shape, Value};
+use crate::config::value::{ByteSize, Shape, Value};
 use crate::domain::limits;
+use crate::sandbox::Mode;
 use crate::telemetry::log;
 
 /// One key, as the outside sees it.
@@ -135,7 +136,7 @@ settings! {
     /// What keeps jobs from the machine.
     sandbox: Sandbox {
         /// jail: with what this kernel offers; strict: with everything or not at all; none: for development only.
-        mode: SandboxMode = "jail" as "sandbox",
+        mode: Mode = "jail" as "sandbox",
         /// Further paths that jobs may read, such as the prefix of a compiler outside /usr.
         readable: Vec<PathBuf> = "",
         /// Control group beneath which each job gets its own; nothing means our own group.

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::limits::Limits;
+use crate::sandbox::Mode;
 
 const MACHINE: Machine = Machine { cores: 4, memory: Some(ByteSize(16 << 30)) };
 
@@ -87,13 +88,13 @@ fn the_fixed_flags_and_the_rule_both_work() {
     assert_eq!(loaded.config.http.listen.port(), 0);
     assert_eq!(loaded.config.admin.listen.to_string(), "[::1]:0");
     assert_eq!(loaded.config.catalogue.paths.len(), 4);
-    assert_eq!(loaded.config.sandbox.mode, value::SandboxMode::Strict);
+    assert_eq!(loaded.config.sandbox.mode, Mode::Strict);
     let words =
         "--http-listen 127.0.0.1:1 --sandbox-mode none --http-text-by-default --catalogue-discover=true";
     let loaded = load(inputs(&words.split(' ').collect::<Vec<_>>(), &[])).unwrap();
     assert_eq!(loaded.config.http.listen.port(), 1);
     assert!(loaded.config.http.text_by_default && loaded.config.catalogue.discover);
-    assert_eq!(loaded.config.sandbox.mode, value::SandboxMode::None);
+    assert_eq!(loaded.config.sandbox.mode, Mode::None);
 }
 
 #[test]

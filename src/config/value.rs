@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::domain::limits::MIB;
+use crate::sandbox::Mode;
 use crate::telemetry::log;
 
 /// A value as some layer gave it, before anybody knows what it means.
@@ -57,17 +58,6 @@ pub trait Value: Sized {
 /// A number of bytes. Reading one requires a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
-
-/// How jobs are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SandboxMode {
-    /// Our jail, with what this kernel offers.
-    Jail,
-    /// Our jail, with every protection or not at all.
-    Strict,
-    /// None: for development only.
-    None,
-}
 
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
@@ -310,30 +300,7 @@ macro_rules! choice {
 }
 
 choice!(log::Format, "auto, json or pretty");
-choice!(SandboxMode, "jail, strict or none");
-
-impl FromStr for SandboxMode {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "jail" => Ok(Self::Jail),
-            "strict" => Ok(Self::Strict),
-            "none" => Ok(Self::None),
-            _ => Err(()),
-        }
-    }
-}
-
-impl fmt::Display for SandboxMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Jail => "jail",
-            Self::Strict => "strict",
-            Self::None => "none",
-        })
-    }
-}
+choice!(Mode, "jail, strict or none");
 
 fn whole<T: FromStr>(raw: &Raw) -> Result<T, Wrong> {
     let text = raw.one()?;
@@ -434,7 +401,7 @@ mod tests {
         assert_eq!(wrong.fix, "write 127.0.0.1:10240, or 0.0.0.0:10240 for every interface");
         assert!(SocketAddr::read(&one("localhost:1")).is_err());
         assert_eq!(bool::read(&one("yes")).unwrap_err().fix, "write true or false");
-        assert_eq!(SandboxMode::read(&one("jial")).unwrap_err().fix, "write jail, strict or none");
+        assert_eq!(Mode::read(&one("jial")).unwrap_err().fix, "write jail, strict or none");
         assert_eq!(Option::<PathBuf>::read(&one("x/y")).unwrap_err().fix, "begin it with /");
         assert_eq!(Option::<String>::read(&one("")), Ok(None));
         assert_eq!(u64::read(&one("-1")).unwrap_err().what, "is not a whole number that fits");

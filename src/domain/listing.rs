@@ -226,7 +226,8 @@ mod tests {
         listing.scope_last("!1");
         listing.pop();
         listing.push("c", None, vec![label("z")]);
-        let lines: Vec<_> = listing.lines().map(|line| (line.text, line.labels[0].name.as_str(), line.scope)).collect();
+        let lines: Vec<_> =
+            listing.lines().map(|line| (line.text, line.labels[0].name.as_str(), line.scope)).collect();
         assert_eq!(lines, [("a", "x", None), ("c", "z", None)]);
         listing.truncate(1);
         assert_eq!(listing.len(), 1);

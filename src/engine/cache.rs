@@ -76,7 +76,12 @@ impl<V: Weigh> Memory<V> {
             .weight_capacity(bytes)
             .build()
             .unwrap_or_else(|_| unreachable!("both capacities are given"));
-        Self(Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()))
+        Self(Cache::with_options(
+            options,
+            ByBytes,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ))
     }
 
     /// What is remembered under `key`.

@@ -153,7 +153,9 @@ impl Classify for CompileError {
             Self::Slot(SlotError::Full { .. }) => Class::Busy,
             Self::Slot(SlotError::Expired { .. }) => Class::Expired,
             Self::Stopped => Class::Draining,
-            Self::Probe(_) | Self::Toolchain { .. } | Self::Run(_) | Self::Read(_) | Self::Lost(_) => Class::Internal,
+            Self::Probe(_) | Self::Toolchain { .. } | Self::Run(_) | Self::Read(_) | Self::Lost(_) => {
+                Class::Internal
+            }
         }
     }
 }
@@ -165,6 +167,8 @@ pub struct EngineStatus {
     pub slots: usize,
     /// Jobs that run now.
     pub slots_busy: usize,
+    /// How long the oldest running job has run.
+    pub oldest_job: Option<Duration>,
     /// Requests that wait now.
     pub queued: usize,
     /// Requests that may wait.
@@ -267,6 +271,7 @@ impl Engine {
         EngineStatus {
             slots: inner.slots.total(),
             slots_busy: inner.slots.busy(),
+            oldest_job: inner.slots.oldest(),
             queued: inner.slots.waiting(),
             queue_limit: inner.slots.queue(),
             output_cache_bytes: inner.outputs.bytes(),
@@ -393,7 +398,12 @@ impl Engine {
     }
 
     /// The output of `plan`, compiled once for all who ask for it at the same time.
-    async fn share(&self, plan: &Arc<Plan>, key: Key, deadline: Deadline) -> Result<Arc<RawOutput>, CompileError> {
+    async fn share(
+        &self,
+        plan: &Arc<Plan>,
+        key: Key,
+        deadline: Deadline,
+    ) -> Result<Arc<RawOutput>, CompileError> {
         let (engine, shared) = (self.clone(), Arc::clone(plan));
         let work = || async move { engine.execute(shared, key, deadline).await };
         match self.0.flights.join(key, work).await? {
@@ -406,7 +416,12 @@ impl Engine {
     }
 
     /// Waits for a slot and runs `plan` in the jail; remembers the output if it would come out the same again.
-    async fn execute(&self, plan: Arc<Plan>, key: Key, deadline: Deadline) -> Result<Arc<RawOutput>, CompileError> {
+    async fn execute(
+        &self,
+        plan: Arc<Plan>,
+        key: Key,
+        deadline: Deadline,
+    ) -> Result<Arc<RawOutput>, CompileError> {
         let inner = &self.0;
         let slot = self.slot(deadline).await?;
         let running = run::run(&inner.sandbox, &plan, inner.limits, deadline);
@@ -460,7 +475,8 @@ impl Engine {
         if raw.bytes() < LARGE {
             return Ok(rendered(plan, raw, &job.request, job.rendition, limits));
         }
-        let (plan, raw, request, rendition) = (Arc::clone(plan), Arc::clone(raw), job.request.clone(), job.rendition);
+        let (plan, raw, request, rendition) =
+            (Arc::clone(plan), Arc::clone(raw), job.request.clone(), job.rendition);
         lifecycle::blocking("present", move || rendered(&plan, &raw, &request, rendition, limits))
             .await
             .map_err(|_| CompileError::Lost(LostError))

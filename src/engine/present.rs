@@ -19,7 +19,12 @@ use crate::text;
 const KILLED: i32 = -1;
 
 /// Reads `raw` as `request` wants it shown. Pure but for the two durations it measures.
-pub(crate) fn present(plan: &Plan, raw: &RawOutput, request: &CompileRequest, limits: Limits) -> CompileResult {
+pub(crate) fn present(
+    plan: &Plan,
+    raw: &RawOutput,
+    request: &CompileRequest,
+    limits: Limits,
+) -> CompileResult {
     let code = if let Stop::Exited(code) = raw.stop { code } else { KILLED };
     let timed_out = matches!(raw.stop, Stop::WallTime | Stop::CpuTime);
     let killed = killing_note(raw.stop, limits);
@@ -102,7 +107,9 @@ fn killing_note(stop: Stop, limits: Limits) -> Option<Cow<'static, str>> {
         Stop::OutOfMemory => {
             Some(format!("Killed - memory limit of {} MiB exceeded", limits.memory / MIB).into())
         }
-        Stop::TooManyProcesses => Some(format!("Killed - limit of {} processes exceeded", limits.pids).into()),
+        Stop::TooManyProcesses => {
+            Some(format!("Killed - limit of {} processes exceeded", limits.pids).into())
+        }
         Stop::DiskLimit => Some("Killed - file size or scratch space limit exceeded".into()),
         Stop::Signalled(signal) => Some(format!("Killed - by signal {signal}").into()),
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::compilers::Toolchain;
 use crate::domain::limits::{Deadline, Limits};
 use crate::domain::result::{JobStatus, Stop};
 use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
 use crate::engine::plan::Plan;
-use crate::compilers::Toolchain;
 use crate::sandbox::{Captured, Job, JobFile, ReadError, Sandbox};
 
 /// What stands at the end of a stream that was cut.
@@ -115,7 +115,8 @@ pub(crate) async fn run(
     limits: Limits,
     deadline: Deadline,
 ) -> Result<RawOutput, CompileError> {
-    let finished = sandbox.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
+    let finished =
+        sandbox.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
         Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
         Ok(None) => Written::Nothing,

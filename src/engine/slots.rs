@@ -3,8 +3,9 @@
 //! A request that could not start before its deadline is refused when it arrives, not when it has waited: a
 //! refusal within milliseconds lets the balancer try elsewhere. What a job takes on average is learnt as we go.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,6 +45,7 @@ pub enum SlotError {
 #[derive(Debug)]
 #[must_use = "dropping a slot frees it"]
 pub struct Slot {
+    number: u64,
     started: Instant,
     /// How long the request waited for it.
     pub waited: Duration,
@@ -53,6 +55,7 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.slots.taken().remove(&self.number);
         self.slots.learn(self.started.elapsed());
     }
 }
@@ -66,6 +69,9 @@ struct Inner {
     settings: SlotSettings,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// When each slot in use was taken, under ever higher numbers: the first is the oldest.
+    taken: Mutex<BTreeMap<u64, Instant>>,
+    next: AtomicU64,
     /// What a job takes on average, in microseconds; 0 until the first has ended.
     average: AtomicU64,
 }
@@ -87,6 +93,8 @@ impl Slots {
             permits: Arc::new(Semaphore::new(settings.slots)),
             settings,
             waiting: AtomicUsize::new(0),
+            taken: Mutex::default(),
+            next: AtomicU64::new(0),
             average: AtomicU64::new(0),
         }))
     }
@@ -113,7 +121,9 @@ impl Slots {
 
     fn slot(&self, asked: Instant, permit: OwnedSemaphorePermit) -> Slot {
         let started = Instant::now();
-        Slot { started, waited: started - asked, slots: Arc::clone(&self.0), _permit: permit }
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.0.taken().insert(number, started);
+        Slot { number, started, waited: started - asked, slots: Arc::clone(&self.0), _permit: permit }
     }
 
     /// How many jobs may run at once.
@@ -131,6 +141,11 @@ impl Slots {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
+    /// How long the oldest running job has run.
+    pub fn oldest(&self) -> Option<Duration> {
+        self.0.taken().first_key_value().map(|(_, started)| started.elapsed())
+    }
+
     /// How many may wait.
     pub fn queue(&self) -> usize {
         self.0.settings.queue
@@ -138,6 +153,10 @@ impl Slots {
 }
 
 impl Inner {
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// When a slot comes free for a request with `ahead` others before it, going by the average job.
     fn expected_wait(&self, ahead: usize) -> Duration {
         let average = Duration::from_micros(self.average.load(Ordering::Relaxed));
@@ -194,7 +213,9 @@ mod tests {
         let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
         let slow = slots.acquire(soon()).await.unwrap();
         tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(slots.oldest(), Some(Duration::from_secs(8)));
         drop(slow);
+        assert_eq!(slots.oldest(), None);
         let _held = slots.acquire(soon()).await.unwrap();
         let error = slots.acquire(Deadline::after(Duration::from_secs(5))).await.unwrap_err();
         assert_eq!(error, SlotError::Full { waiting: 0, retry_after: Duration::from_secs(8) });

@@ -182,7 +182,10 @@ mod tests {
 
     #[test]
     fn white_space_is_that_of_javascript() {
-        for character in "\t\n\u{b}\u{c}\r \u{a0}\u{1680}\u{2000}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}".chars() {
+        for character in
+            "\t\n\u{b}\u{c}\r \u{a0}\u{1680}\u{2000}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}"
+                .chars()
+        {
             assert!(is_space(character), "{character:?}");
             assert_eq!(skip_space(&format!("{character}x"), 0), character.len_utf8());
         }

@@ -48,7 +48,9 @@ impl Workshop for Engine {
             (Listing::Compilers(language), Rendition::Text) => {
                 return Ok(views::compilers_text(&catalogue, language).into_bytes());
             }
-            (Listing::Languages, Rendition::Text) => return Ok(views::languages_text(&catalogue).into_bytes()),
+            (Listing::Languages, Rendition::Text) => {
+                return Ok(views::languages_text(&catalogue).into_bytes());
+            }
             (Listing::Compilers(language), Rendition::Json) => {
                 views::compilers(&catalogue, language, &fields, |compiler| self.capabilities(compiler))
             }

@@ -221,7 +221,9 @@ impl<'l, 't> Pass<'l, 't> {
 
 fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming {
     let is_function = match line.kind {
-        Kind::Directive(Directive::Type) | Kind::Label { .. } if line.text.trim_start_matches(scan::is_space).starts_with('.') => {
+        Kind::Directive(Directive::Type) | Kind::Label { .. }
+            if line.text.trim_start_matches(scan::is_space).starts_with('.') =>
+        {
             directives::defines_function(line.text)
         }
         _ => false,
@@ -305,10 +307,18 @@ mod tests {
             ("data in a function", "x:\n .cfi_startproc\n .long b\n .cfi_endproc\nb:", &["b"]),
             ("data behind a function", "x:\n .cfi_startproc\n .cfi_endproc\n .long b\nb:", &[]),
             ("a chain", "a:\n .long b\nb:\n .long c\nc:\n .long d\nd:\n jmp a", &["a", "b", "c", "d"]),
-            ("a label twice has the data of both", "a:\n .long b\na:\n .long c\nb:\nc:\n jmp a", &["a", "a", "b", "c"]),
+            (
+                "a label twice has the data of both",
+                "a:\n .long b\na:\n .long c\nb:\nc:\n jmp a",
+                &["a", "a", "b", "c"],
+            ),
             ("an alias makes its label used", " .set x, .\na:\n jmp x", &["x", "a"]),
             ("+ 0", " .set x, .+0\na:\n jmp x", &["x", "a"]),
-            ("all labels of the group below the alias", " .set x, .\na:\nb:\n nop\nc:\n jmp x", &["x", "a", "b"]),
+            (
+                "all labels of the group below the alias",
+                " .set x, .\na:\nb:\n nop\nc:\n jmp x",
+                &["x", "a", "b"],
+            ),
             ("other lines before the label do not matter", " .set x, .\n nop\na:\n jmp x", &["x", "a"]),
             ("no weak edge to the alias", " .set x, .\na:\n jmp a", &["a"]),
             ("an instruction in a comment line is none", "a:\n# a\n;a", &[]),

@@ -131,7 +131,8 @@ fn read_line<'t>(text: &'t str, mut marks: Marks, custom_depth: &mut i64) -> Lin
             marks.add(Mark::CustomAsm);
         }
     }
-    let text = if *custom_depth > 0 && body > 0 && is_indented_label(text, body) { &text[body..] } else { text };
+    let text =
+        if *custom_depth > 0 && body > 0 && is_indented_label(text, body) { &text[body..] } else { text };
     let (kind, name) = classify(text, marks);
     Line { text, name, kind, marks, used: false }
 }
@@ -149,7 +150,8 @@ fn custom_asm(line: &str) -> i64 {
 
 /// Whether a symbol and a colon stand at `body`. Numeric labels keep their indentation.
 fn is_indented_label(text: &str, body: usize) -> bool {
-    scan::symbol_end(text.as_bytes(), body, Dollar::Start).is_some_and(|end| text.as_bytes().get(end) == Some(&b':'))
+    scan::symbol_end(text.as_bytes(), body, Dollar::Start)
+        .is_some_and(|end| text.as_bytes().get(end) == Some(&b':'))
 }
 
 fn classify(text: &str, marks: Marks) -> (Kind, &str) {
@@ -313,7 +315,21 @@ mod tests {
         let texts: Vec<_> = read(text).iter().map(|line| line.text).collect();
         assert_eq!(
             texts,
-            ["  a:", "#APP", "b:", "$c: x", "  1:", "  # Begin ASM", "#NO_APP", "d:", "# End ASM", "  e:", "#NO_APP", "#APP", "  f:"]
+            [
+                "  a:",
+                "#APP",
+                "b:",
+                "$c: x",
+                "  1:",
+                "  # Begin ASM",
+                "#NO_APP",
+                "d:",
+                "# End ASM",
+                "  e:",
+                "#NO_APP",
+                "#APP",
+                "  f:"
+            ]
         );
     }
 }

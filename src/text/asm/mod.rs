@@ -31,6 +31,3 @@ pub fn process(text: &str, filters: Filters) -> Listing {
     labels::mark_used(&mut lines, filters.directives);
     filter::build(&lines, filters)
 }
-
-
-

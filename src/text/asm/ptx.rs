@@ -14,7 +14,8 @@ pub(super) fn opening(line: &str) -> Option<&str> {
     let lists_start = close.and_then(|close| memchr::memrchr(b')', &bytes[..close])).unwrap_or(0);
     let name_behind_list = close.is_some_and(|close| ends_in_name(line, scan::skip_space(line, close + 1)));
     memchr::memchr_iter(b'.', bytes).find_map(|dot| {
-        let word = ["entry", "func"].into_iter().find(|word| bytes[dot + 1..].starts_with(word.as_bytes()))?;
+        let word =
+            ["entry", "func"].into_iter().find(|word| bytes[dot + 1..].starts_with(word.as_bytes()))?;
         let end = dot + 1 + word.len();
         let next = scan::skip_space(line, end);
         let opens = next > end

@@ -132,7 +132,8 @@ impl<'n> Names<'n> {
     fn relabel(&self, text: &str, replaced: &[Replaced], labels: &mut [LabelUse]) {
         let mut labels = labels.iter_mut().peekable();
         for replacement in replaced {
-            let column = |offset: usize| u32::try_from(scan::utf16_len(&text[..offset]) + 1).unwrap_or(u32::MAX);
+            let column =
+                |offset: usize| u32::try_from(scan::utf16_len(&text[..offset]) + 1).unwrap_or(u32::MAX);
             let (start, end) = (column(replacement.old.0), column(replacement.old.1));
             while let Some(label) = labels.next_if(|label| label.start <= start) {
                 let entry = &self.sorted[replacement.entry];
@@ -200,10 +201,15 @@ mod tests {
             start,
             end,
         };
-        listing.push("\u{1f600} _Z1a, _Z1bv", None, vec![label("_Z1a", None, 4, 8), label("_Z1bv", None, 10, 15)]);
+        listing.push(
+            "\u{1f600} _Z1a, _Z1bv",
+            None,
+            vec![label("_Z1a", None, 4, 8), label("_Z1bv", None, 10, 15)],
+        );
         listing.push("c _Z1a@PLT d", None, vec![label("_Z1a@PLT", Some("_Z1a"), 3, 11)]);
         listing.push("_Z1a _Z1az", None, vec![label("_Z1az", None, 6, 11)]);
-        listing.label_definitions = vec![("_Z1a".to_owned(), 1), ("x".to_owned(), 2), ("_Z1bv".to_owned(), 3)];
+        listing.label_definitions =
+            vec![("_Z1a".to_owned(), 1), ("x".to_owned(), 2), ("_Z1bv".to_owned(), 3)];
         replace(&mut listing, &pairs(&[("_Z1a", "alpha()"), ("_Z1bv", "x"), ("_Z1a@PLT", "alpha()@PLT")]));
         let lines: Vec<_> = listing.lines().map(|line| (line.text, line.labels.to_vec())).collect();
         assert_eq!(
@@ -222,9 +228,10 @@ mod tests {
         let mut out = String::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let best = names.iter().filter(|(from, _)| rest.starts_with(from)).max_by_key(|(from, _)| from.len());
-            let (to, length) =
-                best.map_or_else(|| (first.to_string(), first.len_utf8()), |(from, to)| (to.clone(), from.len()));
+            let best =
+                names.iter().filter(|(from, _)| rest.starts_with(from)).max_by_key(|(from, _)| from.len());
+            let (to, length) = best
+                .map_or_else(|| (first.to_string(), first.len_utf8()), |(from, to)| (to.clone(), from.len()));
             out.push_str(&to);
             rest = &rest[length..];
         }

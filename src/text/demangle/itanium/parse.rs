@@ -316,7 +316,9 @@ impl<'s> Parser<'s> {
     /// Whether a name ends in a constructor, destructor or conversion.
     fn is_special_member(&self, id: Id) -> bool {
         match &self.nodes[id] {
-            Node::Nested(_, name) | Node::Local(_, name) | Node::Tagged(name, _) => self.is_special_member(*name),
+            Node::Nested(_, name) | Node::Local(_, name) | Node::Tagged(name, _) => {
+                self.is_special_member(*name)
+            }
             Node::Constructor(_) | Node::Destructor(_) | Node::Conversion(_) => true,
             _ => false,
         }
@@ -552,10 +554,9 @@ impl<'s> Parser<'s> {
             b't' => ("std", ""),
             b'a' => ("std::allocator", "allocator"),
             b'b' => ("std::basic_string", "basic_string"),
-            b's' => (
-                "std::basic_string<char, std::char_traits<char>, std::allocator<char> >",
-                "basic_string",
-            ),
+            b's' => {
+                ("std::basic_string<char, std::char_traits<char>, std::allocator<char> >", "basic_string")
+            }
             b'i' => ("std::basic_istream<char, std::char_traits<char> >", "basic_istream"),
             b'o' => ("std::basic_ostream<char, std::char_traits<char> >", "basic_ostream"),
             b'd' => ("std::basic_iostream<char, std::char_traits<char> >", "basic_iostream"),

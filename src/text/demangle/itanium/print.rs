@@ -165,12 +165,12 @@ impl<'n, 's> Printer<'n, 's> {
     fn right_inside(&mut self, id: Id) -> Option<()> {
         match self.visit(id)? {
             Node::Pointer(of) => self.right_indirect(*of),
-            Node::Reference(of) | Node::RightReference(of) => self.with_target(*of, |printer, target| {
-                match &printer.nodes[target] {
+            Node::Reference(of) | Node::RightReference(of) => {
+                self.with_target(*of, |printer, target| match &printer.nodes[target] {
                     Node::Reference(of) | Node::RightReference(of) => printer.right_indirect(*of),
                     _ => printer.right_indirect(target),
-                }
-            }),
+                })
+            }
             Node::MemberPointer(_, of) => self.right_indirect(*of),
             Node::Qualified(of, _) | Node::VendorQualified(of, _) | Node::Suffixed(of, _) => self.right(*of),
             Node::Array(of, size) => {
@@ -252,7 +252,9 @@ impl<'n, 's> Printer<'n, 's> {
     fn known_qualifiers(&mut self, id: Id) -> Option<Qualifiers> {
         self.deeper(|printer| match printer.visit(id)? {
             Node::Qualified(_, qualifiers) => Some(*qualifiers),
-            Node::Parameter(index) if printer.lambdas == 0 => printer.with_argument(*index, Self::known_qualifiers),
+            Node::Parameter(index) if printer.lambdas == 0 => {
+                printer.with_argument(*index, Self::known_qualifiers)
+            }
             _ => Some(Qualifiers::default()),
         })
     }
@@ -289,7 +291,11 @@ impl<'n, 's> Printer<'n, 's> {
     }
 
     /// Runs `write` on the argument that a parameter stands for, outside the template: it may name a parameter itself.
-    fn with_argument<T>(&mut self, index: usize, write: impl FnOnce(&mut Self, Id) -> Option<T>) -> Option<T> {
+    fn with_argument<T>(
+        &mut self,
+        index: usize,
+        write: impl FnOnce(&mut Self, Id) -> Option<T>,
+    ) -> Option<T> {
         let argument = self.argument(index)?;
         let element = match (&self.nodes[argument], self.pack) {
             (Node::Arguments(pack), Some(element)) => *pack.get(element)?,
@@ -336,7 +342,9 @@ impl<'n, 's> Printer<'n, 's> {
             }
             Node::Local(function, name) => {
                 match &self.nodes[*function] {
-                    Node::Encoding(function_name, function) => self.encoding(*function_name, function, false)?,
+                    Node::Encoding(function_name, function) => {
+                        self.encoding(*function_name, function, false)?
+                    }
                     _ => self.both(*function)?,
                 }
                 self.text("::")?;
@@ -419,7 +427,9 @@ impl<'n, 's> Printer<'n, 's> {
 
     fn encoding(&mut self, name: Id, function: &Function, with_return: bool) -> Option<()> {
         let mut core = name;
-        while let Node::Local(_, inner) | Node::DefaultArgument(_, inner) | Node::Member(inner, _) = &self.nodes[core] {
+        while let Node::Local(_, inner) | Node::DefaultArgument(_, inner) | Node::Member(inner, _) =
+            &self.nodes[core]
+        {
             core = *inner;
         }
         let arguments = match &self.nodes[core] {
@@ -435,7 +445,11 @@ impl<'n, 's> Printer<'n, 's> {
         self.in_scope(arguments, |printer| printer.right_function(&shown))
     }
 
-    fn in_scope<T>(&mut self, arguments: Option<Id>, write: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+    fn in_scope<T>(
+        &mut self,
+        arguments: Option<Id>,
+        write: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
         self.scopes.extend(arguments);
         let result = write(self);
         if arguments.is_some() {

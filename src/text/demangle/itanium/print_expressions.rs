@@ -11,7 +11,9 @@ impl<'n, 's> Printer<'n, 's> {
                 self.text(operator)?;
                 match &self.nodes[*of] {
                     // The address of a member function needs no parameters.
-                    Node::Encoding(name, _) if *operator == "&" && matches!(self.nodes[*name], Node::Nested(..)) => {
+                    Node::Encoding(name, _)
+                        if *operator == "&" && matches!(self.nodes[*name], Node::Nested(..)) =>
+                    {
                         self.operand(*name)
                     }
                     _ => self.operand(*of),
