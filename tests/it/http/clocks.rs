@@ -215,6 +215,41 @@ async fn h17_a_full_house_sends_the_oldest_idle_away() {
     assert_eq!(busy.reply().await.status, 200, "who is served stays");
 }
 
+#[tokio::test]
+async fn h17_want_of_descriptors_passes() {
+    let house = House::open().await;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let few = rustix::process::Rlimit { current: Some(60), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    // Both ends of every connection live in this process, so that the server runs out too.
+    let mut clients = Vec::new();
+    while let Ok(client) = Client::try_connect(house.address).await {
+        clients.push(client);
+    }
+    sleep(Duration::from_millis(50)).await;
+    clients.drain(..clients.len() / 2);
+    for client in &mut clients {
+        assert_eq!(client.ask(get(HEALTH, "")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn requests_may_come_in_any_pieces() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client.stream.set_nodelay(true).unwrap();
+    let whole = [compile("one"), compile("two"), get(HEALTH, "").into_bytes()].concat();
+    for size in [1, 7, 50] {
+        for piece in whole.chunks(size) {
+            client.send(piece).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(client.reply().await.json()["echo"], "one []");
+        assert_eq!(client.reply().await.json()["echo"], "two []");
+        assert_eq!(client.reply().await.status, 200);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h22_a_request_that_crosses_the_idle_close_is_never_reset() {
     let mut plan = scaled();
