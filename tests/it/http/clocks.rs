@@ -152,6 +152,28 @@ async fn bodies_up_to_the_limit_are_read_in_either_framing() {
 }
 
 #[tokio::test]
+async fn large_bodies_share_a_bounded_room() {
+    let mut plan = scaled();
+    plan.http.body = Duration::from_secs(5);
+    plan.http.body_window = Duration::from_secs(5);
+    plan.door.all_bodies_bytes = 1_000_000;
+    let house = House::build(plan).await;
+    let half = "x".repeat(600_000);
+    let large = post("/api/compiler/g1/compile", "", &half);
+    let mut first = house.client().await;
+    first.send(&large[..large.len() - 1]).await;
+    sleep(Duration::from_millis(200)).await;
+    let mut second = house.client().await;
+    let _cut_short = second.try_send(&large).await.is_ok();
+    let refused = second.reply().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(house.client().await.ask(compile("int x;")).await.status, 200, "small ones need no room");
+    first.send("x").await;
+    assert_eq!(first.reply().await.status, 200);
+    assert_eq!(house.client().await.ask(&large).await.status, 200, "the room is free again");
+}
+
+#[tokio::test]
 async fn h10_heads_are_limited() {
     let house = House::open().await;
     for headers in [
