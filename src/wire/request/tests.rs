@@ -1,3 +1,5 @@
+//! Bodies as clients send them, whole and broken.
+
 use proptest::prelude::*;
 
 use super::*;
