@@ -64,7 +64,10 @@ fn an_ordinary_user_has_the_same_walls() {
     }
     let copies = Copies::make();
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let output = copies.start(&nobody, &["jail::", "--skip", "jail::elsewhere::"]).output().unwrap();
+    let output = copies
+        .start(&nobody, &["jail::", "--skip", "jail::elsewhere::", "--skip", "jail::on_cgroup_v2::"])
+        .output()
+        .unwrap();
     let told = told(&output);
     assert!(output.status.success(), "{told}");
     let result = told.lines().find_map(|line| line.strip_prefix("test result: ok. ")).unwrap_or_default();
