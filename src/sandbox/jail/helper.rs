@@ -98,11 +98,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let groups = groups.map_err(Failure::at("open the cgroup directories"))?;
     let mut free = lanes(&order)?;
     template::enter(&order.readable)?;
-    let filter = match Architecture::native() {
-        Some(architecture) => filter::program(architecture)
-            .map_err(|_| Failure { step: "read the system-call table".into(), errno: 0 })?,
-        None => Vec::new(),
-    };
+    let filter = Architecture::native().and_then(|architecture| filter::program(architecture).ok());
+    let filter = filter.ok_or_else(|| {
+        Failure::at("find the numbers of this processor's system calls")(io::Error::from(Errno::NOSYS))
+    })?;
     let blueprint = Blueprint {
         ids: order.ids,
         filter,

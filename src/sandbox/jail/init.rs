@@ -29,7 +29,7 @@ const LARGEST_START: u64 = 256 << 20;
 pub(super) struct Blueprint {
     /// How ids are mapped.
     pub(super) ids: Ids,
-    /// The system-call filter; `None` on an architecture without a table.
+    /// The system-call filter.
     pub(super) filter: Vec<Instruction>,
     /// Whether processes are counted by user, in a user namespace of each jail's own, because no cgroup counts them
     /// and all jails share one user.
@@ -212,10 +212,7 @@ fn confine(blueprint: &Blueprint, user: u32, stdio: &[OwnedFd; 3]) -> Result<(),
     rustix::process::chdir("/app").map_err(at(Step::WorkDirectory))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     landlock::confine().map_err(|error| (Step::Landlock, io::Error::other(error)))?;
-    if !blueprint.filter.is_empty() {
-        sys::install_filter(&blueprint.filter).map_err(at(Step::Filter))?;
-    }
-    Ok(())
+    sys::install_filter(&blueprint.filter).map_err(at(Step::Filter))
 }
 
 /// The job, or nothing if the daemon has no use for this jail.
