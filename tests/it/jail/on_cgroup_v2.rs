@@ -1,7 +1,7 @@
 //! Limits on real control groups of version 2, which a machine that mounts version 1 cannot have: a small emulated
 //! machine runs the tests that need them. `tests/fixtures/micro-vm.sh` says what it takes.
 
-#![expect(clippy::disallowed_methods, reason = "the harness starts an emulator")]
+#![expect(clippy::disallowed_methods, reason = "the harness starts an emulator, and asks whether it is in CI")]
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,8 @@ fn limits_hold_there_too() {
         .output()
         .unwrap();
     let console = String::from_utf8_lossy(&output.stdout);
-    if output.status.code() == Some(77) {
+    // A laptop may lack the emulator; where everything is installed, a skipped proof would be a lost one.
+    if output.status.code() == Some(77) && std::env::var_os("CI").is_none() {
         println!("skipped: {console}");
         return;
     }
