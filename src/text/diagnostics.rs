@@ -139,7 +139,8 @@ mod tests {
             ("names with other characters do not match", "a-b.h:2:3: x", None),
             ("the linker", "example.cpp:(.text+0x5): undefined", None),
         ] {
-            let expected = expected.map(|(file, line, column, text)| (file.to_owned(), line, column, text.to_owned()));
+            let expected =
+                expected.map(|(file, line, column, text)| (file.to_owned(), line, column, text.to_owned()));
             assert_eq!(tag(line), expected, "{sentence}");
         }
     }

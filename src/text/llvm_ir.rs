@@ -19,7 +19,9 @@ const DEEPEST: usize = 256;
 
 /// Whether the text is LLVM IR with debug information.
 pub fn looks_like(text: &str) -> bool {
-    ["@llvm", "!DI", "!dbg"].into_iter().all(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
+    ["@llvm", "!DI", "!dbg"]
+        .into_iter()
+        .all(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
 }
 
 /// The listing of the IR `text` that `filters` leave.
@@ -100,16 +102,17 @@ impl<'t> Node<'t> {
 /// `!1 = value`, also for distinct nodes: the name and the value.
 fn metadata(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once(" = ")?;
-    let numbered = name.strip_prefix('!').is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
-    });
+    let numbered = name
+        .strip_prefix('!')
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()));
     numbered.then(|| (name, value.strip_prefix("distinct ").unwrap_or(value)))
 }
 
 /// The next `key: value` of a node, and what stands behind it. Strings lose their quotes.
 fn field(text: &str) -> Option<(&str, &str, &str)> {
     let colon = text.find(": ")?;
-    let key_start = text[..colon].rfind(|character: char| !character.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let key_start =
+        text[..colon].rfind(|character: char| !character.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
     let value = &text[colon + 2..];
     let length = match value.as_bytes().first()? {
         b'"' => {
@@ -167,7 +170,10 @@ fn is_hidden(line: &str, filters: Filters) -> bool {
 }
 
 fn is_debug_record(body: &str) -> bool {
-    let call = ["tail ", "musttail ", "notail "].into_iter().find_map(|kind| body.strip_prefix(kind)).unwrap_or(body);
+    let call = ["tail ", "musttail ", "notail "]
+        .into_iter()
+        .find_map(|kind| body.strip_prefix(kind))
+        .unwrap_or(body);
     call.starts_with("call void @llvm.dbg.") || body.starts_with("#dbg_")
 }
 
@@ -183,7 +189,8 @@ fn is_directive(line: &str) -> bool {
 fn is_named_metadata(line: &str) -> bool {
     let Some((name, value)) = line.split_once(" = ") else { return false };
     name.strip_prefix('!').is_some_and(|name| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'.' | b'_' | b'-'))
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'.' | b'_' | b'-'))
     }) && value.strip_prefix("distinct ").unwrap_or(value).starts_with("!{")
 }
 
@@ -254,13 +261,20 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
     fn nothing_is_hidden_without_filters_but_runs_of_blanks() {
         let all = shown(Filters::NONE);
         assert_eq!(all.len(), IR.lines().count() - 1);
-        assert_eq!(all[2..5], ["target triple = \"x86_64-pc-linux-gnu\"", "", "@s = constant [2 x i8] c\";\\00\" ; a string"]);
+        assert_eq!(
+            all[2..5],
+            ["target triple = \"x86_64-pc-linux-gnu\"", "", "@s = constant [2 x i8] c\";\\00\" ; a string"]
+        );
     }
 
     #[test]
     fn filters() {
         let directives = shown(Filters { directives: true, ..Filters::NONE });
-        assert!(!directives.iter().any(|line| line.starts_with('!') || line.contains("triple") || line.contains("ModuleID")));
+        assert!(
+            !directives
+                .iter()
+                .any(|line| line.starts_with('!') || line.contains("triple") || line.contains("ModuleID"))
+        );
         assert!(directives.iter().any(|line| line.contains("!dbg !17")));
         let comments = shown(Filters { comment_only: true, ..Filters::NONE });
         assert!(comments.contains(&"@s = constant [2 x i8] c\";\\00\"".to_owned()));

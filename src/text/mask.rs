@@ -63,13 +63,16 @@ fn ends_component(character: char) -> bool {
 
 /// Paths stand in arguments and messages: these characters end them there.
 fn ends_path(character: char) -> bool {
-    scan::is_space(character) || matches!(character, '"' | '\'' | '=' | ':' | ',' | ';' | '<' | '>' | '(' | ')')
+    scan::is_space(character)
+        || matches!(character, '"' | '\'' | '=' | ':' | ',' | ';' | '<' | '>' | '(' | ')')
 }
 
 /// The first `/` of the path that goes on at `at`, or `floor` if the path began there.
 fn path_start(text: &str, floor: usize, at: usize) -> usize {
     let head = &text[floor..at];
-    let run = head.rfind(ends_path).map_or(0, |found| found + head[found..].chars().next().map_or(0, char::len_utf8));
+    let run = head
+        .rfind(ends_path)
+        .map_or(0, |found| found + head[found..].chars().next().map_or(0, char::len_utf8));
     if run == 0 && floor > 0 {
         return floor;
     }

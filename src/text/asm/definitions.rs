@@ -3,7 +3,7 @@
 use crate::text::asm::names::Names;
 
 /// What every JavaScript object has: these count as defined, whatever the listing says.
-const INHERITED: [&str; 12] = [
+pub(super) const INHERITED: [&str; 12] = [
     "constructor",
     "toString",
     "toLocaleString",
@@ -69,7 +69,9 @@ impl<'t> Definitions<'t> {
     pub(super) fn list(self) -> Vec<(String, u32)> {
         let mut list: Vec<_> = self.entries.into_iter().flatten().collect();
         list.sort_by_key(|(name, _)| array_index(name).map_or(u64::MAX, u64::from));
-        list.into_iter().map(|(name, line)| (name.to_owned(), u32::try_from(line).unwrap_or(u32::MAX))).collect()
+        list.into_iter()
+            .map(|(name, line)| (name.to_owned(), u32::try_from(line).unwrap_or(u32::MAX)))
+            .collect()
     }
 }
 
@@ -86,7 +88,8 @@ mod tests {
     #[test]
     fn definitions_behave_like_an_object() {
         let mut definitions = Definitions::new();
-        for (line, name) in ["b", "a", "10", "9", "b", "01", "__proto__", "toString"].into_iter().enumerate() {
+        for (line, name) in ["b", "a", "10", "9", "b", "01", "__proto__", "toString"].into_iter().enumerate()
+        {
             definitions.define(name, line);
         }
         assert!(definitions.contains("a") && definitions.contains("10") && !definitions.contains("c"));
@@ -109,7 +112,9 @@ mod tests {
 
     #[test]
     fn array_indices() {
-        for (name, expected) in [("0", Some(0)), ("42", Some(42)), ("01", None), ("+1", None), ("4294967295", None), ("", None)] {
+        for (name, expected) in
+            [("0", Some(0)), ("42", Some(42)), ("01", None), ("+1", None), ("4294967295", None), ("", None)]
+        {
             assert_eq!(array_index(name), expected, "{name}");
         }
     }

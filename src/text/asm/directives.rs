@@ -131,7 +131,8 @@ mod tests {
         {
             assert_eq!(classify(&format!("  .{word} 1"), 2), Directive::Data, "{word}");
         }
-        for word in "text data section p2align size uleb128 cfi_startproc ident 3byte inst Long  ".split(' ') {
+        for word in "text data section p2align size uleb128 cfi_startproc ident 3byte inst Long  ".split(' ')
+        {
             assert_eq!(classify(&format!(".{word} 1"), 0), Directive::Other, "{word}");
         }
     }

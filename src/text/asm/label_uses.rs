@@ -90,7 +90,9 @@ mod tests {
             find(text, |_| true, &mut uses);
             let found: Vec<_> = uses
                 .iter()
-                .map(|found| (found.name.as_str(), found.target.as_deref().unwrap_or(""), found.start, found.end))
+                .map(|found| {
+                    (found.name.as_str(), found.target.as_deref().unwrap_or(""), found.start, found.end)
+                })
                 .collect();
             assert_eq!(found, expected, "{sentence}");
         }

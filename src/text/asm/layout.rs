@@ -99,7 +99,11 @@ mod tests {
             ("none", "a b", "a b".to_owned()),
             ("to the next stop", "a\tb", format!("a{}b", " ".repeat(7))),
             ("on a stop", "\tret", format!("{}ret", " ".repeat(8))),
-            ("the contract's example", "a\tb\tc\td", format!("a{}b{}c{}d", " ".repeat(7), " ".repeat(5), " ")),
+            (
+                "the contract's example",
+                "a\tb\tc\td",
+                format!("a{}b{}c{}d", " ".repeat(7), " ".repeat(5), " "),
+            ),
             ("an instruction", "\tmov\ta, b", format!("{}mov{}a, b", " ".repeat(8), " ".repeat(5))),
             ("offsets are in UTF-16", "\u{e9}\u{1f600}\tx", format!("\u{e9}\u{1f600}{}x", " ".repeat(5))),
             ("at the end", "a\t", format!("a{}", " ".repeat(7))),

@@ -32,5 +32,5 @@ pub fn process(text: &str, filters: Filters) -> Listing {
     filter::build(&lines, filters)
 }
 
-
-
+#[cfg(test)]
+mod tests;

@@ -18,16 +18,19 @@ pub(super) enum Machine {
 pub(super) fn has_opcode(line: &Line<'_>, machine: Machine) -> bool {
     let code = match line.kind {
         Kind::Blank | Kind::Label { whole: true } => return false,
-        Kind::Label { whole: false } => &line.text[lines::label_start(line.text).map_or(0, |label| label.end)..],
+        Kind::Label { whole: false } => {
+            &line.text[lines::label_start(line.text).map_or(0, |label| label.end)..]
+        }
         _ => line.text,
     };
-    if line.marks.has(Mark::Instruction) && memmem::find(without_comment(code).as_bytes(), b".inst").is_some() {
+    if line.marks.has(Mark::Instruction) && memmem::find(without_comment(code).as_bytes(), b".inst").is_some()
+    {
         return true;
     }
     match line.kind {
-        Kind::Assignment { .. } | Kind::Set { .. } => false,
+        Kind::Assignment { .. } | Kind::Set { .. } | Kind::Directive(_) => false,
         Kind::Label { .. } => lines::names_in(code).is_none() && starts_instruction(code, machine),
-        _ => starts_instruction(code, machine),
+        _ => starts_instruction(line.body(), machine),
     }
 }
 

@@ -25,12 +25,11 @@ pub(super) fn replace(listing: &mut Listing, names: &[(String, String)]) {
     let mut renamed: Vec<(String, u32)> = Vec::with_capacity(listing.label_definitions.len());
     for (name, line) in std::mem::take(&mut listing.label_definitions) {
         let name = names.exact(&name).map_or(name, str::to_owned);
-        match places.get(&name) {
-            Some(&place) => renamed[place].1 = line,
-            None => {
-                places.insert(name.clone(), renamed.len());
-                renamed.push((name, line));
-            }
+        if let Some(&place) = places.get(&name) {
+            renamed[place].1 = line;
+        } else {
+            places.insert(name.clone(), renamed.len());
+            renamed.push((name, line));
         }
     }
     listing.label_definitions = renamed;
@@ -109,8 +108,8 @@ impl<'n> Names<'n> {
 
     fn rewrite(&self, text: &str, out: &mut String, replaced: &mut Vec<Replaced>) {
         let bytes = text.as_bytes();
-        let line = out.len();
         let mut copied = 0;
+        let mut units = 0;
         let mut at = 0;
         while at + 1 < bytes.len() {
             let found = if self.starts[start(bytes, at)] { self.longest(&bytes[at..]) } else { None };
@@ -120,7 +119,9 @@ impl<'n> Names<'n> {
             };
             out.push_str(&text[copied..at]);
             let end = at + self.sorted[entry].from.len();
-            replaced.push(Replaced { old: (at, end), new_start: scan::utf16_len(&out[line..]), entry });
+            units += scan::utf16_len(&text[copied..at]);
+            replaced.push(Replaced { old: (at, end), new_start: units, entry });
+            units += scan::utf16_len(self.sorted[entry].to);
             out.push_str(self.sorted[entry].to);
             copied = end;
             at = end;
@@ -132,7 +133,8 @@ impl<'n> Names<'n> {
     fn relabel(&self, text: &str, replaced: &[Replaced], labels: &mut [LabelUse]) {
         let mut labels = labels.iter_mut().peekable();
         for replacement in replaced {
-            let column = |offset: usize| u32::try_from(scan::utf16_len(&text[..offset]) + 1).unwrap_or(u32::MAX);
+            let column =
+                |offset: usize| u32::try_from(scan::utf16_len(&text[..offset]) + 1).unwrap_or(u32::MAX);
             let (start, end) = (column(replacement.old.0), column(replacement.old.1));
             while let Some(label) = labels.next_if(|label| label.start <= start) {
                 let entry = &self.sorted[replacement.entry];
@@ -200,10 +202,15 @@ mod tests {
             start,
             end,
         };
-        listing.push("\u{1f600} _Z1a, _Z1bv", None, vec![label("_Z1a", None, 4, 8), label("_Z1bv", None, 10, 15)]);
+        listing.push(
+            "\u{1f600} _Z1a, _Z1bv",
+            None,
+            vec![label("_Z1a", None, 4, 8), label("_Z1bv", None, 10, 15)],
+        );
         listing.push("c _Z1a@PLT d", None, vec![label("_Z1a@PLT", Some("_Z1a"), 3, 11)]);
         listing.push("_Z1a _Z1az", None, vec![label("_Z1az", None, 6, 11)]);
-        listing.label_definitions = vec![("_Z1a".to_owned(), 1), ("x".to_owned(), 2), ("_Z1bv".to_owned(), 3)];
+        listing.label_definitions =
+            vec![("_Z1a".to_owned(), 1), ("x".to_owned(), 2), ("_Z1bv".to_owned(), 3)];
         replace(&mut listing, &pairs(&[("_Z1a", "alpha()"), ("_Z1bv", "x"), ("_Z1a@PLT", "alpha()@PLT")]));
         let lines: Vec<_> = listing.lines().map(|line| (line.text, line.labels.to_vec())).collect();
         assert_eq!(
@@ -222,9 +229,10 @@ mod tests {
         let mut out = String::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let best = names.iter().filter(|(from, _)| rest.starts_with(from)).max_by_key(|(from, _)| from.len());
-            let (to, length) =
-                best.map_or_else(|| (first.to_string(), first.len_utf8()), |(from, to)| (to.clone(), from.len()));
+            let best =
+                names.iter().filter(|(from, _)| rest.starts_with(from)).max_by_key(|(from, _)| from.len());
+            let (to, length) = best
+                .map_or_else(|| (first.to_string(), first.len_utf8()), |(from, to)| (to.clone(), from.len()));
             out.push_str(&to);
             rest = &rest[length..];
         }

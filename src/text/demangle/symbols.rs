@@ -44,7 +44,8 @@ pub(super) fn collect(listing: &Listing) -> Vec<String> {
 }
 
 fn longest_first(names: HashSet<&str, RandomState>) -> Vec<String> {
-    let mut names: Vec<_> = names.into_iter().filter(|name| may_be_mangled(name)).map(str::to_owned).collect();
+    let mut names: Vec<_> =
+        names.into_iter().filter(|name| may_be_mangled(name)).map(str::to_owned).collect();
     names.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
     names
 }
@@ -135,10 +136,12 @@ impl<'t> Text<'t> {
         while let Some(found) = self.text[at..].find(scan::is_space) {
             let space = at + found;
             let letters = &self.lower[..space];
-            let start = letters.iter().rposition(|byte| !byte.is_ascii_alphabetic()).map_or(0, |last| last + 1);
+            let start =
+                letters.iter().rposition(|byte| !byte.is_ascii_alphabetic()).map_or(0, |last| last + 1);
             let word = &letters[start.max(at)..];
             let name = scan::skip_space(self.text, space);
-            let branches = word.contains(&b'j') || [b"b".as_slice(), b"bl", b"blx"].iter().any(|end| word.ends_with(end));
+            let branches = word.contains(&b'j')
+                || [b"b".as_slice(), b"bl", b"blx"].iter().any(|end| word.ends_with(end));
             if branches && let Some(name) = self.name(name, b"") {
                 return Some(name);
             }
@@ -170,7 +173,8 @@ impl<'t> Text<'t> {
         let start = self.find(word)? + word.len();
         let bytes = self.text.as_bytes();
         (start + 1..bytes.len()).rev().find_map(|at| {
-            let bounded = bytes[at - 1] == b':' || self.text.is_char_boundary(at) && self.text[..at].ends_with(scan::is_space);
+            let bounded = bytes[at - 1] == b':'
+                || self.text.is_char_boundary(at) && self.text[..at].ends_with(scan::is_space);
             let starts = bytes[at] == b'_' || (bytes[at] == b'"' && quoted == Quoted::Any);
             (bounded && starts).then(|| self.name(at, b"")).flatten()
         })
@@ -255,6 +259,6 @@ mod tests {
         listing.push("x", None, vec![label("_Z1xv", None), label("main", None)]);
         listing.push("jmp _Z1fv", None, Vec::new());
         listing.push("jmp _Z1longerv", None, Vec::new());
-        assert_eq!(collect(&listing), ["_Z3foov", "_Z1fv", "_Z1xv", "_Z1longerv", "_Z3foov@PLT"]);
+        assert_eq!(collect(&listing), ["_Z3foov", "_Z1fv", "_Z1xv", "_Z3foov@PLT", "_Z1longerv"]);
     }
 }

@@ -20,8 +20,11 @@ impl Parser<'_> {
                 return Some(self.add(Node::Expansion(pattern)));
             }
             b's' if self.eat("sZ") => {
-                let pack =
-                    if self.peek() == Some(b'T') { self.template_parameter()? } else { self.function_parameter()? };
+                let pack = if self.peek() == Some(b'T') {
+                    self.template_parameter()?
+                } else {
+                    self.function_parameter()?
+                };
                 return Some(self.add(Node::PackSize(pack)));
             }
             b'f' if matches!(self.peek_next(), Some(b'p' | b'L')) && !self.at_fold() => {
@@ -53,7 +56,9 @@ impl Parser<'_> {
 
     /// A fold's letters and `fp` or `fL` with a parameter's number start alike.
     fn at_fold(&self) -> bool {
-        self.rest().strip_prefix("fL").is_some_and(|rest| !rest.starts_with(|digit: char| digit.is_ascii_digit()))
+        self.rest()
+            .strip_prefix("fL")
+            .is_some_and(|rest| !rest.starts_with(|digit: char| digit.is_ascii_digit()))
     }
 
     fn simple_name(&mut self) -> Option<Id> {
@@ -77,12 +82,11 @@ impl Parser<'_> {
         } else {
             let start = self.at;
             let levels = if self.peek()?.is_ascii_digit() { self.scope_levels(None) } else { None };
-            match levels {
-                Some(scope) => scope,
-                None => {
-                    self.at = start;
-                    self.typ()?
-                }
+            if let Some(scope) = levels {
+                scope
+            } else {
+                self.at = start;
+                self.typ()?
             }
         };
         let name = if self.eat("on") { self.operator_name()? } else { self.source_name()? };
@@ -142,14 +146,19 @@ impl Parser<'_> {
             }
             "cv" => {
                 let to = self.typ()?;
-                let from = if self.eat("_") { self.until_end(Self::expression)? } else { vec![self.expression()?] };
+                let from =
+                    if self.eat("_") { self.until_end(Self::expression)? } else { vec![self.expression()?] };
                 Node::Cast(to, from)
             }
             "ix" => Node::Index(self.expression()?, self.expression()?),
             "qu" => Node::Ternary(self.expression()?, self.expression()?, self.expression()?),
             "pp" | "mm" => {
                 let text = operators::operator(code)?.text;
-                if self.eat("_") { Node::Unary(text, self.expression()?) } else { Node::Suffix(self.expression()?, text) }
+                if self.eat("_") {
+                    Node::Unary(text, self.expression()?)
+                } else {
+                    Node::Suffix(self.expression()?, text)
+                }
             }
             "dt" | "pt" => {
                 let of = self.expression()?;

@@ -91,7 +91,11 @@ pub(super) enum Node<'s> {
     Arguments(Vec<Id>),
     Expansion(Id),
     // Expressions.
-    Literal { of: Id, negative: bool, value: &'s str },
+    Literal {
+        of: Id,
+        negative: bool,
+        value: &'s str,
+    },
     Unary(&'static str, Id),
     Suffix(Id, &'static str),
     Binary(Id, &'static str, Id),
@@ -104,7 +108,12 @@ pub(super) enum Node<'s> {
     /// A word and its operand in parentheses.
     Wrapped(&'static str, Id),
     PackSize(Id),
-    New { word: &'static str, place: Vec<Id>, of: Id, with: Option<Vec<Id>> },
+    New {
+        word: &'static str,
+        place: Vec<Id>,
+        of: Id,
+        with: Option<Vec<Id>>,
+    },
     FunctionParameter(Option<usize>),
     Braced(Option<Id>, Vec<Id>),
     Throw,
@@ -142,10 +151,16 @@ impl Node<'_> {
             | Self::NamedCast(_, one, other) => vec![*one, *other],
             Self::Ternary(one, other, third) => vec![*one, *other, *third],
             Self::Array(of, size) => [*of].into_iter().chain(*size).collect(),
-            Self::Function(function) => function.returns.into_iter().chain(function.parameters.clone()).collect(),
-            Self::Encoding(name, function) => [*name].into_iter().chain(function.parameters.clone()).collect(),
+            Self::Function(function) => {
+                function.returns.into_iter().chain(function.parameters.clone()).collect()
+            }
+            Self::Encoding(name, function) => {
+                [*name].into_iter().chain(function.parameters.clone()).collect()
+            }
             Self::Arguments(items) => items.clone(),
-            Self::Call(one, items) | Self::Cast(one, items) => [*one].into_iter().chain(items.clone()).collect(),
+            Self::Call(one, items) | Self::Cast(one, items) => {
+                [*one].into_iter().chain(items.clone()).collect()
+            }
             Self::Braced(of, items) => of.iter().chain(items).copied().collect(),
             Self::New { place, of, with, .. } => {
                 place.iter().chain([of]).chain(with.iter().flatten()).copied().collect()

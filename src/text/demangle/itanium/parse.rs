@@ -173,9 +173,7 @@ impl<'s> Parser<'s> {
     /// Types up to the end; `v` alone is none.
     fn parameters(&mut self) -> Option<Vec<Id>> {
         let mut parameters = Vec::new();
-        while !matches!(self.peek(), None | Some(b'E' | b'.'))
-            && !(matches!(self.peek(), Some(b'R' | b'O')) && self.peek_next() == Some(b'E'))
-        {
+        while !self.ends_parameters() {
             parameters.push(self.typ()?);
         }
         let is_void = |id: Id| matches!(self.nodes[id], Node::Builtin("void", _));
@@ -183,6 +181,15 @@ impl<'s> Parser<'s> {
             parameters.clear();
         }
         Some(parameters)
+    }
+
+    /// Whether the parameters of a function are over: behind them may stand what kind of reference it is called on.
+    fn ends_parameters(&self) -> bool {
+        match self.peek() {
+            None | Some(b'E' | b'.') => true,
+            Some(b'R' | b'O') => self.peek_next() == Some(b'E'),
+            _ => false,
+        }
     }
 
     fn special(&mut self) -> Option<Id> {
@@ -316,7 +323,9 @@ impl<'s> Parser<'s> {
     /// Whether a name ends in a constructor, destructor or conversion.
     fn is_special_member(&self, id: Id) -> bool {
         match &self.nodes[id] {
-            Node::Nested(_, name) | Node::Local(_, name) | Node::Tagged(name, _) => self.is_special_member(*name),
+            Node::Nested(_, name) | Node::Local(_, name) | Node::Tagged(name, _) => {
+                self.is_special_member(*name)
+            }
             Node::Constructor(_) | Node::Destructor(_) | Node::Conversion(_) => true,
             _ => false,
         }
@@ -552,10 +561,9 @@ impl<'s> Parser<'s> {
             b't' => ("std", ""),
             b'a' => ("std::allocator", "allocator"),
             b'b' => ("std::basic_string", "basic_string"),
-            b's' => (
-                "std::basic_string<char, std::char_traits<char>, std::allocator<char> >",
-                "basic_string",
-            ),
+            b's' => {
+                ("std::basic_string<char, std::char_traits<char>, std::allocator<char> >", "basic_string")
+            }
             b'i' => ("std::basic_istream<char, std::char_traits<char> >", "basic_istream"),
             b'o' => ("std::basic_ostream<char, std::char_traits<char> >", "basic_ostream"),
             b'd' => ("std::basic_iostream<char, std::char_traits<char> >", "basic_iostream"),
