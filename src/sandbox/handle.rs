@@ -97,7 +97,8 @@ impl Sandbox {
     pub async fn lost(&self) {
         let process = self.0.jails.as_ref().and_then(|jails| jails.helper.process());
         let end = process.map(|process| rustix::process::pidfd_open(process, PidfdFlags::empty()));
-        match end.map(|end| end.map_err(io::Error::from).and_then(|end| sys::watch(end, Interest::READABLE))) {
+        match end.map(|end| end.map_err(io::Error::from).and_then(|end| sys::watch(end, Interest::READABLE)))
+        {
             Some(Ok(end)) => never_mind(end.readable().await),
             // It cannot be watched because it is gone.
             Some(Err(_)) => {}

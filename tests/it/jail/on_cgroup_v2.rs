@@ -1,7 +1,10 @@
 //! Limits on real control groups of version 2, which a machine that mounts version 1 cannot have: a small emulated
 //! machine runs the tests that need them. `tests/fixtures/micro-vm.sh` says what it takes.
 
-#![expect(clippy::disallowed_methods, reason = "the harness starts an emulator, and asks whether it is in CI")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the harness starts an emulator, and asks whether it is in CI"
+)]
 
 use std::path::Path;
 use std::process::Command;
