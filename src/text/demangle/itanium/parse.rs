@@ -4,6 +4,9 @@ use crate::text::demangle::itanium::DEEPEST;
 use crate::text::demangle::itanium::node::{Function, Id, Node, Qualifiers, Style};
 use crate::text::demangle::itanium::operators;
 
+/// How many types and names may be read: going back over a conversion's arguments makes some names explode.
+const MOST_STEPS: usize = 1 << 18;
+
 /// How far a name has been read, and what came of it.
 #[derive(Debug)]
 pub(super) struct Parser<'s> {
@@ -13,7 +16,10 @@ pub(super) struct Parser<'s> {
     substitutions: Vec<Id>,
     /// The class name that a constructor or destructor repeats.
     last_name: Option<Id>,
+    /// Whether the type of a conversion is being read: arguments behind a parameter belong to the conversion.
+    in_conversion: bool,
     depth: usize,
+    steps: usize,
 }
 
 /// A name, and what decides whether its function's type starts with the return type.
@@ -26,7 +32,16 @@ struct Named {
 
 impl<'s> Parser<'s> {
     pub(super) fn new(text: &'s str) -> Self {
-        Self { text, at: 0, nodes: Vec::new(), substitutions: Vec::new(), last_name: None, depth: 0 }
+        Self {
+            text,
+            at: 0,
+            nodes: Vec::new(),
+            substitutions: Vec::new(),
+            last_name: None,
+            in_conversion: false,
+            depth: 0,
+            steps: 0,
+        }
     }
 
     /// A whole symbol: `_Z`, an encoding, and the suffixes that compilers give to clones.
@@ -120,7 +135,8 @@ impl<'s> Parser<'s> {
 
     /// Runs `read` one level deeper, unless that is too deep.
     pub(super) fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.depth >= DEEPEST {
+        self.steps += 1;
+        if self.depth >= DEEPEST || self.steps >= MOST_STEPS {
             return None;
         }
         self.depth += 1;
@@ -238,7 +254,7 @@ impl<'s> Parser<'s> {
             "GV" => ("guard variable for ", self.name()?.id),
             "GR" => {
                 let of = self.name()?.id;
-                let number = self.sequence_number()?;
+                let number = self.number().unwrap_or(0);
                 return Some(self.add(Node::Temporary(of, number)));
             }
             "GA" => ("hidden alias for ", self.encoding()?),
@@ -410,18 +426,15 @@ impl<'s> Parser<'s> {
 
     /// Tells apart entities of the same name; never shown.
     fn discriminator(&mut self) {
-        let start = self.at;
         if !self.eat("_") {
             return;
         }
         let long = self.eat("_");
         let digits = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) && (long || self.at == digits) {
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == digits {
-            self.at = start;
-        } else if long {
+        if long && self.at > digits + 1 {
             self.eat("_");
         }
     }
@@ -488,8 +501,10 @@ impl<'s> Parser<'s> {
         self.at += 2;
         match code {
             "cv" => {
-                let to = self.typ()?;
-                Some(self.add(Node::Conversion(to)))
+                let outer = std::mem::replace(&mut self.in_conversion, true);
+                let to = self.typ();
+                self.in_conversion = outer;
+                Some(self.add(Node::Conversion(to?)))
             }
             "li" => {
                 let name = self.source_name()?;
@@ -672,9 +687,21 @@ impl<'s> Parser<'s> {
         if self.peek() != Some(b'I') {
             return Some(id);
         }
-        self.remember(id);
+        if !self.in_conversion {
+            self.remember(id);
+            let arguments = self.template_arguments()?;
+            return Some(self.add(Node::Template(id, arguments)));
+        }
+        let before = (self.at, self.nodes.len(), self.substitutions.len());
         let arguments = self.template_arguments()?;
-        Some(self.add(Node::Template(id, arguments)))
+        if self.peek() == Some(b'I') {
+            self.remember(id);
+            return Some(self.add(Node::Template(id, arguments)));
+        }
+        self.at = before.0;
+        self.nodes.truncate(before.1);
+        self.substitutions.truncate(before.2);
+        Some(id)
     }
 
     fn typ_with_d(&mut self) -> Option<Id> {
