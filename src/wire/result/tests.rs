@@ -128,7 +128,8 @@ fn what_does_not_apply_is_absent() {
 
 #[test]
 fn ir_has_scopes_and_no_labels() {
-    let mut listing = Listing { syntax: Syntax::LlvmIr, ..Listing::default() };
+    let mut listing = Listing::default();
+    listing.syntax = Syntax::LlvmIr;
     listing.push("define i32 @f() {", None, Vec::new());
     let source = Source { file: None, line: 3, column: Some(5), main_source: None };
     listing.push("  ret i32 1, !dbg !7", Some(source), Vec::new());
