@@ -12,6 +12,7 @@ use super::reject::{JOB_STATUS, Rejection};
 use super::workshop::{Job, Workshop};
 use super::{Desk, Shared};
 use crate::domain::class::Class;
+use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
@@ -120,20 +121,26 @@ impl<W: Workshop> Desk<W> {
         drop(body);
         let id = id.or_else(|| draft.compiler.clone()).unwrap_or_default();
         let compiler = self.find(&draft, &id)?;
-        let made: Result<Answer, Rejection> = async {
-            let request = draft.finish(W::split)?;
-            let deadline = Deadline::at(call.arrived + self.parts.settings.answer_within);
-            let job = Job { key, compiler, request, rendition, deadline };
-            match timeout_at(deadline.instant(), workshop.compile(job)).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(failure)) if failure.class != Class::Expired => Err(failure.into()),
-                Ok(Err(_)) | Err(_) => Err(self.expired(&call)),
+        let request = draft.finish(W::split).map_err(|error| Rejection::from(error).about(&id))?;
+        let deadline = Deadline::at(call.arrived + self.parts.settings.answer_within);
+        let job = Job { key, compiler, request, rendition, deadline };
+        let answer = self.make(job, &call.id).await.map_err(|rejection| rejection.about(&id))?;
+        Ok(answered(answer, rendition, Some(id)))
+    }
+
+    /// Has the engine do a job, for no longer than the caller waits.
+    async fn make(&self, job: Job<W>, id: &RequestId) -> Result<Answer, Rejection> {
+        let deadline = job.deadline.instant();
+        match timeout_at(deadline, self.parts.workshop.compile(job)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) if failure.class != Class::Expired => Err(failure.into()),
+            Ok(Err(_)) | Err(_) => {
+                let seconds = self.parts.settings.answer_within.as_secs();
+                let message = format!(
+                    "Compilation timeout: No response received within {seconds} seconds for GUID: {id}"
+                );
+                Err(Rejection::new(Class::Expired, message))
             }
-        }
-        .await;
-        match made {
-            Ok(answer) => Ok(answered(answer, rendition, Some(id))),
-            Err(rejection) => Err(rejection.about(id)),
         }
     }
 
@@ -156,14 +163,6 @@ impl<W: Workshop> Desk<W> {
     fn find(&self, draft: &Draft, id: &str) -> Result<W::Compiler, Rejection> {
         let compiler = self.parts.workshop.find(draft.language(), id);
         compiler.ok_or_else(|| Rejection::no_compiler(id))
-    }
-
-    fn expired(&self, call: &Call) -> Rejection {
-        let seconds = self.parts.settings.answer_within.as_secs();
-        let id = &call.id;
-        let message =
-            format!("Compilation timeout: No response received within {seconds} seconds for GUID: {id}");
-        Rejection::new(Class::Expired, message)
     }
 }
 

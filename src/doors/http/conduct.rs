@@ -108,13 +108,14 @@ impl<W: Workshop> Desk<W> {
 
     /// Dresses the reply, and tells who wants to know what became of the request.
     fn finish<B>(&self, reply: &mut Response<B>, place: Place, call: &Call, ending: &Ending) {
-        let public = place.kind != Kind::House && reply.status().is_success();
-        dress(reply.headers_mut(), &call.id);
-        let keep = if public { self.keep.clone() } else { HeaderValue::from_static("no-store") };
+        let public = place.kind != Kind::Upkeep && reply.status().is_success();
         let headers = reply.headers_mut();
-        headers.insert(CACHE_CONTROL, keep);
+        dress(headers, &call.id);
         if public {
             headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+            headers.insert(CACHE_CONTROL, self.keep.clone());
+        } else {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if self.parts.gate.opening() > Opening::Open {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

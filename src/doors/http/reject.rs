@@ -109,8 +109,8 @@ impl Rejection {
     }
 
     /// The rejection of a request that had found its compiler.
-    pub(super) fn about(self, compiler: String) -> Self {
-        Self { compiler: Some(compiler), ..self }
+    pub(super) fn about(self, compiler: &str) -> Self {
+        Self { compiler: Some(compiler.to_owned()), ..self }
     }
 
     /// The reply, in the given shape. What failed inside is told to the log alone; the caller gets the request's id.

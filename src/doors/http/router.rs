@@ -31,30 +31,30 @@ pub(super) enum Kind {
     /// The rest of the public interface.
     Api,
     /// What balancers and operators ask; or nothing at all.
-    House,
+    Upkeep,
 }
 
 /// Where nothing is.
-pub(super) const NOWHERE: Place = Place { name: "none", kind: Kind::House };
+pub(super) const NOWHERE: Place = Place { name: "none", kind: Kind::Upkeep };
 
 /// The router over `desk`. Paths arrive [normalized](paths::normalize), and everything that any request goes through is
 /// in [`conduct`].
 pub(super) fn router<W: Workshop>(desk: &Shared<W>) -> Router {
-    use Kind::{Api, Compile, House};
+    use Kind::{Api, Compile, Upkeep};
     let conducted = |place: Place, methods: MethodRouter<Shared<W>>| {
         methods.options(preflight).layer(from_fn_with_state((Arc::clone(desk), place), conduct))
     };
     let at = |name, kind, methods: MethodRouter<Shared<W>>| {
         conducted(Place { name, kind }, methods.fallback(wrong_method))
     };
-    let either = || get(listings::arguments).post(listings::arguments);
+    let both = || get(listings::arguments).post(listings::arguments);
     Router::new()
         .route("/api/compiler/{id}/compile", at("compile", Compile, post(compile::compile)))
         .route("/api/compiler/{id}/cmake", at("build", Compile, post(compile::cmake)))
         .route("/api/compiler/{id}/build/{system}", at("build", Compile, post(compile::build)))
         .route("/api/noscript/compile", at("noscript", Compile, post(compile::noscript)))
-        .route("/api/populararguments/{id}", at("popular_arguments", Api, either()))
-        .route("/api/optimizationarguments/{id}", at("optimization_arguments", Api, either()))
+        .route("/api/populararguments/{id}", at("popular_arguments", Api, both()))
+        .route("/api/optimizationarguments/{id}", at("optimization_arguments", Api, both()))
         .route("/api/compilers", at("compilers", Api, get(listings::compilers)))
         .route("/api/compilers/{language}", at("compilers", Api, get(listings::compilers)))
         .route("/api/languages", at("languages", Api, get(listings::languages)))
@@ -63,11 +63,11 @@ pub(super) fn router<W: Workshop>(desk: &Shared<W>) -> Router {
         .route("/api/tools/{language}", at("tools", Api, get(listings::tools)))
         .route("/api/version", at("version", Api, get(listings::version)))
         .route("/api/releasebuild", at("release_build", Api, get(listings::release_build)))
-        .route("/healthcheck", at("healthcheck", House, get(health::report).post(health::report)))
-        .route("/health", at("health", House, get(health::report)))
-        .route("/health/live", at("health_live", House, get(health::live)))
-        .route("/health/ready", at("health_ready", House, get(health::ready)))
-        .route("/admin/clear-cache", at("clear_cache", House, post(admin::clear_cache)))
+        .route("/healthcheck", at("healthcheck", Upkeep, get(health::report).post(health::report)))
+        .route("/health", at("health", Upkeep, get(health::report)))
+        .route("/health/live", at("health_live", Upkeep, get(health::live)))
+        .route("/health/ready", at("health_ready", Upkeep, get(health::ready)))
+        .route("/admin/clear-cache", at("clear_cache", Upkeep, post(admin::clear_cache)))
         .fallback_service(conducted(NOWHERE, any(nowhere)).with_state(Arc::clone(desk)))
         .with_state(Arc::clone(desk))
 }
