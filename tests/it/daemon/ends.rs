@@ -1,0 +1,153 @@
+//! How it ends: with every answer given, or at once, but never with anything left behind.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep as pause};
+
+use crate::support::client::{Client, End, get};
+use crate::support::daemon::{Daemon, compile};
+use crate::support::obedient::{ID, Obedient, sleep};
+
+/// Jobs at once.
+const SLOTS: usize = 4;
+/// Jobs that wait behind them.
+const QUEUED: usize = 20;
+/// Connections that were used and wait for another request.
+const IDLE: usize = 50;
+/// Signals in all, and rounds that go on side by side.
+const ROUNDS: usize = 20;
+const SIDE_BY_SIDE: usize = 4;
+
+/// Connections on which `number` jobs of `seconds` have been sent.
+async fn occupy(daemon: &Daemon, number: usize, seconds: &str) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for job in 0..number {
+        let mut client = daemon.client().await;
+        client.send(compile(ID, &sleep(seconds, job))).await;
+        clients.push(client);
+    }
+    clients
+}
+
+async fn full(daemon: &Daemon, queued: usize) {
+    daemon.health_until(|health| health["slotsBusy"] == SLOTS && health["queued"] == queued).await;
+}
+
+/// One daemon with its slots full, its queue long and its door full of idlers, told to stop.
+async fn round() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string()]).await;
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        let mut client = daemon.client().await;
+        assert_eq!(client.ask(get("/health/live", "")).await.status, 200);
+        idle.push(client);
+    }
+    // Its first compile asks the compiler what it can do; that is not what shall be waited for below.
+    assert_eq!(daemon.compile(ID, &sleep("0", 1000)).await.status, 200);
+    let mut working = occupy(&daemon, SLOTS + QUEUED, "0.15").await;
+    full(&daemon, QUEUED).await;
+    let held = daemon.holdings();
+    // These are on their way when the signal comes.
+    let mut late = idle.split_off(IDLE - 5);
+    for (number, client) in late.iter_mut().enumerate() {
+        client.send(compile(ID, &sleep("0", 2000 + number))).await;
+    }
+    daemon.signal(Signal::TERM);
+    for client in &mut working {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")), "{}", reply.text());
+        assert_eq!(reply.json()["labelDefinitions"]["answer"], 1);
+        assert_eq!(client.end().await, End::Closed);
+    }
+    for client in &mut late {
+        let status = client.reply().await.status;
+        assert!(matches!(status, 200 | 503), "{status}");
+        assert_eq!(client.end().await, End::Closed);
+    }
+    for client in &mut idle {
+        assert_eq!(client.end().await, End::Closed);
+    }
+    daemon.ends_with(0, held).await;
+}
+
+#[tokio::test]
+async fn told_to_stop_it_answers_everything_it_has_received() {
+    let mut rounds = JoinSet::new();
+    for begun in 0..ROUNDS {
+        if begun >= SIDE_BY_SIDE {
+            rounds.join_next().await.unwrap().unwrap();
+        }
+        rounds.spawn(round());
+    }
+    rounds.join_all().await;
+}
+
+#[tokio::test]
+async fn told_twice_it_ends_at_once_and_still_answers() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string()]).await;
+    let mut clients = occupy(&daemon, SLOTS + 3, "60").await;
+    full(&daemon, 3).await;
+    let held = daemon.holdings();
+    daemon.signal(Signal::TERM);
+    daemon.health_until(|health| health["phase"] == "draining").await;
+    let begun = Instant::now();
+    daemon.signal(Signal::TERM);
+    for client in &mut clients {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (503, Some("close")), "{}", reply.text());
+        assert_eq!(reply.json()["error"], true);
+        assert_eq!(client.end().await, End::Closed);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    daemon.ends_with(75, held).await;
+}
+
+#[tokio::test]
+async fn patience_ends_with_the_drain_budget() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string(), "--drain-budget", "500ms"]).await;
+    let mut clients = occupy(&daemon, SLOTS, "60").await;
+    full(&daemon, 0).await;
+    let held = daemon.holdings();
+    let begun = Instant::now();
+    daemon.signal(Signal::INT);
+    for client in &mut clients {
+        assert_eq!(client.reply().await.status, 503);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(450) && begun.elapsed() < Duration::from_secs(5));
+    daemon.ends_with(75, held).await;
+}
+
+#[tokio::test]
+async fn killed_it_leaves_no_jailed_process() {
+    let obedient = Obedient::make();
+    let mut daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string()]).await;
+    let _clients = occupy(&daemon, SLOTS, "60").await;
+    let begun = Instant::now();
+    while daemon.running("sleep").len() < SLOTS {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the slots never filled: {:?}", daemon.holdings());
+        pause(Duration::from_millis(10)).await;
+    }
+    let held = daemon.holdings();
+    assert!(held.alive().len() > 2 * SLOTS, "{held:?}");
+    daemon.signal(Signal::KILL);
+    let killed = Instant::now();
+    while !held.alive().is_empty() && killed.elapsed() < Duration::from_secs(5) {
+        pause(Duration::from_millis(5)).await;
+    }
+    assert!(
+        killed.elapsed() < Duration::from_millis(200),
+        "{:?} lived on for {:?}",
+        held.alive(),
+        killed.elapsed()
+    );
+    assert_eq!(daemon.exit().await.code(), None);
+    // Nobody was left to remove the groups; whoever starts next does.
+    let next = obedient.serve(&[]).await;
+    assert_eq!(held.groups(), Vec::<std::path::PathBuf>::new());
+    next.stop().await;
+}

@@ -1,0 +1,86 @@
+//! Identical requests at the same time make one compile, and who leaves takes only what was theirs.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep as pause};
+
+use crate::support::daemon::{Daemon, compile};
+use crate::support::obedient::{ID, Obedient, sleep};
+
+/// What each request that was not answered from memory counts, when it has got as far as the flights.
+const MISSES: &str = "ce_cache_get_total{result=\"miss\",name=\"default\",type=\"memory\"}";
+
+/// Connections on which the same request has been sent, all of them having got as far as the flights.
+async fn fly(daemon: &Daemon, number: usize, request: &[u8]) -> Vec<crate::support::client::Client> {
+    let mut clients = Vec::new();
+    for sent in 1..=number {
+        let mut client = daemon.client().await;
+        client.send(request).await;
+        clients.push(client);
+        // The first must lead.
+        daemon.metric_until(MISSES, sent as u64).await;
+    }
+    clients
+}
+
+#[tokio::test]
+async fn eight_who_ask_the_same_share_one_compile() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", "4"]).await;
+    let request = compile(ID, &sleep("0.6", 0));
+    let mut replies = Vec::new();
+    for mut client in fly(&daemon, 8, &request).await {
+        replies.push(client.reply().await);
+    }
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body), "{replies:?}");
+    assert_eq!(daemon.compiles().await, 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_leaves_does_not_take_its_followers_along() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", "4"]).await;
+    let request = compile(ID, &sleep("0.6", 0));
+    let mut clients = fly(&daemon, 4, &request).await;
+    let led = daemon.running("sleep");
+    drop(clients.remove(0));
+    for mut client in clients {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")));
+    }
+    assert_eq!(daemon.compiles().await, 1);
+    assert_eq!(led.len(), 1, "the compile was not under way when its leader left");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_to_leave_ends_the_compile_at_once() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--engine-slots", "1"]).await;
+    // The bound is for a machine that is not busy with other things, so one of three times has to hold it.
+    let mut times = Vec::new();
+    for turn in 0..3 {
+        let request = compile(ID, &sleep("60", turn));
+        let mut client = daemon.client().await;
+        client.send(&request).await;
+        let begun = Instant::now();
+        while daemon.running("sleep").is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the compile never began");
+            pause(Duration::from_millis(5)).await;
+        }
+        let held = daemon.running("sleep");
+        daemon.health_until(|health| health["slotsBusy"] == 1).await;
+        drop(client);
+        times.push(daemon.health_until(|health| health["slotsBusy"] == 0).await);
+        let begun = Instant::now();
+        while daemon.running("sleep").iter().any(|process| held.contains(process)) {
+            assert!(begun.elapsed() < Duration::from_secs(2), "the compile outlives its client");
+            pause(Duration::from_millis(5)).await;
+        }
+        let next = daemon.compile(ID, &sleep("0", turn)).await;
+        assert_eq!((next.status, next.header("x-job-status")), (200, Some("ok")));
+    }
+    assert!(times.iter().min().unwrap() < &Duration::from_millis(100), "the slot was freed after {times:?}");
+    daemon.stop().await;
+}
