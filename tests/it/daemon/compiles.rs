@@ -1,5 +1,7 @@
 //! Real compilers, asked through the door.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::support::client::{Reply, post};
@@ -120,10 +122,10 @@ async fn text_is_the_same_result_without_the_braces() {
         let mut want = "# Compilation provided by Compiler Explorer at https://godbolt.org/\n".to_owned();
         want.push_str(&texts(&json["asm"]).join("\n"));
         if json["code"] != 0 {
-            want.push_str(&format!("\n# Compiler exited with result code {}", json["code"]));
+            write!(want, "\n# Compiler exited with result code {}", json["code"]).unwrap();
         }
         assert!(texts(&json["stderr"]).len() > 1, "{json}");
-        want.push_str(&format!("\nStandard error:\n{}\n", texts(&json["stderr"]).join("\n")));
+        write!(want, "\nStandard error:\n{}\n", texts(&json["stderr"]).join("\n")).unwrap();
         assert_eq!(text.text(), want);
         assert!(want.contains('\u{1b}'), "no colour, so taking it out would prove nothing");
         let plain =
@@ -216,11 +218,11 @@ async fn the_output_may_have_another_name_and_the_listing_may_be_left_out() {
         assert!(confined || refused, "{escape}: {} {}", reply.status, reply.text());
     }
     let skipped = daemon.compile(&id, &request(json!({"skipAsm": true, "skipPopArgs": true}))).await;
-    let names = Members::read(&skipped.body);
+    let members = Members::read(&skipped.body);
     let skipped = skipped.json();
     assert_eq!((&skipped["code"], &skipped["asm"]), (&json!(0), &json!([])));
     for absent in ["labelDefinitions", "popularArguments"] {
-        assert!(!names.names().contains(&absent), "{absent}");
+        assert!(!members.names().contains(&absent), "{absent}");
     }
     daemon.stop().await;
 }

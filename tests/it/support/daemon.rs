@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use compilation_worker::lifecycle;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ impl Daemon {
         let begun = Instant::now();
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let line = tokio::task::spawn_blocking(move || {
+        let line = lifecycle::blocking("announcement", move || {
             let mut line = String::new();
             out.read_line(&mut line).map(|_| line)
         });
