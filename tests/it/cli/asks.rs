@@ -28,7 +28,7 @@ fn check_shows_every_value_and_where_it_is_from() {
     std::fs::write(&file, "[http]\nidle = \"90s\"\n[engine]\nslots = 3\n").unwrap();
     let command = || {
         let mut command = program();
-        command.args(["check", "--engine-slots", "5", "--config"]).arg(&file);
+        command.args(["check", "--engine-slots", "1", "--config"]).arg(&file);
         command.env("COMPILATION_WORKER_LIMITS_WALL", "7s");
         command
     };
@@ -50,7 +50,7 @@ fn check_shows_every_value_and_where_it_is_from() {
     let page = json(&out);
     let settings = page["settings"].as_array().unwrap();
     let slots = settings.iter().find(|setting| setting["key"] == "engine.slots").unwrap();
-    assert_eq!((&slots["value"], code), (&Value::from("5"), 0));
+    assert_eq!((&slots["value"], code), (&Value::from("1"), 0));
     assert_eq!(page["mistakes"], Value::Array(Vec::new()));
 }
 
@@ -123,8 +123,15 @@ fn the_doctor_looks_at_everything_that_serving_needs() {
 
 #[test]
 fn the_doctor_fails_for_a_machine_without_compilers_and_says_what_to_do() {
-    let none =
-        ["doctor", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--catalogue-discover=false"];
+    let none = [
+        "doctor",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--catalogue-search-path",
+        "/nowhere",
+    ];
     let (out, _, code) = run(&none);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("FAIL  compilers") && out.contains("apt-get install"), "{out}");

@@ -16,12 +16,12 @@ fn failed() -> Value {
 async fn an_error_of_the_program_is_a_result_with_tags() {
     let daemon = Daemon::start(&[]).await;
     for (name, package, code, message) in [
-        ("g++", "g++", 1, "error: ‘nosuch’ was not declared in this scope"),
+        ("g++", "g++", 1, "error: 'nosuch' was not declared in this scope"),
         ("clang++", "clang", 1, "error: use of undeclared identifier 'nosuch'"),
     ] {
         let id = daemon.compiler(name, package).await;
-        let source = "int f() {\n  return nosuch;\n}\nint g() { }\n";
-        let request = json!({"source": source, "options": {"userArguments": "-Wall"}});
+        let source = "int f() {\n  return nosuch;\n}\n#warning planted\n";
+        let request = json!({"source": source, "options": {}});
         let reply = daemon.compile(&id, &request).await;
         assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("compile_error")), "{name}");
         let result = reply.json();

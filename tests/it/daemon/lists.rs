@@ -131,6 +131,7 @@ async fn any_text_is_source_and_forms_are_for_browsers_without_scripts() {
     let form = "Content-Type: application/x-www-form-urlencoded\r\nAccept: application/json\r\n";
     let reply = daemon.ask(post(&format!("/api/compiler/{id}/compile"), form, source)).await;
     assert_eq!((reply.status, &reply.json()["code"]), (200, &json!(0)), "{}", reply.text());
+    let id = id.replace('+', "%2B");
     let body = format!(
         "source=int+f%28%29%7Breturn+1%3B%7D&compiler={id}&lang=c%2B%2B&userArguments=-O1&demangle=true"
     );

@@ -178,6 +178,19 @@ impl Daemon {
         self.holdings().processes.into_iter().filter(|process| process.name() == name).collect()
     }
 
+    /// Waits until `number` of them run.
+    pub(crate) async fn running_until(&self, name: &str, number: usize) -> Vec<Process> {
+        let begun = Instant::now();
+        loop {
+            let running = self.running(name);
+            if running.len() == number {
+                return running;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not {number} of {name}: {:?}", self.holdings());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let begun = Instant::now();
