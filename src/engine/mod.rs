@@ -208,7 +208,6 @@ impl Engine {
         metrics.count_lookup(REPLIES, if current.is_some() { Lookup::Hit } else { Lookup::Miss });
         let reply = current?;
         metrics.count_compilation(&reply.compiler.language);
-        metrics.count_job(reply.status);
         Some(reply.recalled(asked))
     }
 
@@ -232,7 +231,6 @@ impl Engine {
         let key = run::key(&plan, &toolchain);
         let (raw, cached) = self.output(&plan, key, &job).await?;
         let (body, status) = self.render(&plan, &raw, &job).await?;
-        inner.metrics.count_job(status);
         let answer = if cached {
             answer::recalled(&body, job.rendition, status, asked)
         } else {
@@ -285,7 +283,6 @@ impl Engine {
             }
             _ => return Err(CompileError::Plan(Arc::clone(error))),
         };
-        self.0.metrics.count_job(JobStatus::Rejected);
         Ok(Answer::fresh(body, JobStatus::Rejected))
     }
 

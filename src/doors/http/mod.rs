@@ -50,6 +50,9 @@ pub use self::workshop::{Failure, Job, Listing, Workshop};
 /// The name of a request, given by the caller or by us, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What stands for a status where the caller left before the reply, as proxies log it.
+pub const GONE: u16 = 499;
+
 /// What the door lets its owner choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorSettings {
@@ -95,7 +98,7 @@ impl Default for DoorSettings {
 pub struct Served {
     /// The route's name.
     pub route: &'static str,
-    /// The status.
+    /// The status; [`GONE`] if nobody was left to send one to.
     pub status: u16,
     /// What kind of failure, if it was one.
     pub class: Option<Class>,
@@ -117,7 +120,7 @@ pub struct Parts<W> {
     pub health: Health,
     /// How open we are.
     pub gate: Gate,
-    /// Told of every request that was answered.
+    /// Told of every request that was answered, or whose caller left.
     pub observe: Box<dyn Fn(&Served) + Send + Sync>,
 }
 
@@ -142,6 +145,16 @@ struct Call<'a> {
     compiler: Option<String>,
     job: Option<JobStatus>,
     cached: bool,
+}
+
+/// A request without a reply yet. Dropped as such, it tells that its caller has left.
+struct Unanswered<'a, W> {
+    door: &'a Door<W>,
+    id: &'a RequestId,
+    route: &'static str,
+    shape: Shape,
+    arrived: Instant,
+    answered: bool,
 }
 
 impl<W> fmt::Debug for Door<W> {
@@ -174,6 +187,7 @@ impl<W: Workshop> Service for Door<W> {
         let shape = if found.as_ref().is_ok_and(Route::compiles) { Shape::Compile } else { Shape::Plain };
         let query = head.uri.query().unwrap_or_default();
         let (mut compiler, mut job, mut cached) = (None, None, false);
+        let mut unanswered = Unanswered { door: self, id: &id, route: name, shape, arrived, answered: false };
 
         let outcome = if head.method == Method::OPTIONS {
             Ok(reply::reply(StatusCode::OK, TEXT, "OK"))
@@ -199,6 +213,7 @@ impl<W: Workshop> Service for Door<W> {
                 rejection.reply(shape, &id)
             }
         };
+        unanswered.answered = true;
         self.dress(&mut reply, &id, api);
         let duration = arrived.elapsed();
         let status = reply.status().as_u16();
@@ -314,6 +329,24 @@ impl<W: Workshop> Door<W> {
     }
 }
 
+impl<W> Drop for Unanswered<'_, W> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let served = Served {
+            route: self.route,
+            status: GONE,
+            class: None,
+            job: (self.shape == Shape::Compile).then_some(JobStatus::Cancelled),
+            bytes: 0,
+            duration: self.arrived.elapsed(),
+        };
+        close(&served, self.id, None, false);
+        (self.door.0.parts.observe)(&served);
+    }
+}
+
 /// Text that has always been sent as HTML.
 fn words(text: &str) -> Reply {
     reply::reply(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), text.to_owned())
@@ -372,7 +405,8 @@ fn close(served: &Served, id: &RequestId, compiler: Option<&str>, cached: bool) 
                 cached,
                 bytes = served.bytes,
                 duration_ms = served.duration.as_secs_f64() * 1e3,
-                "answered"
+                "{}",
+                if served.status == GONE { "the caller left" } else { "answered" }
             )
         };
     }

@@ -9,3 +9,4 @@ mod overload;
 mod reloads;
 mod remembers;
 mod shares;
+mod tells;
