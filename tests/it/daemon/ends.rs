@@ -1,14 +1,16 @@
 //! How it ends: with every answer given, or at once, but never with anything left behind.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep as pause};
 
 use crate::support::client::{Client, End, get};
 use crate::support::daemon::{Daemon, compile};
-use crate::support::obedient::{ID, Obedient, sleep};
+use crate::support::obedient::{ID, Obedient, held, sleep};
 
 /// Jobs at once.
 const SLOTS: usize = 4;
@@ -20,15 +22,19 @@ const IDLE: usize = 50;
 const ROUNDS: usize = 20;
 const SIDE_BY_SIDE: usize = 4;
 
-/// Connections on which `number` jobs of `seconds` have been sent.
-async fn occupy(daemon: &Daemon, number: usize, seconds: &str) -> Vec<Client> {
+/// Connections on which as many jobs have been sent, each of which is `what` with a number.
+async fn occupy(daemon: &Daemon, jobs: Range<usize>, what: impl Fn(usize) -> Value) -> Vec<Client> {
     let mut clients = Vec::new();
-    for job in 0..number {
+    for job in jobs {
         let mut client = daemon.client().await;
-        client.send(compile(ID, &sleep(seconds, job))).await;
+        client.send(compile(ID, &what(job))).await;
         clients.push(client);
     }
     clients
+}
+
+fn endless(job: usize) -> Value {
+    sleep("60", job)
 }
 
 async fn full(daemon: &Daemon, queued: usize) {
@@ -47,15 +53,16 @@ async fn round() {
     }
     // Its first compile asks the compiler what it can do; that is not what shall be waited for below.
     assert_eq!(daemon.compile(ID, &sleep("0", 1000)).await.status, 200);
-    let mut working = occupy(&daemon, SLOTS + QUEUED, "0.15").await;
+    let mut working = occupy(&daemon, 0..SLOTS + QUEUED, |job| held("signal", job)).await;
     full(&daemon, QUEUED).await;
-    let held = daemon.holdings();
+    let holdings = daemon.holdings();
     // These are on their way when the signal comes.
     let mut late = idle.split_off(IDLE - 5);
     for (number, client) in late.iter_mut().enumerate() {
         client.send(compile(ID, &sleep("0", 2000 + number))).await;
     }
     daemon.signal(Signal::TERM);
+    obedient.release("signal");
     for client in &mut working {
         let reply = client.reply().await;
         assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")), "{}", reply.text());
@@ -70,7 +77,7 @@ async fn round() {
     for client in &mut idle {
         assert_eq!(client.end().await, End::Closed);
     }
-    daemon.ends_with(0, held).await;
+    daemon.ends_with(0, holdings).await;
 }
 
 #[tokio::test]
@@ -89,7 +96,7 @@ async fn told_to_stop_it_answers_everything_it_has_received() {
 async fn told_twice_it_ends_at_once_and_still_answers() {
     let obedient = Obedient::make();
     let daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string()]).await;
-    let mut clients = occupy(&daemon, SLOTS + 3, "60").await;
+    let mut clients = occupy(&daemon, 0..SLOTS + 3, endless).await;
     full(&daemon, 3).await;
     let held = daemon.holdings();
     daemon.signal(Signal::TERM);
@@ -113,14 +120,9 @@ async fn patience_ends_with_the_drain_budget() {
     let flags = ["--engine-slots", &slots, "--limits-wall", "1s", "--drain-budget", "1200ms"];
     let daemon = obedient.serve(&flags).await;
     // Those that run end by their own limit; those that wait begin too late to.
-    let mut running = occupy(&daemon, SLOTS, "60").await;
+    let mut running = occupy(&daemon, 0..SLOTS, endless).await;
     full(&daemon, 0).await;
-    let mut waiting = Vec::new();
-    for job in SLOTS..2 * SLOTS {
-        let mut client = daemon.client().await;
-        client.send(compile(ID, &sleep("60", job))).await;
-        waiting.push(client);
-    }
+    let mut waiting = occupy(&daemon, SLOTS..2 * SLOTS, endless).await;
     full(&daemon, SLOTS).await;
     let held = daemon.holdings();
     let begun = Instant::now();
@@ -142,7 +144,7 @@ async fn patience_ends_with_the_drain_budget() {
 async fn killed_it_leaves_no_jailed_process() {
     let obedient = Obedient::make();
     let mut daemon = obedient.serve(&["--engine-slots", &SLOTS.to_string()]).await;
-    let _clients = occupy(&daemon, SLOTS, "60").await;
+    let _clients = occupy(&daemon, 0..SLOTS, endless).await;
     daemon.running_until("sleep", SLOTS).await;
     let held = daemon.holdings();
     assert!(held.alive().len() > 2 * SLOTS, "{held:?}");

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep as pause};
 
 use crate::support::client::get;
 use crate::support::daemon::{Daemon, compile};
-use crate::support::obedient::{ID, Obedient, sleep};
+use crate::support::obedient::{ID, Obedient, held, sleep};
 
 async fn ids(daemon: &Daemon) -> Vec<String> {
     let list = daemon.page("/api/compilers?fields=id").await.json();
@@ -21,7 +21,7 @@ async fn a_hang_up_swaps_the_catalogue_under_running_work() {
     let obedient = Obedient::make();
     let daemon = obedient.serve(&[]).await;
     let mut running = daemon.client().await;
-    running.send(compile(ID, &sleep("0.5", 0))).await;
+    running.send(compile(ID, &held("swap", 0))).await;
     daemon.health_until(|health| health["slotsBusy"] == 1).await;
     obedient.list(&["first", "second"]);
     daemon.signal(Signal::HUP);
@@ -30,6 +30,7 @@ async fn a_hang_up_swaps_the_catalogue_under_running_work() {
         assert!(begun.elapsed() < Duration::from_secs(10), "the catalogue was not swapped: {}", daemon.log());
         pause(Duration::from_millis(10)).await;
     }
+    obedient.release("swap");
     assert_eq!(running.reply().await.status, 200, "the swap ended a compile of the old catalogue");
     assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 404);
     assert_eq!(daemon.compile("second", &sleep("0", 0)).await.status, 200);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::daemon::{Daemon, compile};
-use crate::support::obedient::{ID, Obedient, sleep};
+use crate::support::obedient::{ID, Obedient, held, sleep};
 
 /// What each request that was not answered from memory counts, when it has got as far as the flights.
 const MISSES: &str = "ce_cache_get_total{result=\"miss\",name=\"default\",type=\"memory\"}";
@@ -25,9 +25,11 @@ async fn fly(daemon: &Daemon, number: usize, request: &[u8]) -> Vec<crate::suppo
 async fn eight_who_ask_the_same_share_one_compile() {
     let obedient = Obedient::make();
     let daemon = obedient.serve(&["--engine-slots", "4"]).await;
-    let request = compile(ID, &sleep("1", 0));
+    let request = compile(ID, &held("all", 0));
     let mut replies = Vec::new();
-    for mut client in fly(&daemon, 8, &request).await {
+    let clients = fly(&daemon, 8, &request).await;
+    obedient.release("all");
+    for mut client in clients {
         replies.push(client.reply().await);
     }
     for reply in &replies {
@@ -44,10 +46,12 @@ async fn eight_who_ask_the_same_share_one_compile() {
 async fn a_leader_that_leaves_does_not_take_its_followers_along() {
     let obedient = Obedient::make();
     let daemon = obedient.serve(&["--engine-slots", "4"]).await;
-    let request = compile(ID, &sleep("1", 0));
+    let request = compile(ID, &held("all", 0));
     let mut clients = fly(&daemon, 4, &request).await;
-    daemon.running_until("sleep", 1).await;
+    daemon.health_until(|health| health["slotsBusy"] == 1).await;
     drop(clients.remove(0));
+    daemon.metric_until("compile_jobs_total{status=\"cancelled\"}", 1).await;
+    obedient.release("all");
     for mut client in clients {
         let reply = client.reply().await;
         assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")));

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep as pause};
 
 use crate::support::client::get;
 use crate::support::daemon::{Daemon, compile};
-use crate::support::obedient::{ID, Obedient, sleep};
+use crate::support::obedient::{ID, Obedient, held, sleep};
 
 /// The closing event of the request with this name, once it is there.
 async fn event(daemon: &Daemon, id: &str) -> Value {
@@ -75,13 +75,14 @@ async fn who_waits_and_leaves_gives_up_the_place() {
     let obedient = Obedient::make();
     let daemon = obedient.serve(&["--engine-slots", "1"]).await;
     let mut running = daemon.client().await;
-    running.send(compile(ID, &sleep("1", 0))).await;
+    running.send(compile(ID, &held("leaving", 0))).await;
     daemon.health_until(|health| health["slotsBusy"] == 1).await;
     let mut waiting = daemon.client().await;
     waiting.send(compile(ID, &sleep("60", 1))).await;
     daemon.health_until(|health| health["queued"] == 1).await;
     drop(waiting);
     daemon.health_until(|health| health["queued"] == 0 && health["slotsBusy"] == 1).await;
+    obedient.release("leaving");
     assert_eq!(running.reply().await.status, 200);
     assert_eq!(daemon.metric("compile_jobs_total{status=\"cancelled\"}").await, 1);
     daemon.stop().await;

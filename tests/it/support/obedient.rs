@@ -31,7 +31,8 @@ impl Obedient {
     }
 
     /// (Re)places the compiler by one whose listings have the label `label`. A source line `// sleep SECONDS` makes it
-    /// sleep; whatever does not concern the source is answered by the machine's g++.
+    /// sleep, `// await NAME` makes it wait for [`Self::release`]; whatever does not concern the source is answered by
+    /// the machine's g++.
     pub(crate) fn rewrite(&self, label: &str) {
         let script = format!(
             "#!/bin/sh\n\
@@ -41,14 +42,23 @@ impl Obedient {
                shift\n\
              done\n\
              while read -r slashes verb object; do\n\
-               [ \"$slashes $verb\" = '// sleep' ] && sleep \"$object\"\n\
+               case \"$slashes $verb\" in\n\
+                 '// sleep') sleep \"$object\" ;;\n\
+                 '// await') while [ ! -e \"{directory}/$object\" ]; do sleep 0.02; done ;;\n\
+               esac\n\
              done <\"$source\"\n\
-             printf '\\t.text\\n\\t.globl\\t{label}\\n{label}:\\n\\tret\\n\\t.data\\n' >\"$out\"\n"
+             printf '\\t.text\\n\\t.globl\\t{label}\\n{label}:\\n\\tret\\n\\t.data\\n' >\"$out\"\n",
+            directory = self.directory.path().display()
         );
         let (new, exe) = (self.path("new"), self.path("compiler"));
         fs::write(&new, script).unwrap();
         fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(new, exe).unwrap();
+    }
+
+    /// Lets everything go on that awaits `name`.
+    pub(crate) fn release(&self, name: &str) {
+        fs::write(self.path(name), "").unwrap();
     }
 
     /// (Re)places the catalogue by one that has the compiler under these names.
@@ -83,4 +93,9 @@ impl Obedient {
 /// A request that takes `seconds`; another `number` makes it another request.
 pub(crate) fn sleep(seconds: &str, number: usize) -> Value {
     json!({"source": format!("// sleep {seconds}\n// {number}\n"), "options": {}})
+}
+
+/// A request that takes until [`Obedient::release`] says `name`; another `number` makes it another request.
+pub(crate) fn held(name: &str, number: usize) -> Value {
+    json!({"source": format!("// await {name}\n// {number}\n"), "options": {}})
 }
