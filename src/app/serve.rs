@@ -158,6 +158,9 @@ impl Running {
             gate: gate.clone(),
             observe: Box::new(move |served| {
                 metrics.count_reply(served.route, served.status);
+                if let Some(job) = served.job {
+                    metrics.count_job(job);
+                }
                 metrics.http_duration.observe(served.duration.as_secs_f64());
             }),
         });

@@ -1,7 +1,9 @@
 //! The black-box and contract tests, in one binary.
 #![expect(clippy::unwrap_used, reason = "a harness that cannot go on must fail loudly")]
 
+mod cli;
 mod contract;
+mod daemon;
 mod floors;
 mod http;
 mod jail;

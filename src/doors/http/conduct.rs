@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::reject::{Rejection, Shape};
 use super::router::{Kind, NOWHERE, Place};
 use super::workshop::Workshop;
-use super::{Desk, Served, Shared, encode, negotiate};
+use super::{Desk, GONE, Served, Shared, encode, negotiate};
 use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
@@ -57,6 +57,14 @@ struct Ending {
     bytes: usize,
 }
 
+/// A request without a reply yet. Dropped as such, it tells that its caller has left.
+struct Unanswered<'a, W> {
+    desk: &'a Desk<W>,
+    place: Place,
+    call: &'a Call,
+    answered: bool,
+}
+
 /// Leads one request to its place and back.
 pub(super) async fn conduct<W: Workshop>(
     State((desk, place)): State<(Shared<W>, Place)>,
@@ -66,6 +74,7 @@ pub(super) async fn conduct<W: Workshop>(
     let call = Call::begin(request_id(request.headers()));
     let coding = negotiate::coding(request.headers());
     request.extensions_mut().insert(call.clone());
+    let mut unanswered = Unanswered { desk: &desk, place, call: &call, answered: false };
     let mut reply = fenced(next.run(request)).await;
     let (mut reply, class, facts) = match reply.extensions_mut().remove::<Rejection>() {
         None => {
@@ -79,9 +88,28 @@ pub(super) async fn conduct<W: Workshop>(
             (reply.map(Body::from), Some(class), (shape == Shape::Compile).then_some(facts))
         }
     };
+    unanswered.answered = true;
     let bytes = reply::length(reply.body());
     desk.finish(&mut reply, place, &call, &Ending { class, facts, bytes });
     reply
+}
+
+impl<W> Drop for Unanswered<'_, W> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let served = Served {
+            route: self.place.name,
+            status: GONE,
+            class: None,
+            job: (self.place.kind == Kind::Compile).then_some(JobStatus::Cancelled),
+            bytes: 0,
+            duration: self.call.arrived.elapsed(),
+        };
+        close(&served, &self.call.id, None);
+        (self.desk.parts.observe)(&served);
+    }
 }
 
 impl Call {
@@ -193,7 +221,8 @@ fn close(served: &Served, id: &RequestId, facts: Option<&Facts>) {
                 cached = facts.is_some_and(|facts| facts.cached),
                 bytes = served.bytes,
                 duration_ms = served.duration.as_secs_f64() * 1e3,
-                "answered"
+                "{}",
+                if served.status == GONE { "the caller left" } else { "answered" }
             )
         };
     }

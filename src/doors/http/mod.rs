@@ -44,6 +44,9 @@ use crate::engine::Rendition;
 pub use self::network::{Network, NetworkError};
 pub use self::workshop::{Failure, Job, Listing, Workshop};
 
+/// What stands for a status where the caller left before the reply, as proxies log it.
+pub const GONE: u16 = 499;
+
 /// What the door lets its owner choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorSettings {
@@ -89,7 +92,7 @@ impl Default for DoorSettings {
 pub struct Served {
     /// The route's name.
     pub route: &'static str,
-    /// The status.
+    /// The status; [`GONE`] if nobody was left to send one to.
     pub status: u16,
     /// What kind of failure, if it was one.
     pub class: Option<Class>,
@@ -111,7 +114,7 @@ pub struct Parts<W> {
     pub health: Health,
     /// How open we are.
     pub gate: Gate,
-    /// Told of every request that was answered.
+    /// Told of every request that was answered, or whose caller left.
     pub observe: Box<dyn Fn(&Served) + Send + Sync>,
 }
 

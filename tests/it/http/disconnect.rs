@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use compilation_worker::domain::result::JobStatus;
+use compilation_worker::doors::http::{GONE, Served};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep;
 
@@ -19,6 +21,8 @@ async fn cancelled_after(before: Vec<u8>, leave: impl AsyncFnOnce(Client)) {
     let took = until(|| house.workshop.running() == 0).await;
     assert!(took < Duration::from_millis(100), "the compile ran on for {took:?}");
     assert_eq!(house.workshop.cancelled(), 1);
+    let cancelled = |one: &Served| (one.status, one.job) == (GONE, Some(JobStatus::Cancelled));
+    assert_eq!(house.served.lock().unwrap().iter().filter(|one| cancelled(one)).count(), 1);
     let mut other = house.client().await;
     assert_eq!(other.ask(compile("int x;")).await.status, 200);
 }

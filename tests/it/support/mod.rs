@@ -1,4 +1,8 @@
 //! What the black-box tests are made with.
 
 pub(crate) mod client;
+pub(crate) mod daemon;
 pub(crate) mod house;
+pub(crate) mod leftovers;
+pub(crate) mod members;
+pub(crate) mod obedient;

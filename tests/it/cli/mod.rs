@@ -1,0 +1,5 @@
+//! The commands, run as a shell runs them.
+
+mod asks;
+mod compiles;
+mod guards;

@@ -1,0 +1,12 @@
+//! The real program, serving: what clients, operators and the machine see of it.
+
+mod compiles;
+mod ends;
+mod failures;
+mod lists;
+mod notifies;
+mod overload;
+mod reloads;
+mod remembers;
+mod shares;
+mod tells;
