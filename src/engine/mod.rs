@@ -225,7 +225,7 @@ impl Engine {
         inner.metrics.count_compilation(&job.compiler.language);
         let (plan, toolchain) = match self.plan(&job.compiler, &job.request).await {
             Ok(planned) => planned,
-            Err(CompileError::Plan(error)) => return self.refuse(&error, &job),
+            Err(CompileError::Plan(error)) => return refuse(&error, &job),
             Err(error) => return Err(error),
         };
         let key = run::key(&plan, &toolchain);
@@ -269,21 +269,6 @@ impl Engine {
         let capabilities = probed.map_err(|error| CompileError::Probe(Arc::new(error)))?;
         let plan = plan::plan(request, compiler, &capabilities, &self.0.plan);
         Ok((Arc::new(plan.map_err(|error| CompileError::Plan(Arc::new(error)))?), toolchain))
-    }
-
-    /// Answers a refusal as a result, as the running system does; any other plan error is the caller's.
-    fn refuse(&self, error: &Arc<PlanError>, job: &CompileJob) -> Result<Answer, CompileError> {
-        let body = match &**error {
-            PlanError::Refused(refusal @ Refusal::BadOptions(_)) => {
-                Bytes::from(wire::result::refusal(&refusal.to_string()))
-            }
-            PlanError::Refused(refusal) => {
-                let result = present::refused(refusal, &job.compiler, &job.request);
-                answer::render(&result, job.rendition, job.request.backend.filter_ansi)
-            }
-            _ => return Err(CompileError::Plan(Arc::clone(error))),
-        };
-        Ok(Answer::fresh(body, JobStatus::Rejected))
     }
 
     /// The output of `plan`, and whether it was remembered.
@@ -391,4 +376,19 @@ impl Engine {
             .await
             .map_err(|_| CompileError::Lost(LostError))
     }
+}
+
+/// Answers a refusal as a result, as the running system does; any other plan error is the caller's.
+fn refuse(error: &Arc<PlanError>, job: &CompileJob) -> Result<Answer, CompileError> {
+    let body = match &**error {
+        PlanError::Refused(refusal @ Refusal::BadOptions(_)) => {
+            Bytes::from(wire::result::refusal(&refusal.to_string()))
+        }
+        PlanError::Refused(refusal) => {
+            let result = present::refused(refusal, &job.compiler, &job.request);
+            answer::render(&result, job.rendition, job.request.backend.filter_ansi)
+        }
+        _ => return Err(CompileError::Plan(Arc::clone(error))),
+    };
+    Ok(Answer::fresh(body, JobStatus::Rejected))
 }
