@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::extract::State;
 use http::StatusCode;
 
 use crate::doors::reply::{self, Reply};
@@ -65,39 +66,6 @@ impl Health {
     pub fn new(vitals: impl Fn() -> Vitals + Send + Sync + 'static) -> Self {
         Self(Arc::new(vitals))
     }
-
-    /// Everything: 200 while able to do the main job, 503 otherwise.
-    pub fn report(&self) -> Reply {
-        let vitals = (self.0)();
-        let reason = vitals.unready();
-        let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let report = Report {
-            status: if reason.is_none() { "healthy" } else { "unhealthy" },
-            reason,
-            timestamp: format!("{:.3}", jiff::Timestamp::now()),
-            websocket: "disconnected",
-            reconnect_attempts: 0,
-            max_reconnect_attempts: RECONNECTS,
-            phase: vitals.phase.as_str(),
-            compilers: vitals.compilers,
-            slots: vitals.slots,
-            slots_busy: vitals.slots_busy,
-            queued: vitals.queued,
-            queue_limit: vitals.queue_limit,
-        };
-        reply::json(status, &report)
-    }
-
-    /// Whether the process should be left alone: false only once it has stopped.
-    pub fn live(&self) -> Reply {
-        let stopped = (self.0)().phase == Phase::Stopped;
-        plain(if stopped { Err("stopped".to_owned()) } else { Ok("live") })
-    }
-
-    /// Whether new work is welcome.
-    pub fn ready(&self) -> Reply {
-        plain((self.0)().unready().map_or(Ok("ready"), Err))
-    }
 }
 
 impl Vitals {
@@ -108,6 +76,39 @@ impl Vitals {
         }
         self.trouble.clone().or_else(|| (self.compilers == 0).then(|| "no compilers".to_owned()))
     }
+}
+
+/// Everything: 200 while able to do the main job, 503 otherwise.
+pub async fn report(State(Health(vitals)): State<Health>) -> Reply {
+    let vitals = vitals();
+    let reason = vitals.unready();
+    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let report = Report {
+        status: if reason.is_none() { "healthy" } else { "unhealthy" },
+        reason,
+        timestamp: format!("{:.3}", jiff::Timestamp::now()),
+        websocket: "disconnected",
+        reconnect_attempts: 0,
+        max_reconnect_attempts: RECONNECTS,
+        phase: vitals.phase.as_str(),
+        compilers: vitals.compilers,
+        slots: vitals.slots,
+        slots_busy: vitals.slots_busy,
+        queued: vitals.queued,
+        queue_limit: vitals.queue_limit,
+    };
+    reply::json(status, &report)
+}
+
+/// Whether the process should be left alone: false only once it has stopped.
+pub async fn live(State(Health(vitals)): State<Health>) -> Reply {
+    let stopped = vitals().phase == Phase::Stopped;
+    plain(if stopped { Err("stopped".to_owned()) } else { Ok("live") })
+}
+
+/// Whether new work is welcome.
+pub async fn ready(State(Health(vitals)): State<Health>) -> Reply {
+    plain(vitals().unready().map_or(Ok("ready"), Err))
 }
 
 fn plain(verdict: Result<&'static str, String>) -> Reply {

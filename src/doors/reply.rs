@@ -1,13 +1,15 @@
-//! Replies: a body of at most two pieces that nobody copies.
+//! Replies: what every door answers with.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 /// `application/json; charset=utf-8`
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -15,45 +17,15 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charse
 pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// What a service answers.
-pub type Reply = Response<Payload>;
+pub type Reply = Response;
 
-/// A body of at most two pieces, sent as they are.
-#[derive(Debug, Clone, Default)]
-pub struct Payload {
+/// A body of two pieces that nobody copies. The first is empty only when both are.
+struct Pieces {
     first: Bytes,
     second: Bytes,
 }
 
-impl Payload {
-    /// The bytes in all.
-    pub fn len(&self) -> usize {
-        self.first.len() + self.second.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The pieces in order; either may be empty.
-    pub fn pieces(&self) -> [&[u8]; 2] {
-        [&self.first, &self.second]
-    }
-}
-
-impl From<[Bytes; 2]> for Payload {
-    fn from([first, second]: [Bytes; 2]) -> Self {
-        if first.is_empty() { Self { first: second, second: first } } else { Self { first, second } }
-    }
-}
-
-impl From<Bytes> for Payload {
-    fn from(bytes: Bytes) -> Self {
-        Self { first: bytes, second: Bytes::new() }
-    }
-}
-
-impl Body for Payload {
+impl http_body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -67,17 +39,31 @@ impl Body for Payload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty()
+        self.first.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len() as u64)
+        SizeHint::with_exact((self.first.len() + self.second.len()) as u64)
     }
+}
+
+/// A body of two pieces, sent as they are; either may be empty.
+pub fn pieces([first, second]: [Bytes; 2]) -> Body {
+    if first.is_empty() {
+        return Body::from(second);
+    }
+    Body::new(Pieces { first, second })
+}
+
+/// The bytes in a reply's body.
+pub fn length(body: &impl http_body::Body) -> usize {
+    // Everything we send is there when the reply is, and so has an exact size.
+    usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
 /// A reply with a body of one piece.
 pub fn reply(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Payload::from(body.into()));
+    let mut reply = Response::new(Body::from(body.into()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
@@ -106,6 +92,7 @@ pub fn cleared() -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -113,10 +100,10 @@ mod tests {
     #[tokio::test]
     async fn pieces_come_in_order() {
         for (first, second) in [("ab", "c"), ("", "c"), ("ab", ""), ("", "")] {
-            let payload = Payload::from([Bytes::from(first), Bytes::from(second)]);
-            assert_eq!(payload.size_hint().exact(), Some((first.len() + second.len()) as u64));
-            assert_eq!(payload.is_end_stream(), first.is_empty() && second.is_empty());
-            let collected = payload.collect().await.unwrap().to_bytes();
+            let body = pieces([Bytes::from(first), Bytes::from(second)]);
+            assert_eq!(body.size_hint().exact(), Some((first.len() + second.len()) as u64));
+            assert_eq!(body.is_end_stream(), first.is_empty() && second.is_empty());
+            let collected = body.collect().await.unwrap().to_bytes();
             assert_eq!(collected, format!("{first}{second}"));
         }
     }

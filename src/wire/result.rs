@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::scan;
-use crate::domain::listing::{LabelUse, Line, Listing, Source};
+use crate::domain::listing::{LabelUse, Line, Listing, Source, Syntax};
 use crate::domain::result::{Asm, CompileResult, Fix, OutputLine, Tag};
 
 /// First line of every plain-text rendering.
@@ -94,7 +94,7 @@ pub fn listing(listing: &Listing, took: Duration) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 128 * listing.len());
     out.push(b'{');
     member(&mut out, "asm");
-    array(&mut out, listing.lines(), item);
+    items(&mut out, listing);
     definitions(&mut out, listing, took);
     out.push(b'}');
     out
@@ -161,7 +161,7 @@ fn assembly(out: &mut Vec<u8>, result: &CompileResult) {
             &none
         }
         Asm::Listing(listing) => {
-            array(out, listing.lines(), item);
+            items(out, listing);
             listing
         }
     };
@@ -183,6 +183,28 @@ fn definitions(out: &mut Vec<u8>, listing: &Listing, took: Duration) {
     milliseconds(out, took);
     member(out, "filteredCount");
     number(out, listing.filtered_count);
+}
+
+fn items(out: &mut Vec<u8>, listing: &Listing) {
+    match listing.syntax {
+        Syntax::Assembly => array(out, listing.lines(), item),
+        Syntax::LlvmIr => array(out, listing.lines(), ir_item),
+    }
+}
+
+/// A line of LLVM IR: no labels, and a source only where its scope leads to one.
+fn ir_item(out: &mut Vec<u8>, line: Line<'_>) {
+    out.extend_from_slice(br#"{"text":"#);
+    string(out, line.text);
+    if let Some(source) = line.source {
+        member(out, "source");
+        self::source(out, source);
+    }
+    if let Some(scope) = line.scope {
+        member(out, "scope");
+        string(out, scope);
+    }
+    out.push(b'}');
 }
 
 fn item(out: &mut Vec<u8>, line: Line<'_>) {

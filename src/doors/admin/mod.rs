@@ -10,12 +10,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
-use http::{Method, Request, StatusCode};
+use axum::body::Body;
+use axum::extract::{FromRef, State};
+use axum::middleware::{Next, from_fn};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 
-use crate::doors::health::Health;
+use crate::doors::health::{self, Health};
 use crate::doors::reply::{self, JSON, Reply};
 use crate::doors::server::{self, House, HttpSettings, Refusal, Service};
 use crate::lifecycle;
@@ -50,21 +56,8 @@ impl fmt::Debug for Controls {
     }
 }
 
-/// The paths of this door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Metrics,
-    Healthcheck,
-    Live,
-    Ready,
-    Tasks,
-    Reload,
-    Drain,
-    ClearCache,
-}
-
 #[derive(Clone)]
-struct AdminDoor(Arc<Controls>);
+struct AdminDoor(Router);
 
 /// Opens the door on a thread of its own; it stays open until `closing` resolves.
 pub fn open(
@@ -86,34 +79,18 @@ pub fn open(
             ..HttpSettings::default()
         };
         let house = House { settings, ..House::default() };
-        runtime.block_on(server::run(listener, AdminDoor(Arc::new(controls)), house, closing));
+        runtime.block_on(server::run(listener, AdminDoor(router(controls)), house, closing));
     })
 }
 
-impl Route {
-    fn find(path: &str) -> Option<Self> {
-        Some(match path.trim_end_matches('/') {
-            "/metrics" => Self::Metrics,
-            "/healthcheck" | "/health" => Self::Healthcheck,
-            "/health/live" => Self::Live,
-            "/health/ready" => Self::Ready,
-            "/admin/tasks" => Self::Tasks,
-            "/admin/reload" => Self::Reload,
-            "/admin/drain" => Self::Drain,
-            "/admin/clear-cache" => Self::ClearCache,
-            _ => return None,
-        })
-    }
-
-    /// Whether it changes something.
-    const fn moves(self) -> bool {
-        matches!(self, Self::Reload | Self::Drain | Self::ClearCache)
-    }
-}
-
 impl Service for AdminDoor {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-        let mut reply = self.handle(&request, peer).await;
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        if request.uri().path().ends_with('/') {
+            let path = request.uri().path().trim_end_matches('/');
+            *request.uri_mut() = path.parse().unwrap_or_default();
+        }
+        request.extensions_mut().insert(peer);
+        let Ok(mut reply) = self.0.clone().oneshot(request).await;
         reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply
     }
@@ -124,41 +101,62 @@ impl Service for AdminDoor {
     }
 }
 
-impl AdminDoor {
-    async fn handle(&self, request: &Request<Incoming>, peer: SocketAddr) -> Reply {
-        let Some(route) = Route::find(request.uri().path()) else {
-            return error(StatusCode::NOT_FOUND, "Not Found");
-        };
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        if reads == route.moves() || (!reads && request.method() != Method::POST) {
-            let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-            let allow = if route.moves() { "POST" } else { "GET, HEAD" };
-            reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-            return reply;
-        }
-        if route.moves() && !peer.ip().to_canonical().is_loopback() {
-            return error(StatusCode::FORBIDDEN, "only this machine itself may do that");
-        }
-        match route {
-            Route::Metrics => reply::reply(StatusCode::OK, METRICS, (self.0.metrics)()),
-            Route::Healthcheck => self.0.health.report(),
-            Route::Live => self.0.health.live(),
-            Route::Ready => self.0.health.ready(),
-            Route::Tasks => reply::reply(StatusCode::OK, JSON, (self.0.tasks)()),
-            Route::Reload => match (self.0.reload)().await {
-                Ok(message) => done(&message),
-                Err(message) => error(StatusCode::UNPROCESSABLE_ENTITY, &message),
-            },
-            Route::Drain => {
-                (self.0.drain)();
-                done("draining")
-            }
-            Route::ClearCache => {
-                (self.0.clear_caches)();
-                reply::cleared()
-            }
-        }
+impl FromRef<Arc<Controls>> for Health {
+    fn from_ref(controls: &Arc<Controls>) -> Self {
+        controls.health.clone()
     }
+}
+
+/// The paths of this door: what anyone may see, and what only this machine itself may move.
+fn router(controls: Controls) -> Router {
+    let levers = Router::new()
+        .route("/admin/reload", post(reload))
+        .route("/admin/drain", post(drain))
+        .route("/admin/clear-cache", post(clear_cache))
+        .route_layer(from_fn(only_here));
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthcheck", get(health::report))
+        .route("/health", get(health::report))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/admin/tasks", get(tasks))
+        .merge(levers)
+        .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"))
+        .fallback(async || error(StatusCode::NOT_FOUND, "Not Found"))
+        .with_state(Arc::new(controls))
+}
+
+async fn only_here(Extension(peer): Extension<SocketAddr>, request: Request<Body>, next: Next) -> Reply {
+    if peer.ip().to_canonical().is_loopback() {
+        return next.run(request).await;
+    }
+    error(StatusCode::FORBIDDEN, "only this machine itself may do that")
+}
+
+async fn metrics(State(controls): State<Arc<Controls>>) -> Reply {
+    reply::reply(StatusCode::OK, METRICS, (controls.metrics)())
+}
+
+async fn tasks(State(controls): State<Arc<Controls>>) -> Reply {
+    reply::reply(StatusCode::OK, JSON, (controls.tasks)())
+}
+
+async fn reload(State(controls): State<Arc<Controls>>) -> Reply {
+    match (controls.reload)().await {
+        Ok(message) => done(&message),
+        Err(message) => error(StatusCode::UNPROCESSABLE_ENTITY, &message),
+    }
+}
+
+async fn drain(State(controls): State<Arc<Controls>>) -> Reply {
+    (controls.drain)();
+    done("draining")
+}
+
+async fn clear_cache(State(controls): State<Arc<Controls>>) -> Reply {
+    (controls.clear_caches)();
+    reply::cleared()
 }
 
 #[derive(serde::Serialize)]

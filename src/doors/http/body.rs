@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reject::Rejection;
@@ -62,7 +62,7 @@ pub(super) struct Store {
 
 /// A received body, and its part of the [`Store`]'s room.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct Received {
     pub(super) bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// The whole body.
-    pub(super) async fn receive(&self, mut body: Incoming) -> Result<Body, Rejection> {
+    pub(super) async fn receive(&self, mut body: Body) -> Result<Received, Rejection> {
         let promised = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if promised > self.most {
             return Err(Rejection::too_large(self.most));
@@ -83,7 +83,7 @@ impl Store {
         // The common case: it came in one piece, and is used where it lies.
         if body.is_end_stream() {
             return if first.len() <= self.most {
-                Ok(Body { bytes: first, _room: None })
+                Ok(Received { bytes: first, _room: None })
             } else {
                 Err(Rejection::too_large(self.most))
             };
@@ -99,7 +99,7 @@ impl Store {
             whole.extend_from_slice(&next);
             match piece(&mut body).await? {
                 Some(piece) => next = piece,
-                None => return Ok(Body { bytes: whole.freeze(), _room: room }),
+                None => return Ok(Received { bytes: whole.freeze(), _room: room }),
             }
         }
     }
@@ -122,7 +122,7 @@ impl Store {
 }
 
 /// The next piece with data in it; trailers are passed over.
-async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Rejection> {
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, Rejection> {
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => {

@@ -1,19 +1,21 @@
 //! The compile routes: a body in, an answer or a rejection out.
 
-use http::header::HeaderValue;
-use http::{HeaderMap, StatusCode};
-use hyper::body::Incoming;
+use axum::extract::{FromRequest, Path, Request, State};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::time::timeout_at;
 
-use super::body::{self, Media};
+use super::body::{self, Media, Received};
+use super::conduct::{Call, Facts};
+use super::negotiate;
 use super::reject::{JOB_STATUS, Rejection};
-use super::routes::Route;
 use super::workshop::{Job, Workshop};
-use super::{Call, Door, negotiate};
+use super::{Desk, Shared};
 use crate::domain::class::Class;
+use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::result::JobStatus;
-use crate::doors::reply::{self, JSON, Payload, Reply, TEXT};
+use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::engine::{Answer, Rendition};
 use crate::wire;
@@ -22,113 +24,161 @@ use crate::wire::request::{Draft, RequestError};
 /// The project build systems a client may name.
 const BUILD_SYSTEMS: [&str; 4] = ["cmake", "cargo", "maven", "make"];
 
-impl<W: Workshop> Door<W> {
-    /// Answers a compile: from memory if the very same request was answered before, else by the engine.
-    pub(super) async fn compile(
-        &self,
-        call: &mut Call<'_>,
-        headers: &HeaderMap,
-        incoming: Incoming,
-    ) -> Result<Reply, Rejection> {
-        let media = body::media(headers)?;
-        self.admit()?;
-        let body = self.0.bodies.receive(incoming).await?;
-        let rendition = negotiate::rendition(headers, self.0.parts.settings.default_rendition);
-        let key = self.0.parts.workshop.key(&[
-            call.route.name().as_bytes(),
-            call.route.compiler().unwrap_or_default().as_bytes(),
-            call.query.as_bytes(),
-            &[rendition as u8, media as u8],
-            &body.bytes,
-        ]);
-        if let Some(answer) = self.0.parts.workshop.recall(&key) {
-            return Ok(answered(call, answer, rendition));
-        }
-        let draft = match (&call.route, media) {
-            (Route::Noscript, _) => wire::request::form(&body.bytes)?,
-            (_, Media::Json) => wire::request::json(&body.bytes)?,
-            (_, Media::Other) => wire::request::text(&body.bytes, call.query)?,
-        };
-        drop(body);
-        let (compiler, id) = self.find(call, &draft)?;
-        call.compiler = Some(id);
-        let request = draft.finish(W::split)?;
-        let deadline = Deadline::at(call.arrived + self.0.parts.settings.answer_within);
-        let job = Job { key, compiler, request, rendition, deadline };
-        let answer = timeout_at(deadline.instant(), self.0.parts.workshop.compile(job)).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answered(call, answer, rendition)),
-            Ok(Err(failure)) if failure.class != Class::Expired => Err(failure.into()),
-            Ok(Err(_)) | Err(_) => Err(self.expired(call)),
-        }
-    }
+/// A body that was received whole, and everything else that its answer depends on.
+pub(super) struct Order {
+    call: Call,
+    query: String,
+    media: Media,
+    rendition: Rendition,
+    body: Received,
+}
 
-    /// Answers a project build. No compiler here links, and this is how one that does not has always answered.
-    pub(super) async fn build(
-        &self,
-        call: &mut Call<'_>,
-        headers: &HeaderMap,
-        incoming: Incoming,
-    ) -> Result<Reply, Rejection> {
-        if let Route::Build { system, .. } = &call.route
-            && !BUILD_SYSTEMS.contains(&system.as_ref())
-        {
-            return Err(Rejection::new(Class::Unknown, format!("Unknown build system '{system}'")));
-        }
-        let media = body::media(headers)?;
-        self.admit()?;
-        let body = self.0.bodies.receive(incoming).await?;
-        if media != Media::Json {
-            return Err(RequestError::Missing("files").into());
-        }
-        let draft = wire::request::json(&body.bytes)?;
-        self.find(call, &draft)?;
-        if !draft.has_files {
-            return Err(RequestError::Missing("files").into());
-        }
-        draft.finish(W::split)?;
-        let body = wire::result::refusal("Compiler does not support compiling to binaries");
-        Ok(marked(call, reply::reply(StatusCode::OK, JSON, body), JobStatus::Rejected))
-    }
+/// `/api/compiler/{id}/compile`
+pub(super) async fn compile<W: Workshop>(
+    State(desk): State<Shared<W>>,
+    Path(id): Path<String>,
+    order: Order,
+) -> Result<Reply, Rejection> {
+    desk.answer(order, Some(id), |order| match order.media {
+        Media::Json => wire::request::json(&order.body.bytes),
+        Media::Other => wire::request::text(&order.body.bytes, &order.query),
+    })
+    .await
+}
 
+/// `/api/noscript/compile`: what a form sends, the compiler included.
+pub(super) async fn noscript<W: Workshop>(
+    State(desk): State<Shared<W>>,
+    order: Order,
+) -> Result<Reply, Rejection> {
+    desk.answer(order, None, |order| wire::request::form(&order.body.bytes)).await
+}
+
+/// `/api/compiler/{id}/cmake`
+pub(super) async fn cmake<W: Workshop>(
+    State(desk): State<Shared<W>>,
+    Path(id): Path<String>,
+    order: Order,
+) -> Result<Reply, Rejection> {
+    desk.build(&order, &id)
+}
+
+/// `/api/compiler/{id}/build/{system}`
+pub(super) async fn build<W: Workshop>(
+    State(desk): State<Shared<W>>,
+    Path((id, system)): Path<(String, String)>,
+    request: Request,
+) -> Result<Reply, Rejection> {
+    if !BUILD_SYSTEMS.contains(&system.as_str()) {
+        return Err(Rejection::new(Class::Unknown, format!("Unknown build system '{system}'")));
+    }
+    let order = Order::from_request(request, &desk).await?;
+    desk.build(&order, &id)
+}
+
+impl<W: Workshop> FromRequest<Shared<W>> for Order {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, desk: &Shared<W>) -> Result<Self, Rejection> {
+        let (head, body) = request.into_parts();
+        let media = body::media(&head.headers)?;
+        desk.admit()?;
+        let body = desk.bodies.receive(body).await?;
+        let rendition = negotiate::rendition(&head.headers, desk.parts.settings.default_rendition);
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        Ok(Self { call: Call::of(&head)?, query, media, rendition, body })
+    }
+}
+
+impl<W: Workshop> Desk<W> {
     fn admit(&self) -> Result<(), Rejection> {
-        if self.0.parts.gate.opening() < Opening::Refusing {
+        if self.parts.gate.opening() < Opening::Refusing {
             return Ok(());
         }
         Err(Rejection::new(Class::Draining, "this worker is stopping, ask another"))
     }
 
-    fn find(&self, call: &Call<'_>, draft: &Draft) -> Result<(W::Compiler, String), Rejection> {
-        let id = call.route.compiler().or(draft.compiler.as_deref()).unwrap_or_default();
-        let compiler = self.0.parts.workshop.find(draft.language(), id);
-        match compiler {
-            Some(compiler) => Ok((compiler, id.to_owned())),
-            None => Err(Rejection::new(Class::Unknown, format!("Not Found: there is no compiler {id:?}"))),
+    /// Answers an order: from memory if the very same was answered before, else by the engine. Only a form leaves it to
+    /// the body to name the compiler.
+    async fn answer(
+        &self,
+        order: Order,
+        id: Option<String>,
+        read: impl FnOnce(&Order) -> Result<Draft, RequestError>,
+    ) -> Result<Reply, Rejection> {
+        let workshop = &self.parts.workshop;
+        let key = workshop.key(&[
+            id.as_deref().unwrap_or_default().as_bytes(),
+            order.query.as_bytes(),
+            &[order.rendition as u8, order.media as u8],
+            &order.body.bytes,
+        ]);
+        if let Some(answer) = workshop.recall(&key) {
+            return Ok(answered(answer, order.rendition, None));
+        }
+        let draft = read(&order)?;
+        let Order { call, rendition, body, .. } = order;
+        drop(body);
+        let id = id.or_else(|| draft.compiler.clone()).unwrap_or_default();
+        let compiler = self.find(&draft, &id)?;
+        let request = draft.finish(W::split).map_err(|error| Rejection::from(error).about(&id))?;
+        let deadline = Deadline::at(call.arrived + self.parts.settings.answer_within);
+        let job = Job { key, compiler, request, rendition, deadline };
+        let answer = self.make(job, &call.id).await.map_err(|rejection| rejection.about(&id))?;
+        Ok(answered(answer, rendition, Some(id)))
+    }
+
+    /// Has the engine do a job, for no longer than the caller waits.
+    async fn make(&self, job: Job<W>, id: &RequestId) -> Result<Answer, Rejection> {
+        let deadline = job.deadline.instant();
+        match timeout_at(deadline, self.parts.workshop.compile(job)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) if failure.class != Class::Expired => Err(failure.into()),
+            Ok(Err(_)) | Err(_) => {
+                let seconds = self.parts.settings.answer_within.as_secs();
+                let message = format!(
+                    "Compilation timeout: No response received within {seconds} seconds for GUID: {id}"
+                );
+                Err(Rejection::new(Class::Expired, message))
+            }
         }
     }
 
-    fn expired(&self, call: &Call<'_>) -> Rejection {
-        let seconds = self.0.parts.settings.answer_within.as_secs();
-        let id = &call.id;
-        let message =
-            format!("Compilation timeout: No response received within {seconds} seconds for GUID: {id}");
-        Rejection::new(Class::Expired, message)
+    /// Answers a project build. No compiler here links, and this is how one that does not has always answered.
+    fn build(&self, order: &Order, id: &str) -> Result<Reply, Rejection> {
+        if order.media != Media::Json {
+            return Err(RequestError::Missing("files").into());
+        }
+        let draft = wire::request::json(&order.body.bytes)?;
+        self.find(&draft, id)?;
+        if !draft.has_files {
+            return Err(RequestError::Missing("files").into());
+        }
+        draft.finish(W::split)?;
+        let body = wire::result::refusal("Compiler does not support compiling to binaries");
+        let facts = Facts { compiler: None, job: JobStatus::Rejected, cached: false };
+        Ok(marked(reply::reply(StatusCode::OK, JSON, body), facts))
+    }
+
+    fn find(&self, draft: &Draft, id: &str) -> Result<W::Compiler, Rejection> {
+        let compiler = self.parts.workshop.find(draft.language(), id);
+        compiler.ok_or_else(|| Rejection::no_compiler(id))
     }
 }
 
-fn answered(call: &mut Call<'_>, answer: Answer, rendition: Rendition) -> Reply {
-    call.cached = answer.cached;
+fn answered(answer: Answer, rendition: Rendition, compiler: Option<String>) -> Reply {
     let content_type = match rendition {
         Rendition::Json => JSON,
         Rendition::Text => TEXT,
     };
-    let mut reply = Reply::new(Payload::from(answer.body));
-    reply.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
-    marked(call, reply, answer.status)
+    let mut reply = Reply::new(reply::pieces(answer.body));
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    marked(reply, Facts { compiler, job: answer.status, cached: answer.cached })
 }
 
-fn marked(call: &mut Call<'_>, mut reply: Reply, status: JobStatus) -> Reply {
-    call.job = Some(status);
-    reply.headers_mut().insert(JOB_STATUS, HeaderValue::from_static(status.as_str()));
+/// The reply, saying how the job ended to the client and to the closing event.
+fn marked(mut reply: Reply, facts: Facts) -> Reply {
+    reply.headers_mut().insert(JOB_STATUS, HeaderValue::from_static(facts.job.as_str()));
+    reply.extensions_mut().insert(facts);
     reply
 }

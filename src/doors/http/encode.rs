@@ -2,11 +2,13 @@
 
 use std::io::{self, Write as _};
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HeaderValue};
+use http_body_util::BodyExt as _;
 
 use super::negotiate::Coding;
-use crate::doors::reply::{Payload, Reply};
+use crate::doors::reply::{self, Reply};
 use crate::lifecycle;
 
 /// Below this packing costs more than it saves: the head and the body fit one segment anyway.
@@ -19,43 +21,54 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// Packs the body of `reply` the way the client prefers.
 pub(super) async fn pack(reply: Reply, coding: Coding) -> Reply {
-    let bytes = reply.body().len();
+    let bytes = reply::length(reply.body());
     if coding == Coding::Identity || bytes < WORTH_PACKING {
         return reply;
     }
     let (mut head, body) = reply.into_parts();
+    let pieces = pieces(body).await;
     let packed = if bytes <= ON_THE_SPOT {
-        squeeze(&body, coding)
+        squeeze(&pieces, coding)
     } else {
-        let body = body.clone();
-        let work = lifecycle::blocking("pack", move || squeeze(&body, coding));
+        let pieces = pieces.clone();
+        let work = lifecycle::blocking("pack", move || squeeze(&pieces, coding));
         work.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     };
     match packed {
         Ok((packed, name)) => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
-            Reply::from_parts(head, Payload::from(Bytes::from(packed)))
+            Reply::from_parts(head, Body::from(packed))
         }
         // The client can read it as it is, too.
         Err(error) => {
             tracing::warn!(error = %error, "could not pack a reply");
-            Reply::from_parts(head, body)
+            Reply::from_parts(head, Body::from(pieces.concat()))
         }
     }
 }
 
-fn squeeze(body: &Payload, coding: Coding) -> io::Result<(Vec<u8>, &'static str)> {
-    let room = Vec::with_capacity(body.len() / 8 + 64);
+/// What a body is made of, uncopied. It is all there already, and cannot fail.
+async fn pieces(mut body: Body) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        pieces.extend(frame.into_data());
+    }
+    pieces
+}
+
+fn squeeze(pieces: &[Bytes], coding: Coding) -> io::Result<(Vec<u8>, &'static str)> {
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let room = Vec::with_capacity(bytes / 8 + 64);
     match coding {
-        Coding::Identity => Ok((body.pieces().concat(), "identity")),
+        Coding::Identity => Ok((pieces.concat(), "identity")),
         Coding::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::new(GZIP_LEVEL));
-            body.pieces().into_iter().try_for_each(|piece| encoder.write_all(piece))?;
+            pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
             Ok((encoder.finish()?, "gzip"))
         }
         Coding::Zstd => {
             let mut encoder = zstd::Encoder::new(room, ZSTD_LEVEL)?;
-            body.pieces().into_iter().try_for_each(|piece| encoder.write_all(piece))?;
+            pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
             Ok((encoder.finish()?, "zstd"))
         }
     }
@@ -73,7 +86,7 @@ mod tests {
     async fn packed(bytes: usize, coding: Coding) -> (Option<String>, Vec<u8>) {
         let reply = pack(reply(StatusCode::OK, TEXT, "a listing ".repeat(bytes / 10)), coding).await;
         let name = reply.headers().get(CONTENT_ENCODING).map(|name| name.to_str().unwrap().to_owned());
-        (name, reply.body().pieces().concat())
+        (name, pieces(reply.into_body()).await.concat())
     }
 
     #[tokio::test]

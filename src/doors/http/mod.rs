@@ -1,54 +1,48 @@
 //! The public door: Compiler Explorer's API over HTTP/1.
 //!
 //! ```text
-//! answer ─ request id ─ panic fence ─ route ─ handler ─ pack ─ headers every reply has ─ closing event
+//! server ─ Door::answer ─ paths ─ axum router ─ conduct ─┬ compile
+//!                                 (one table)            ├ listings
+//!                                                        └ health, admin, nowhere
 //! ```
 //!
 //! No rule of the trade lives here: what this door can ask, any other can ask, with the same answer.
 
+mod admin;
 mod body;
 mod compile;
+mod conduct;
 mod encode;
 mod engine;
+mod listings;
 mod negotiate;
 mod network;
+mod paths;
 mod reject;
-mod routes;
+mod router;
 mod workshop;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONNECTION, HeaderValue, VARY,
-};
-use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Version};
+use axum::Router;
+use axum::extract::FromRef;
+use http::header::{ALLOW, HeaderValue};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tower::ServiceExt as _;
 
-use self::reject::{Rejection, Shape};
-use self::routes::{Lost, Route};
 use crate::domain::class::Class;
-use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
 use crate::doors::health::Health;
-use crate::doors::reply::{self, JSON, Reply, TEXT};
-use crate::doors::server::{Gate, Opening, Refusal, Service};
+use crate::doors::reply::Reply;
+use crate::doors::server::{Gate, Refusal, Service};
 use crate::engine::Rendition;
-use crate::lifecycle::panic_message;
-use crate::wire;
 
 pub use self::network::{Network, NetworkError};
 pub use self::workshop::{Failure, Job, Listing, Workshop};
-
-/// The name of a request, given by the caller or by us, on every answer.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What stands for a status where the caller left before the reply, as proxies log it.
 pub const GONE: u16 = 499;
@@ -125,9 +119,16 @@ pub struct Parts<W> {
 }
 
 /// The public door.
-pub struct Door<W>(Arc<Inner<W>>);
+pub struct Door<W> {
+    desk: Shared<W>,
+    router: Router,
+}
 
-struct Inner<W> {
+/// What the handlers of all requests share.
+type Shared<W> = Arc<Desk<W>>;
+
+/// Where requests are handled.
+struct Desk<W> {
     parts: Parts<W>,
     /// `Cache-Control` of what may be kept.
     keep: HeaderValue,
@@ -135,31 +136,9 @@ struct Inner<W> {
     bodies: body::Store,
 }
 
-/// One request while it is being answered.
-struct Call<'a> {
-    id: RequestId,
-    route: Route<'a>,
-    query: &'a str,
-    arrived: Instant,
-    /// The compiler that was found, by the name it was asked by.
-    compiler: Option<String>,
-    job: Option<JobStatus>,
-    cached: bool,
-}
-
-/// A request without a reply yet. Dropped as such, it tells that its caller has left.
-struct Unanswered<'a, W> {
-    door: &'a Door<W>,
-    id: &'a RequestId,
-    route: &'static str,
-    shape: Shape,
-    arrived: Instant,
-    answered: bool,
-}
-
 impl<W> fmt::Debug for Door<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("settings", &self.0.parts.settings).finish_non_exhaustive()
+        f.debug_struct("Door").field("settings", &self.desk.parts.settings).finish_non_exhaustive()
     }
 }
 
@@ -171,69 +150,26 @@ impl<W> fmt::Debug for Parts<W> {
 
 impl<W> Clone for Door<W> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { desk: Arc::clone(&self.desk), router: self.router.clone() }
     }
 }
 
 impl<W: Workshop> Service for Door<W> {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-        let arrived = Instant::now();
-        let (head, body) = request.into_parts();
-        let id = request_id(&head.headers);
-        let environment = self.0.parts.settings.environment.as_deref();
-        let found = Route::find(head.uri.path(), environment);
-        let name = found.as_ref().map_or("none", Route::name);
-        let api = found.as_ref().is_ok_and(Route::is_api);
-        let shape = if found.as_ref().is_ok_and(Route::compiles) { Shape::Compile } else { Shape::Plain };
-        let query = head.uri.query().unwrap_or_default();
-        let (mut compiler, mut job, mut cached) = (None, None, false);
-        let mut unanswered = Unanswered { door: self, id: &id, route: name, shape, arrived, answered: false };
-
-        let outcome = if head.method == Method::OPTIONS {
-            Ok(reply::reply(StatusCode::OK, TEXT, "OK"))
-        } else {
-            match found {
-                Ok(route) if !route.takes(&head.method) => Err(Rejection::method(route.methods())),
-                Ok(route) => {
-                    let mut call =
-                        Call { id: id.clone(), route, query, arrived, compiler: None, job, cached };
-                    let outcome = fenced(self.handle(&mut call, &head.headers, body, peer)).await;
-                    (compiler, job, cached) = (call.compiler, call.job, call.cached);
-                    outcome
-                }
-                Err(lost) => Err(Rejection::new(Class::Unknown, lost_message(&lost))),
-            }
-        };
-        let class = outcome.as_ref().err().map(|rejection| rejection.class);
-        let mut reply = match outcome {
-            Ok(reply) => encode::pack(reply, negotiate::coding(&head.headers)).await,
-            Err(rejection) => {
-                job = (shape == Shape::Compile).then(|| rejection.job());
-                complain(&rejection, &id);
-                rejection.reply(shape, &id)
-            }
-        };
-        unanswered.answered = true;
-        self.dress(&mut reply, &id, api);
-        let duration = arrived.elapsed();
-        let status = reply.status().as_u16();
-        let served = Served { route: name, status, class, job, bytes: reply.body().len(), duration };
-        close(&served, &id, compiler.as_deref(), cached);
-        (self.0.parts.observe)(&served);
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        paths::normalize(request.uri_mut(), self.desk.parts.settings.environment.as_deref());
+        request.extensions_mut().insert(peer);
+        let Ok(mut reply) = self.router.clone().oneshot(request).await;
+        // The router puts no spaces into its list of methods.
+        if let Some(allow) = reply.headers_mut().get_mut(ALLOW)
+            && let Ok(spaced) = allow.to_str().unwrap_or_default().replace(',', ", ").try_into()
+        {
+            *allow = spaced;
+        }
         reply
     }
 
     fn refuse(&self, refusal: Refusal, _peer: SocketAddr) -> Vec<u8> {
-        let id = RequestId::mint();
-        let rejection = Rejection::from(refusal);
-        complain(&rejection, &id);
-        let mut reply = rejection.reply(Shape::Plain, &id);
-        self.dress(&mut reply, &id, false);
-        let (class, status, bytes) = (Some(rejection.class), reply.status().as_u16(), reply.body().len());
-        let served = Served { route: "none", status, class, job: None, bytes, duration: Duration::ZERO };
-        close(&served, &id, None, false);
-        (self.0.parts.observe)(&served);
-        serialize(&reply)
+        serialize(&self.desk.refuse(refusal))
     }
 }
 
@@ -243,179 +179,19 @@ impl<W: Workshop> Door<W> {
         let keep = HeaderValue::from_str(&format!("public, max-age={}", parts.settings.keep_for.as_secs()));
         let keep = keep.unwrap_or(HeaderValue::from_static("no-store"));
         let bodies = body::Store::new(parts.settings.body_bytes, parts.settings.all_bodies_bytes);
-        Self(Arc::new(Inner { parts, keep, bodies }))
-    }
-
-    async fn handle(
-        &self,
-        call: &mut Call<'_>,
-        headers: &HeaderMap,
-        body: Incoming,
-        peer: SocketAddr,
-    ) -> Result<Reply, Rejection> {
-        let settings = &self.0.parts.settings;
-        match &call.route {
-            Route::Compile(_) | Route::Noscript => self.compile(call, headers, body).await,
-            Route::Build { .. } => self.build(call, headers, body).await,
-            Route::PopularArguments(id) | Route::OptimizationArguments(id) => {
-                match self.0.parts.workshop.find(None, id) {
-                    Some(_) => Ok(reply::reply(StatusCode::OK, JSON, "{}")),
-                    None => {
-                        Err(Rejection::new(Class::Unknown, format!("Not Found: there is no compiler {id:?}")))
-                    }
-                }
-            }
-            Route::Compilers(language) => {
-                self.list(Listing::Compilers(language.as_deref()), call.query, headers)
-            }
-            Route::Languages => self.list(Listing::Languages, call.query, headers),
-            Route::Libraries(language) => {
-                self.list(Listing::Libraries(language.as_deref()), call.query, headers)
-            }
-            Route::Tools(language) => self.list(Listing::Tools(language), call.query, headers),
-            Route::Version => Ok(words(settings.version.as_deref().unwrap_or("<no git hash found>"))),
-            Route::ReleaseBuild => Ok(words(settings.build.as_deref().unwrap_or("<no build number found>"))),
-            Route::Healthcheck | Route::Health => Ok(self.0.parts.health.report()),
-            Route::Live => Ok(self.0.parts.health.live()),
-            Route::Ready => Ok(self.0.parts.health.ready()),
-            Route::ClearCache => self.clear_cache(peer),
-        }
-    }
-
-    fn list(&self, listing: Listing<'_>, query: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
-        let table = matches!(listing, Listing::Compilers(_) | Listing::Languages);
-        let rendition = match negotiate::rendition(headers, self.0.parts.settings.default_rendition) {
-            Rendition::Text if table => Rendition::Text,
-            _ => Rendition::Json,
-        };
-        let fields = wire::request::query_value(query, "fields")?;
-        let body = self.0.parts.workshop.list(listing, fields.as_deref(), rendition)?;
-        let content_type = if rendition == Rendition::Text { TEXT } else { JSON };
-        Ok(reply::reply(StatusCode::OK, content_type, body))
-    }
-
-    fn clear_cache(&self, peer: SocketAddr) -> Result<Reply, Rejection> {
-        let address = peer.ip().to_canonical();
-        let known = self.0.parts.settings.clear_cache_from.iter().any(|network| network.contains(address));
-        if !known && !address.is_loopback() {
-            return Err(Rejection::forbidden("caches are not cleared from your address"));
-        }
-        self.0.parts.workshop.clear_caches();
-        Ok(reply::cleared())
-    }
-
-    /// The headers that every reply has.
-    fn dress(&self, reply: &mut Reply, id: &RequestId, api: bool) {
-        let success = reply.status().is_success();
-        let headers = reply.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, OPTIONS"));
-        let allowed = "Origin, X-Requested-With, Content-Type, Accept, Authorization, X-Request-Id";
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-        let exposed = "X-Request-Id, X-Job-Status, Retry-After";
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
-        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-            headers.insert(REQUEST_ID, id);
-        }
-        if api && success {
-            headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-            headers.insert(CACHE_CONTROL, self.0.keep.clone());
-        } else {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if self.0.parts.gate.opening() > Opening::Open {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let desk = Arc::new(Desk { parts, keep, bodies });
+        Self { router: router::router(&desk), desk }
     }
 }
 
-impl<W> Drop for Unanswered<'_, W> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let served = Served {
-            route: self.route,
-            status: GONE,
-            class: None,
-            job: (self.shape == Shape::Compile).then_some(JobStatus::Cancelled),
-            bytes: 0,
-            duration: self.arrived.elapsed(),
-        };
-        close(&served, self.id, None, false);
-        (self.door.0.parts.observe)(&served);
+impl<W: Workshop> FromRef<Shared<W>> for Health {
+    fn from_ref(desk: &Shared<W>) -> Self {
+        desk.parts.health.clone()
     }
-}
-
-/// Text that has always been sent as HTML.
-fn words(text: &str) -> Reply {
-    reply::reply(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), text.to_owned())
-}
-
-const fn lost_message(lost: &Lost) -> &'static str {
-    match lost {
-        Lost::Path => "Not Found",
-        Lost::Environment => "Not Found: that is not this worker's environment",
-    }
-}
-
-/// The caller's name for the request, if it is one that logs and headers can carry; else a new one.
-fn request_id(headers: &HeaderMap) -> RequestId {
-    headers
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte)))
-        .and_then(|id| RequestId::parse(id).ok())
-        .unwrap_or_else(RequestId::mint)
-}
-
-/// Turns a panic in `handler` into a rejection: one request is lost, and nothing else.
-async fn fenced(handler: impl Future<Output = Result<Reply, Rejection>>) -> Result<Reply, Rejection> {
-    let mut handler = pin!(handler);
-    std::future::poll_fn(|context| {
-        catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))).unwrap_or_else(|panic| {
-            let message = format!("a panic: {}", panic_message(panic.as_ref()));
-            Poll::Ready(Err(Rejection::new(Class::Internal, message)))
-        })
-    })
-    .await
-}
-
-/// Tells the log what the caller is not told, or has been told already.
-fn complain(rejection: &Rejection, id: &RequestId) {
-    let (class, error) = (rejection.class.as_str(), rejection.message());
-    match rejection.class {
-        Class::Internal => tracing::error!(request.id = %id, class, error, "request failed"),
-        Class::Upstream => tracing::warn!(request.id = %id, class, error, "request failed"),
-        _ => tracing::debug!(request.id = %id, class, error, "request rejected"),
-    }
-}
-
-/// The closing event. Never the source, never the arguments.
-fn close(served: &Served, id: &RequestId, compiler: Option<&str>, cached: bool) {
-    macro_rules! event {
-        ($level:ident) => {
-            tracing::$level!(
-                request.id = %id,
-                route = served.route,
-                compiler.id = compiler,
-                status = served.status,
-                class = served.class.map(Class::as_str),
-                job.status = served.job.map(JobStatus::as_str),
-                cached,
-                bytes = served.bytes,
-                duration_ms = served.duration.as_secs_f64() * 1e3,
-                "{}",
-                if served.status == GONE { "the caller left" } else { "answered" }
-            )
-        };
-    }
-    // Probes come every few seconds from every balancer: nobody wants to read them.
-    if served.route.starts_with("health") { event!(debug) } else { event!(info) }
 }
 
 /// A reply as the bytes of a closing HTTP/1.1 connection.
-fn serialize(reply: &Reply) -> Vec<u8> {
+fn serialize(reply: &Response<Vec<u8>>) -> Vec<u8> {
     let mut bytes = format!("{:?} {}\r\n", Version::HTTP_11, reply.status()).into_bytes();
     for (name, value) in reply.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
@@ -424,6 +200,6 @@ fn serialize(reply: &Reply) -> Vec<u8> {
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", reply.body().len()).as_bytes());
-    bytes.extend_from_slice(&reply.body().pieces().concat());
+    bytes.extend_from_slice(reply.body());
     bytes
 }

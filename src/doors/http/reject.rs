@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{HeaderName, StatusCode};
+use axum::Extension;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response, StatusCode};
 
 use super::workshop::Failure;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
-use crate::doors::reply::{JSON, Reply, reply};
+use crate::doors::reply::{JSON, Reply};
 use crate::doors::server::Refusal;
 use crate::wire;
 use crate::wire::request::RequestError;
@@ -20,14 +22,16 @@ pub(super) const JOB_STATUS: HeaderName = HeaderName::from_static("x-job-status"
 /// How long a caller whom we cannot serve should stay away, unless the engine knows better.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A request that gets no answer.
+/// A request that gets no answer. As a response it is only the status, with the whole of it as an extension: the body
+/// is written once it is known how the request is called and which shape its errors have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rejection {
     pub(super) status: StatusCode,
     pub(super) class: Class,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
-    allow: Option<&'static str>,
+    /// The compiler that was found before things went wrong, by the name it was asked by.
+    pub(super) compiler: Option<String>,
     /// Whether bytes of the request may still be on their way, so that the connection is of no further use.
     hang_up: bool,
 }
@@ -69,12 +73,16 @@ impl Rejection {
     pub(super) fn new(class: Class, message: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = matches!(class, Class::Busy | Class::Draining).then_some(RETRY);
         let message = message.into();
-        Self { status: status_of(class), class, message, retry_after, allow: None, hang_up: false }
+        Self { status: status_of(class), class, message, retry_after, compiler: None, hang_up: false }
     }
 
-    pub(super) fn method(allow: &'static str) -> Self {
+    pub(super) fn no_compiler(id: &str) -> Self {
+        Self::new(Class::Unknown, format!("Not Found: there is no compiler {id:?}"))
+    }
+
+    pub(super) fn method() -> Self {
         let rejection = Self::new(Class::Malformed, "method not allowed");
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow), ..rejection }
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, ..rejection }
     }
 
     pub(super) fn media(message: impl Into<Cow<'static, str>>) -> Self {
@@ -100,8 +108,13 @@ impl Rejection {
         Self { hang_up: true, ..Self::new(Class::Malformed, "the request ended before its body did") }
     }
 
+    /// The rejection of a request that had found its compiler.
+    pub(super) fn about(self, compiler: &str) -> Self {
+        Self { compiler: Some(compiler.to_owned()), ..self }
+    }
+
     /// The reply, in the given shape. What failed inside is told to the log alone; the caller gets the request's id.
-    pub(super) fn reply(&self, shape: Shape, request: &RequestId) -> Reply {
+    pub(super) fn reply(&self, shape: Shape, request: &RequestId) -> Response<Vec<u8>> {
         let ours = matches!(self.class, Class::Upstream | Class::Internal);
         let message = if ours {
             Cow::Owned(format!("internal error, request {request}"))
@@ -113,13 +126,12 @@ impl Rejection {
             Shape::Compile => error_body(br#"{"error":true,"message":"#, &message),
             Shape::Plain => error_body(br#"{"error":"#, &message),
         };
-        let mut reply = reply(self.status, JSON, body);
+        let mut reply = Response::new(body);
+        *reply.status_mut() = self.status;
         let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
-        }
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.hang_up {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -137,6 +149,12 @@ impl Rejection {
 
     pub(super) fn job(&self) -> JobStatus {
         job_of(self.class)
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Reply {
+        (self.status, Extension(self)).into_response()
     }
 }
 
@@ -194,9 +212,8 @@ mod tests {
     #[test]
     fn bodies_tell_callers_what_is_theirs_to_know() {
         let id = RequestId::parse("id-1").unwrap();
-        let text = |rejection: Rejection, shape| {
-            String::from_utf8(rejection.reply(shape, &id).body().pieces().concat()).unwrap()
-        };
+        let text =
+            |rejection: Rejection, shape| String::from_utf8(rejection.reply(shape, &id).into_body()).unwrap();
         let malformed = || Rejection::new(Class::Malformed, "a \"b\"");
         assert_eq!(text(malformed(), Shape::Compile), r#"{"error":true,"message":"a \"b\""}"#);
         assert_eq!(text(malformed(), Shape::Plain), r#"{"error":"a \"b\""}"#);

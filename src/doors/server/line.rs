@@ -1,16 +1,14 @@
 //! What the accept loop, the connection and the reply know of one another.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
-
-use std::sync::Arc;
-
-use crate::doors::reply::Payload;
 
 /// One connection, as others see it.
 #[derive(Debug, Default)]
@@ -68,13 +66,13 @@ impl Line {
 /// A reply's body that tells its connection when it is done with.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    payload: Payload,
+    body: Body,
     line: Arc<Line>,
 }
 
 impl Tracked {
-    pub(super) fn new(payload: Payload, line: Arc<Line>) -> Self {
-        Self { payload, line }
+    pub(super) fn new(body: Body, line: Arc<Line>) -> Self {
+        Self { body, line }
     }
 }
 
@@ -84,22 +82,22 @@ impl Drop for Tracked {
     }
 }
 
-impl Body for Tracked {
+impl http_body::Body for Tracked {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.payload).poll_frame(context)
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.payload.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.payload.size_hint()
+        self.body.size_hint()
     }
 }

@@ -242,7 +242,7 @@ async fn converse<S: Service>(guard: Guard, line: Arc<Line>, service: S, peer: S
         let (service, line) = (answering.clone(), Arc::clone(&tracked));
         Box::pin(async move {
             let reply = service.answer(request, peer).await;
-            Ok::<_, Infallible>(reply.map(|payload| Tracked::new(payload, line)))
+            Ok::<_, Infallible>(reply.map(|body| Tracked::new(body, line)))
         })
     });
     let mut connection = http1::Builder::new()

@@ -14,11 +14,20 @@ use crate::text::asm::opcodes::{Machine, has_opcode};
 use crate::text::asm::ptx;
 use crate::text::scan::{self, Dollar};
 
+/// A line, name, group or edge by number. Half the size of a `usize`, because listings are mostly labels, and what is read
+/// once costs the memory it passes through.
+type Index = u32;
+
+/// Listings of four billion lines share the last number.
+fn index(number: usize) -> Index {
+    Index::try_from(number).unwrap_or(Index::MAX)
+}
+
 /// Labels that stand together, and the data below them.
 #[derive(Debug, Clone)]
 struct Group {
     /// The lines that may be data.
-    lines: Range<usize>,
+    lines: Range<Index>,
     /// Whether the data has been read.
     read: bool,
 }
@@ -28,15 +37,15 @@ struct Group {
 struct Edge {
     target: Target,
     /// The label's next edge.
-    next: Option<usize>,
+    next: Option<Index>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Target {
     /// The data of a group is used.
-    Group(usize),
+    Group(Index),
     /// A label is used.
-    Label(usize),
+    Label(Index),
 }
 
 /// Which lines name labels that are used.
@@ -55,17 +64,17 @@ struct Pass<'l, 't> {
     lines: &'l [Line<'t>],
     names: Names<'t>,
     /// For each name its first edge.
-    edges_of: Vec<Option<usize>>,
+    edges_of: Vec<Option<Index>>,
     edges: Vec<Edge>,
     groups: Vec<Group>,
     namings: Vec<Naming>,
     /// The lines that define a name, and the name's number.
-    defined: Vec<(usize, usize)>,
+    defined: Vec<(Index, Index)>,
     /// Lines that name no label.
-    names_none: Vec<usize>,
+    names_none: Vec<Index>,
     used: Vec<bool>,
     /// Used labels whose edges have not been followed.
-    reached: Vec<usize>,
+    reached: Vec<Index>,
     /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
     dollar: Dollar,
 }
@@ -82,10 +91,10 @@ pub(super) fn mark_used(lines: &mut [Line<'_>], filter_directives: bool) {
     pass.follow();
     let Pass { defined, used, names_none, .. } = pass;
     for (line, name) in defined {
-        lines[line].used = used[name];
+        lines[line as usize].used = used[name as usize];
     }
     for line in names_none {
-        lines[line].names_none = true;
+        lines[line as usize].names_none = true;
     }
 }
 
@@ -117,7 +126,8 @@ impl<'l, 't> Pass<'l, 't> {
         for name in INHERITED.into_iter().chain(ptx::WORDS) {
             self.name(name);
         }
-        for (index, line) in self.lines.iter().enumerate() {
+        for (number, line) in self.lines.iter().enumerate() {
+            let number = index(number);
             if line.marks.has(Mark::CustomAsm) {
             } else if line.marks.has(Mark::StartsProcedure) {
                 in_function = true;
@@ -128,11 +138,11 @@ impl<'l, 't> Pass<'l, 't> {
                 machine = Machine::Cuda;
             }
             let name = line.name().map(|name| self.name(name));
-            self.defined.extend(name.map(|name| (index, name)));
+            self.defined.extend(name.map(|name| (number, name)));
             if let (Kind::Label { .. }, Some(label)) = (line.kind, name) {
                 let current = match group {
                     Some(current) if in_group => current,
-                    _ => self.begin_group(index),
+                    _ => self.begin_group(number),
                 };
                 group = Some(current);
                 in_group = true;
@@ -164,32 +174,32 @@ impl<'l, 't> Pass<'l, 't> {
             };
             self.namings.push(naming);
             if let (Naming::Weak, Some(group)) = (naming, group) {
-                self.groups[group].lines.end = index + 1;
+                self.groups[group as usize].lines.end = number + 1;
             }
         }
     }
 
-    fn begin_group(&mut self, line: usize) -> usize {
+    fn begin_group(&mut self, line: Index) -> Index {
         self.groups.push(Group { lines: line..line, read: false });
-        self.groups.len() - 1
+        index(self.groups.len() - 1)
     }
 
-    fn name(&mut self, name: &'t str) -> usize {
+    fn name(&mut self, name: &'t str) -> Index {
         let number = self.names.number(name);
         if number == self.used.len() {
             self.used.push(false);
             self.edges_of.push(None);
         }
-        number
+        index(number)
     }
 
-    fn link(&mut self, label: usize, target: Target) {
-        let next = self.edges_of[label].replace(self.edges.len());
+    fn link(&mut self, label: Index, target: Target) {
+        let next = self.edges_of[label as usize].replace(index(self.edges.len()));
         self.edges.push(Edge { target, next });
     }
 
-    fn reach(&mut self, name: usize) {
-        if !std::mem::replace(&mut self.used[name], true) {
+    fn reach(&mut self, name: Index) {
+        if !std::mem::replace(&mut self.used[name as usize], true) {
             self.reached.push(name);
         }
     }
@@ -201,19 +211,19 @@ impl<'l, 't> Pass<'l, 't> {
         for word in words.by_ref() {
             if let Some(name) = self.names.find(word) {
                 names_none = false;
-                self.reach(name);
+                self.reach(index(name));
             }
         }
         if names_none && words.is_plain {
-            self.names_none.push(line);
+            self.names_none.push(index(line));
         }
     }
 
     /// Follows the edges of all used labels.
     fn follow(&mut self) {
         while let Some(label) = self.reached.pop() {
-            let mut next = self.edges_of[label];
-            while let Some(edge) = next.map(|edge| self.edges[edge]) {
+            let mut next = self.edges_of[label as usize];
+            while let Some(edge) = next.map(|edge| self.edges[edge as usize]) {
                 match edge.target {
                     Target::Label(label) => self.reach(label),
                     Target::Group(group) => self.read_group(group),
@@ -223,12 +233,12 @@ impl<'l, 't> Pass<'l, 't> {
         }
     }
 
-    fn read_group(&mut self, group: usize) {
-        let group = &mut self.groups[group];
+    fn read_group(&mut self, group: Index) {
+        let group = &mut self.groups[group as usize];
         if std::mem::replace(&mut group.read, true) {
             return;
         }
-        for line in group.lines.clone() {
+        for line in group.lines.start as usize..group.lines.end as usize {
             if self.namings[line] == Naming::Weak {
                 self.use_words(line);
             }

@@ -127,6 +127,23 @@ fn what_does_not_apply_is_absent() {
 }
 
 #[test]
+fn ir_has_scopes_and_no_labels() {
+    let mut listing = Listing::default();
+    listing.syntax = Syntax::LlvmIr;
+    listing.push("define i32 @f() {", None, Vec::new());
+    let source = Source { file: None, line: 3, column: Some(5), main_source: None };
+    listing.push("  ret i32 1, !dbg !7", Some(source), Vec::new());
+    listing.scope_last("!7");
+    let value: Value = serde_json::from_slice(&json(&result(Asm::Listing(listing)))).unwrap();
+    let place = json!({"file": null, "line": 3, "column": 5});
+    let items = json!([
+        {"text": "define i32 @f() {"},
+        {"text": "  ret i32 1, !dbg !7", "source": place, "scope": "!7"},
+    ]);
+    assert_eq!(value["asm"], items);
+}
+
+#[test]
 fn extra_members_have_their_place() {
     let mut odd = result(Asm::Raw(String::new()));
     odd.directory = Some("/app".to_owned());

@@ -4,6 +4,7 @@ mod admin;
 mod clocks;
 mod disconnect;
 mod drain;
+mod places;
 mod replies;
 mod smuggling;
 mod statuses;

@@ -1,6 +1,6 @@
 //! The Itanium C++ ABI's mangling, read and written out as `c++filt -n` does.
 //!
-//! [`parse`] and [`expressions`] turn a name into nodes; [`print`] and [`print_expressions`] turn nodes into text. Template
+//! [`parse`], [`special`], [`types`] and [`expressions`] turn a name into nodes; [`mod@print`] and [`print_expressions`] turn nodes into text. Template
 //! parameters are looked up while printing, because the same node means different things in different functions.
 
 mod expressions;
@@ -9,6 +9,8 @@ mod operators;
 mod parse;
 mod print;
 mod print_expressions;
+mod special;
+mod types;
 
 /// A readable name is at most this long, in bytes: back references make some names explode.
 pub(super) const LONGEST_TEXT: usize = 256 * 1024;

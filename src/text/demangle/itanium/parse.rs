@@ -1,32 +1,47 @@
-//! Reads names and types. Knows nothing of how they are shown.
+//! Reads names. Knows nothing of how they are shown.
 
 use crate::text::demangle::itanium::DEEPEST;
-use crate::text::demangle::itanium::node::{Function, Id, Node, Qualifiers, Style};
+use crate::text::demangle::itanium::node::{Function, Id, Node, Qualifiers};
 use crate::text::demangle::itanium::operators;
+
+/// How many types and names may be read: going back over a conversion's arguments makes some names explode.
+const MOST_STEPS: usize = 1 << 18;
 
 /// How far a name has been read, and what came of it.
 #[derive(Debug)]
 pub(super) struct Parser<'s> {
-    text: &'s str,
+    pub(super) text: &'s str,
     pub(super) at: usize,
     pub(super) nodes: Vec<Node<'s>>,
-    substitutions: Vec<Id>,
+    pub(super) substitutions: Vec<Id>,
     /// The class name that a constructor or destructor repeats.
     last_name: Option<Id>,
+    /// Whether the type of a conversion is being read: arguments behind a parameter belong to the conversion.
+    pub(super) in_conversion: bool,
     depth: usize,
+    steps: usize,
 }
 
 /// A name, and what decides whether its function's type starts with the return type.
 #[derive(Debug, Clone, Copy)]
-struct Named {
-    id: Id,
+pub(super) struct Named {
+    pub(super) id: Id,
     qualifiers: Qualifiers,
     has_return_type: bool,
 }
 
 impl<'s> Parser<'s> {
     pub(super) fn new(text: &'s str) -> Self {
-        Self { text, at: 0, nodes: Vec::new(), substitutions: Vec::new(), last_name: None, depth: 0 }
+        Self {
+            text,
+            at: 0,
+            nodes: Vec::new(),
+            substitutions: Vec::new(),
+            last_name: None,
+            in_conversion: false,
+            depth: 0,
+            steps: 0,
+        }
     }
 
     /// A whole symbol: `_Z`, an encoding, and the suffixes that compilers give to clones.
@@ -42,26 +57,6 @@ impl<'s> Parser<'s> {
             symbol = self.add(Node::Clone(symbol, suffix));
         }
         (self.at == self.text.len()).then_some(symbol)
-    }
-
-    /// Functions that construct or destroy what a file or object needs at start and exit.
-    fn global_function(&mut self, rest: &'s str) -> Option<Id> {
-        let kind = rest.strip_prefix(['.', '_', '$'])?;
-        let text = match kind.as_bytes().get(..2)? {
-            b"I_" => "global constructors keyed to ",
-            b"D_" => "global destructors keyed to ",
-            _ => return None,
-        };
-        self.at = self.text.len() - kind.len() + 2;
-        let keyed = if self.rest().starts_with("_Z") {
-            self.expect("_Z")?;
-            self.encoding()?
-        } else {
-            let name = self.rest();
-            self.at = self.text.len();
-            self.add(Node::Name(name))
-        };
-        (self.at == self.text.len()).then(|| self.add(Node::Special(text, keyed)))
     }
 
     /// Where the clone suffix that starts here ends: a dot, a word, and dots with numbers.
@@ -113,14 +108,15 @@ impl<'s> Parser<'s> {
         self.nodes.len() - 1
     }
 
-    fn remember(&mut self, id: Id) -> Id {
+    pub(super) fn remember(&mut self, id: Id) -> Id {
         self.substitutions.push(id);
         id
     }
 
     /// Runs `read` one level deeper, unless that is too deep.
     pub(super) fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.depth >= DEEPEST {
+        self.steps += 1;
+        if self.depth >= DEEPEST || self.steps >= MOST_STEPS {
             return None;
         }
         self.depth += 1;
@@ -171,7 +167,7 @@ impl<'s> Parser<'s> {
     }
 
     /// Types up to the end; `v` alone is none.
-    fn parameters(&mut self) -> Option<Vec<Id>> {
+    pub(super) fn parameters(&mut self) -> Option<Vec<Id>> {
         let mut parameters = Vec::new();
         while !self.ends_parameters() {
             parameters.push(self.typ()?);
@@ -184,7 +180,7 @@ impl<'s> Parser<'s> {
     }
 
     /// Whether the parameters of a function are over: behind them may stand what kind of reference it is called on.
-    fn ends_parameters(&self) -> bool {
+    pub(super) fn ends_parameters(&self) -> bool {
         match self.peek() {
             None | Some(b'E' | b'.') => true,
             Some(b'R' | b'O') => self.peek_next() == Some(b'E'),
@@ -192,81 +188,8 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn special(&mut self) -> Option<Id> {
-        let code = self.rest().get(..2)?;
-        self.at += 2;
-        let of_type = match code {
-            "TV" => "vtable for ",
-            "TT" => "VTT for ",
-            "TI" => "typeinfo for ",
-            "TS" => "typeinfo name for ",
-            "TF" => "typeinfo fn for ",
-            "TJ" => "java Class for ",
-            _ => "",
-        };
-        if !of_type.is_empty() {
-            let of = self.typ()?;
-            return Some(self.add(Node::Special(of_type, of)));
-        }
-        let (text, of) = match code {
-            "Th" => {
-                self.call_offset(b'h')?;
-                ("non-virtual thunk to ", self.encoding()?)
-            }
-            "Tv" => {
-                self.call_offset(b'v')?;
-                ("virtual thunk to ", self.encoding()?)
-            }
-            "Tc" => {
-                for _ in 0..2 {
-                    let kind = self.peek()?;
-                    self.at += 1;
-                    self.call_offset(kind)?;
-                }
-                ("covariant return thunk to ", self.encoding()?)
-            }
-            "TC" => {
-                let derived = self.typ()?;
-                self.number()?;
-                self.expect("_")?;
-                let base = self.typ()?;
-                return Some(self.add(Node::ConstructionTable(base, derived)));
-            }
-            "TA" => ("template parameter object for ", self.template_argument()?),
-            "TH" => ("TLS init function for ", self.name()?.id),
-            "TW" => ("TLS wrapper function for ", self.name()?.id),
-            "GV" => ("guard variable for ", self.name()?.id),
-            "GR" => {
-                let of = self.name()?.id;
-                let number = self.sequence_number()?;
-                return Some(self.add(Node::Temporary(of, number)));
-            }
-            "GA" => ("hidden alias for ", self.encoding()?),
-            "GT" => {
-                let safe = self.eat("t") || !self.eat("n");
-                (if safe { "transaction clone for " } else { "non-transaction clone for " }, self.encoding()?)
-            }
-            _ => return None,
-        };
-        Some(self.add(Node::Special(text, of)))
-    }
-
-    fn call_offset(&mut self, kind: u8) -> Option<()> {
-        let offsets = match kind {
-            b'h' => 1,
-            b'v' => 2,
-            _ => return None,
-        };
-        for _ in 0..offsets {
-            self.eat("n");
-            self.number()?;
-            self.expect("_")?;
-        }
-        Some(())
-    }
-
     /// `_` is 0, `0_` is 1; digits and capital letters count to 36.
-    fn sequence_number(&mut self) -> Option<usize> {
+    pub(super) fn sequence_number(&mut self) -> Option<usize> {
         if self.eat("_") {
             return Some(0);
         }
@@ -286,7 +209,7 @@ impl<'s> Parser<'s> {
         number.checked_add(1)
     }
 
-    fn name(&mut self) -> Option<Named> {
+    pub(super) fn name(&mut self) -> Option<Named> {
         self.nested(Self::name_inside)
     }
 
@@ -410,23 +333,20 @@ impl<'s> Parser<'s> {
 
     /// Tells apart entities of the same name; never shown.
     fn discriminator(&mut self) {
-        let start = self.at;
         if !self.eat("_") {
             return;
         }
         let long = self.eat("_");
         let digits = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) && (long || self.at == digits) {
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == digits {
-            self.at = start;
-        } else if long {
+        if long && self.at > digits + 1 {
             self.eat("_");
         }
     }
 
-    fn unqualified_name(&mut self) -> Option<Id> {
+    pub(super) fn unqualified_name(&mut self) -> Option<Id> {
         let mut id = match self.peek()? {
             b'0'..=b'9' => self.source_name()?,
             b'L' => {
@@ -488,8 +408,10 @@ impl<'s> Parser<'s> {
         self.at += 2;
         match code {
             "cv" => {
-                let to = self.typ()?;
-                Some(self.add(Node::Conversion(to)))
+                let outer = std::mem::replace(&mut self.in_conversion, true);
+                let to = self.typ();
+                self.in_conversion = outer;
+                Some(self.add(Node::Conversion(to?)))
             }
             "li" => {
                 let name = self.source_name()?;
@@ -582,219 +504,5 @@ impl<'s> Parser<'s> {
             self.remember(id);
         }
         Some(id)
-    }
-
-    fn qualifiers(&mut self) -> Qualifiers {
-        Qualifiers {
-            restrict: self.eat("r"),
-            volatile: self.eat("V"),
-            constant: self.eat("K"),
-            ..Qualifiers::default()
-        }
-    }
-
-    pub(super) fn typ(&mut self) -> Option<Id> {
-        self.nested(|parser| {
-            if let Some(builtin) = parser.builtin() {
-                return Some(builtin);
-            }
-            if parser.peek() == Some(b'S') && parser.peek_next() != Some(b't') {
-                let known = parser.substitution()?;
-                if parser.peek() != Some(b'I') {
-                    return Some(known);
-                }
-                let arguments = parser.template_arguments()?;
-                let template = parser.add(Node::Template(known, arguments));
-                return Some(parser.remember(template));
-            }
-            let id = parser.typ_unremembered()?;
-            Some(parser.remember(id))
-        })
-    }
-
-    /// A type that is not builtin.
-    fn typ_unremembered(&mut self) -> Option<Id> {
-        let first = self.peek()?;
-        match first {
-            b'r' | b'V' | b'K' => {
-                let qualifiers = self.qualifiers();
-                if self.at_function() {
-                    return self.function(qualifiers);
-                }
-                let of = self.typ()?;
-                Some(self.add(Node::Qualified(of, qualifiers)))
-            }
-            b'P' | b'R' | b'O' | b'C' | b'G' => {
-                self.at += 1;
-                let of = self.typ()?;
-                Some(self.add(match first {
-                    b'P' => Node::Pointer(of),
-                    b'R' => Node::Reference(of),
-                    b'O' => Node::RightReference(of),
-                    b'C' => Node::Suffixed(of, " _Complex"),
-                    _ => Node::Suffixed(of, " _Imaginary"),
-                }))
-            }
-            b'F' => self.function(Qualifiers::default()),
-            b'A' => self.array(),
-            b'M' => {
-                self.at += 1;
-                let class = self.typ()?;
-                let member = self.typ()?;
-                Some(self.add(Node::MemberPointer(class, member)))
-            }
-            b'T' => {
-                let parameter = self.template_parameter()?;
-                self.maybe_template(parameter)
-            }
-            b'D' => self.typ_with_d(),
-            b'U' if !matches!(self.peek_next(), Some(b'l' | b't')) => {
-                self.at += 1;
-                let qualifier = self.source_name()?;
-                let qualifier = if self.peek() == Some(b'I') {
-                    let arguments = self.template_arguments()?;
-                    self.add(Node::Template(qualifier, arguments))
-                } else {
-                    qualifier
-                };
-                let of = self.typ()?;
-                Some(self.add(Node::VendorQualified(of, qualifier)))
-            }
-            b'u' => {
-                self.at += 1;
-                self.source_name()
-            }
-            _ => Some(self.name()?.id),
-        }
-    }
-
-    fn maybe_template(&mut self, id: Id) -> Option<Id> {
-        if self.peek() != Some(b'I') {
-            return Some(id);
-        }
-        self.remember(id);
-        let arguments = self.template_arguments()?;
-        Some(self.add(Node::Template(id, arguments)))
-    }
-
-    fn typ_with_d(&mut self) -> Option<Id> {
-        match self.peek_next()? {
-            b't' | b'T' => {
-                self.at += 2;
-                let expression = self.expression()?;
-                self.expect("E")?;
-                Some(self.add(Node::Decltype(expression)))
-            }
-            b'p' => {
-                self.at += 2;
-                let pattern = self.typ()?;
-                Some(self.add(Node::Expansion(pattern)))
-            }
-            b'v' => {
-                self.at += 2;
-                let size = if self.eat("_") {
-                    self.expression()?
-                } else {
-                    let start = self.at;
-                    self.number()?;
-                    let digits = &self.text[start..self.at];
-                    self.add(Node::Name(digits))
-                };
-                self.expect("_")?;
-                let of = self.typ()?;
-                Some(self.add(Node::Vector(of, size)))
-            }
-            _ if self.at_function() => self.function(Qualifiers::default()),
-            _ => None,
-        }
-    }
-
-    /// Whether a function type starts here, behind what it promises about exceptions.
-    fn at_function(&self) -> bool {
-        ["F", "DoF", "DxF"].into_iter().any(|start| self.rest().starts_with(start))
-    }
-
-    fn function(&mut self, mut qualifiers: Qualifiers) -> Option<Id> {
-        if self.eat("Do") {
-            qualifiers.exception = " noexcept";
-        } else if self.eat("Dx") {
-            qualifiers.exception = " transaction_safe";
-        }
-        self.expect("F")?;
-        self.eat("Y");
-        let returns = self.typ()?;
-        let parameters = self.parameters()?;
-        if self.eat("R") {
-            qualifiers.reference = " &";
-        } else if self.eat("O") {
-            qualifiers.reference = " &&";
-        }
-        self.expect("E")?;
-        Some(self.add(Node::Function(Function { returns: Some(returns), parameters, qualifiers })))
-    }
-
-    fn array(&mut self) -> Option<Id> {
-        self.expect("A")?;
-        let start = self.at;
-        let size = if self.peek() == Some(b'_') {
-            None
-        } else if self.peek()?.is_ascii_digit() {
-            self.number()?;
-            let digits = &self.text[start..self.at];
-            Some(self.add(Node::Name(digits)))
-        } else {
-            Some(self.expression()?)
-        };
-        self.expect("_")?;
-        let of = self.typ()?;
-        Some(self.add(Node::Array(of, size)))
-    }
-
-    fn builtin(&mut self) -> Option<Id> {
-        use Style::{Bool, Cast, Float, Suffix};
-        let (name, style, length) = match self.peek()? {
-            b'a' => ("signed char", Cast, 1),
-            b'b' => ("bool", Bool, 1),
-            b'c' => ("char", Cast, 1),
-            b'd' => ("double", Float, 1),
-            b'e' => ("long double", Float, 1),
-            b'f' => ("float", Float, 1),
-            b'g' => ("__float128", Float, 1),
-            b'h' => ("unsigned char", Cast, 1),
-            b'i' => ("int", Suffix(""), 1),
-            b'j' => ("unsigned int", Suffix("u"), 1),
-            b'l' => ("long", Suffix("l"), 1),
-            b'm' => ("unsigned long", Suffix("ul"), 1),
-            b'n' => ("__int128", Cast, 1),
-            b'o' => ("unsigned __int128", Cast, 1),
-            b's' => ("short", Cast, 1),
-            b't' => ("unsigned short", Cast, 1),
-            b'v' => ("void", Cast, 1),
-            b'w' => ("wchar_t", Cast, 1),
-            b'x' => ("long long", Suffix("ll"), 1),
-            b'y' => ("unsigned long long", Suffix("ull"), 1),
-            b'z' => ("...", Cast, 1),
-            b'D' => match self.peek_next()? {
-                b'a' => ("auto", Cast, 2),
-                b'c' => ("decltype(auto)", Cast, 2),
-                b'd' => ("decimal64", Cast, 2),
-                b'e' => ("decimal128", Cast, 2),
-                b'f' => ("decimal32", Cast, 2),
-                b'h' => ("half", Float, 2),
-                b'i' => ("char32_t", Cast, 2),
-                b'n' => ("decltype(nullptr)", Cast, 2),
-                b's' => ("char16_t", Cast, 2),
-                b'u' => ("char8_t", Cast, 2),
-                b'F' if self.rest().starts_with("DF16_") => ("_Float16", Float, 5),
-                b'F' if self.rest().starts_with("DF32_") => ("_Float32", Float, 5),
-                b'F' if self.rest().starts_with("DF64_") => ("_Float64", Float, 5),
-                b'F' if self.rest().starts_with("DF128_") => ("_Float128", Float, 6),
-                b'F' if self.rest().starts_with("DF16b") => ("std::bfloat16_t", Float, 5),
-                _ => return None,
-            },
-            _ => return None,
-        };
-        self.at += length;
-        Some(self.add(Node::Builtin(name, style)))
     }
 }

@@ -1,0 +1,231 @@
+//! What every request goes through, wherever it leads.
+//!
+//! ```text
+//! request id ─ panic fence ─ handler ─ rejection's body ─ pack ─ headers every reply has ─ closing event
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::IntoResponse as _;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONNECTION, HeaderValue, VARY,
+};
+use http::request;
+use http::{HeaderMap, HeaderName, Response};
+use tokio::time::Instant;
+
+use super::reject::{Rejection, Shape};
+use super::router::{Kind, NOWHERE, Place};
+use super::workshop::Workshop;
+use super::{Desk, GONE, Served, Shared, encode, negotiate};
+use crate::domain::class::Class;
+use crate::domain::ids::RequestId;
+use crate::domain::result::JobStatus;
+use crate::doors::reply::{self, Reply};
+use crate::doors::server::{Opening, Refusal};
+use crate::lifecycle::panic_message;
+
+/// The name of a request, given by the caller or by us, on every answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request, as its handler knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) id: RequestId,
+    pub(super) arrived: Instant,
+}
+
+/// What the closing event tells of a job. Travels as an extension of its reply.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// The compiler that was found, by the name it was asked by; a remembered answer needs none.
+    pub(super) compiler: Option<String>,
+    pub(super) job: JobStatus,
+    pub(super) cached: bool,
+}
+
+/// How a call ended.
+struct Ending {
+    class: Option<Class>,
+    facts: Option<Facts>,
+    bytes: usize,
+}
+
+/// A call without a reply yet. Dropped as such, it tells that its caller has left.
+struct Unanswered<'a, W> {
+    desk: &'a Desk<W>,
+    place: Place,
+    call: &'a Call,
+    answered: bool,
+}
+
+/// Leads one request to its place and back.
+pub(super) async fn conduct<W: Workshop>(
+    State((desk, place)): State<(Shared<W>, Place)>,
+    mut request: Request,
+    next: Next,
+) -> Reply {
+    let call = Call::begin(request_id(request.headers()));
+    let coding = negotiate::coding(request.headers());
+    request.extensions_mut().insert(call.clone());
+    let mut unanswered = Unanswered { desk: &*desk, place, call: &call, answered: false };
+    let mut reply = fenced(next.run(request)).await;
+    let (mut reply, class, facts) = match reply.extensions_mut().remove::<Rejection>() {
+        None => {
+            let facts = reply.extensions_mut().remove();
+            (encode::pack(reply, coding).await, None, facts)
+        }
+        Some(rejection) => {
+            let shape = if place.kind == Kind::Compile { Shape::Compile } else { Shape::Plain };
+            let (reply, class, job) = (rejected(&rejection, shape, &call), rejection.class, rejection.job());
+            let facts = Facts { compiler: rejection.compiler, job, cached: false };
+            (reply.map(Body::from), Some(class), (shape == Shape::Compile).then_some(facts))
+        }
+    };
+    unanswered.answered = true;
+    let bytes = reply::length(reply.body());
+    desk.finish(&mut reply, place, &call, &Ending { class, facts, bytes });
+    reply
+}
+
+impl Call {
+    fn begin(id: RequestId) -> Self {
+        Self { id, arrived: Instant::now() }
+    }
+
+    /// The call whose request starts with `head`.
+    pub(super) fn of(head: &request::Parts) -> Result<Self, Rejection> {
+        let call = head.extensions.get().cloned();
+        call.ok_or_else(|| Rejection::new(Class::Internal, "a request came past its conductor"))
+    }
+}
+
+impl<W: Workshop> Desk<W> {
+    /// The last reply on a connection whose request could not even be received.
+    pub(super) fn refuse(&self, refusal: Refusal) -> Response<Vec<u8>> {
+        let (call, rejection) = (Call::begin(RequestId::mint()), Rejection::from(refusal));
+        let mut reply = rejected(&rejection, Shape::Plain, &call);
+        let bytes = reply.body().len();
+        self.finish(&mut reply, NOWHERE, &call, &Ending { class: Some(rejection.class), facts: None, bytes });
+        reply
+    }
+
+    /// Dresses the reply, and tells who wants to know what became of the request.
+    fn finish<B>(&self, reply: &mut Response<B>, place: Place, call: &Call, ending: &Ending) {
+        let public = place.kind != Kind::Upkeep && reply.status().is_success();
+        let headers = reply.headers_mut();
+        dress(headers, &call.id);
+        if public {
+            headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+            headers.insert(CACHE_CONTROL, self.keep.clone());
+        } else {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if self.parts.gate.opening() > Opening::Open {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let served = Served {
+            route: place.name,
+            status: reply.status().as_u16(),
+            class: ending.class,
+            job: ending.facts.as_ref().map(|facts| facts.job),
+            bytes: ending.bytes,
+            duration: call.arrived.elapsed(),
+        };
+        close(&served, &call.id, ending.facts.as_ref());
+        (self.parts.observe)(&served);
+    }
+}
+
+impl<W> Drop for Unanswered<'_, W> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let served = Served {
+            route: self.place.name,
+            status: GONE,
+            class: None,
+            job: (self.place.kind == Kind::Compile).then_some(JobStatus::Cancelled),
+            bytes: 0,
+            duration: self.call.arrived.elapsed(),
+        };
+        close(&served, &self.call.id, None);
+        (self.desk.parts.observe)(&served);
+    }
+}
+
+/// The headers that every reply has, whatever else it says.
+fn dress(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, OPTIONS"));
+    let allowed = "Origin, X-Requested-With, Content-Type, Accept, Authorization, X-Request-Id";
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+    let exposed = "X-Request-Id, X-Job-Status, Retry-After";
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// The caller's name for the request, if it is one that logs and headers can carry; else a new one.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte)))
+        .and_then(|id| RequestId::parse(id).ok())
+        .unwrap_or_else(RequestId::mint)
+}
+
+/// Turns a panic in `handler` into a rejection: one request is lost, and nothing else.
+async fn fenced(handler: impl Future<Output = Reply>) -> Reply {
+    let mut handler = pin!(handler);
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))).unwrap_or_else(|panic| {
+            let message = format!("a panic: {}", panic_message(panic.as_ref()));
+            Poll::Ready(Rejection::new(Class::Internal, message).into_response())
+        })
+    })
+    .await
+}
+
+/// What the caller is told of a rejection; the log is told all of it.
+fn rejected(rejection: &Rejection, shape: Shape, call: &Call) -> Response<Vec<u8>> {
+    let (class, error, id) = (rejection.class.as_str(), rejection.message(), &call.id);
+    match rejection.class {
+        Class::Internal => tracing::error!(request.id = %id, class, error, "request failed"),
+        Class::Upstream => tracing::warn!(request.id = %id, class, error, "request failed"),
+        _ => tracing::debug!(request.id = %id, class, error, "request rejected"),
+    }
+    rejection.reply(shape, id)
+}
+
+/// The closing event. Never the source, never the arguments.
+fn close(served: &Served, id: &RequestId, facts: Option<&Facts>) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                request.id = %id,
+                route = served.route,
+                compiler.id = facts.and_then(|facts| facts.compiler.as_deref()),
+                status = served.status,
+                class = served.class.map(Class::as_str),
+                job.status = served.job.map(JobStatus::as_str),
+                cached = facts.is_some_and(|facts| facts.cached),
+                bytes = served.bytes,
+                duration_ms = served.duration.as_secs_f64() * 1e3,
+                "{}",
+                if served.status == GONE { "the caller left" } else { "answered" }
+            )
+        };
+    }
+    // Probes come every few seconds from every balancer: nobody wants to read them.
+    if served.route.starts_with("health") { event!(debug) } else { event!(info) }
+}
