@@ -57,7 +57,7 @@ struct Ending {
     bytes: usize,
 }
 
-/// A call without a reply yet. Dropped as such, it tells that its caller has left.
+/// A request without a reply yet. Dropped as such, it tells that its caller has left.
 struct Unanswered<'a, W> {
     desk: &'a Desk<W>,
     place: Place,
@@ -74,7 +74,7 @@ pub(super) async fn conduct<W: Workshop>(
     let call = Call::begin(request_id(request.headers()));
     let coding = negotiate::coding(request.headers());
     request.extensions_mut().insert(call.clone());
-    let mut unanswered = Unanswered { desk: &*desk, place, call: &call, answered: false };
+    let mut unanswered = Unanswered { desk: &desk, place, call: &call, answered: false };
     let mut reply = fenced(next.run(request)).await;
     let (mut reply, class, facts) = match reply.extensions_mut().remove::<Rejection>() {
         None => {
@@ -92,6 +92,24 @@ pub(super) async fn conduct<W: Workshop>(
     let bytes = reply::length(reply.body());
     desk.finish(&mut reply, place, &call, &Ending { class, facts, bytes });
     reply
+}
+
+impl<W> Drop for Unanswered<'_, W> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let served = Served {
+            route: self.place.name,
+            status: GONE,
+            class: None,
+            job: (self.place.kind == Kind::Compile).then_some(JobStatus::Cancelled),
+            bytes: 0,
+            duration: self.call.arrived.elapsed(),
+        };
+        close(&served, &self.call.id, None);
+        (self.desk.parts.observe)(&served);
+    }
 }
 
 impl Call {
@@ -140,24 +158,6 @@ impl<W: Workshop> Desk<W> {
         };
         close(&served, &call.id, ending.facts.as_ref());
         (self.parts.observe)(&served);
-    }
-}
-
-impl<W> Drop for Unanswered<'_, W> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let served = Served {
-            route: self.place.name,
-            status: GONE,
-            class: None,
-            job: (self.place.kind == Kind::Compile).then_some(JobStatus::Cancelled),
-            bytes: 0,
-            duration: self.call.arrived.elapsed(),
-        };
-        close(&served, &self.call.id, None);
-        (self.desk.parts.observe)(&served);
     }
 }
 
