@@ -164,7 +164,8 @@ impl Running {
                 metrics.http_duration.observe(served.duration.as_secs_f64());
             }),
         });
-        let house = House { settings: parts::http(config), gate };
+        let connections = self.metrics.http_connections.clone();
+        let house = House { settings: parts::http(config), gate, connections };
         let lifecycle = self.lifecycle.clone();
         let draining = async move { lifecycle.draining().await };
         self.lifecycle.spawn("http", server::run(listener, door, house, draining));

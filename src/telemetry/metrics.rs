@@ -181,8 +181,6 @@ metrics! {
     http_duration: Histogram = "http_request_duration" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// HTTP connections open now.
     http_connections: Gauge = "http_connections";
-    /// HTTP connections refused because as many as allowed were open.
-    http_connections_refused: Counter = "http_connections_refused";
     /// Time from asking for a jail to its program running.
     sandbox_start: Histogram = "sandbox_start" in Seconds with Histogram::new(START_BUCKETS);
     /// Jails that could not be built or watched, by the step that failed.

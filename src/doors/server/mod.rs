@@ -27,6 +27,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -95,6 +96,7 @@ pub async fn run(
         settings: Arc::new(house.settings),
         lines: HashMap::new(),
         connections: JoinSet::new(),
+        open: house.connections,
         epoch: Instant::now(),
     };
     let lame_duck = hall.settings.lame_duck;
@@ -135,6 +137,8 @@ pub struct House {
     pub settings: HttpSettings,
     /// The gate that the service reads.
     pub gate: Gate,
+    /// Set to the number of open connections.
+    pub connections: Gauge,
 }
 
 /// The open connections.
@@ -143,6 +147,7 @@ struct Hall<S> {
     settings: Arc<HttpSettings>,
     lines: HashMap<Id, Arc<Line>>,
     connections: JoinSet<()>,
+    open: Gauge,
     epoch: Instant,
 }
 
@@ -156,6 +161,7 @@ impl<S: Service> Hall<S> {
         let service = self.service.clone();
         let task = self.connections.spawn(converse(guard, Arc::clone(&line), service, peer));
         self.lines.insert(task.id(), line);
+        self.open.inc();
         if self.lines.len() >= self.settings.connections {
             self.shed();
         }
@@ -192,6 +198,7 @@ impl<S: Service> Hall<S> {
             }
         };
         self.lines.remove(&id);
+        self.open.dec();
     }
 
     /// Answers what has been received, lets go of what is idle, and refuses what still comes until that is done.

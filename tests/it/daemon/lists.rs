@@ -139,3 +139,23 @@ async fn any_text_is_source_and_forms_are_for_browsers_without_scripts() {
     assert_eq!((reply.status, &reply.json()["code"]), (200, &json!(0)), "{}", reply.text());
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn who_accepts_anything_gets_what_the_operator_prefers() {
+    let obedient = Obedient::make();
+    for (flag, want) in
+        [("--http-text-by-default=false", "application/json"), ("--http-text-by-default", "text/plain")]
+    {
+        let daemon = obedient.serve(&[flag]).await;
+        let path = format!("/api/compiler/{ID}/compile");
+        for accept in ["", "Accept: */*\r\n"] {
+            let reply = daemon.ask(post(&path, accept, "int x;")).await;
+            let content_type = reply.header("content-type").unwrap();
+            assert!(content_type.starts_with(want), "{flag} {accept:?}: {content_type}");
+        }
+        let both = "Accept: application/json, text/plain, */*\r\n";
+        let reply = daemon.ask(post(&path, both, "int x;")).await;
+        assert_eq!(reply.json()["code"], 0);
+        daemon.stop().await;
+    }
+}

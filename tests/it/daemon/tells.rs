@@ -95,6 +95,8 @@ async fn the_metrics_name_what_dashboards_look_for() {
     for number in [0, 1, 1] {
         assert_eq!(daemon.compile(ID, &sleep("0", number)).await.status, 200);
     }
+    let idle = daemon.client().await;
+    daemon.metric_until("http_connections", 1).await;
     for (series, value) in [
         ("ce_compilations_total{language=\"c++\"}", 3),
         ("ce_compilation_queue_completed_total", 2),
@@ -107,6 +109,12 @@ async fn the_metrics_name_what_dashboards_look_for() {
         ("task_panics", 0),
     ] {
         assert_eq!(daemon.metric(series).await, value, "{series}");
+    }
+    drop(idle);
+    let begun = Instant::now();
+    while daemon.metric("http_connections").await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "a closed connection is still counted");
+        pause(Duration::from_millis(10)).await;
     }
     let page = daemon.admin_page("/metrics").await;
     assert!(page.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));

@@ -88,7 +88,7 @@ impl House {
             gate: gate.clone(),
             observe: Box::new(move |one| seen.lock().unwrap().push(*one)),
         });
-        let house = server::House { settings: plan.http, gate };
+        let house = server::House { settings: plan.http, gate, ..server::House::default() };
         let mut tasks = JoinSet::new();
         tasks.spawn(server::run(listener, door, house, async move {
             draining.wait_for(|draining| *draining).await.unwrap();

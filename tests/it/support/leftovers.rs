@@ -62,6 +62,11 @@ impl Leftovers {
         Self { daemon, processes: processes.collect() }
     }
 
+    /// The process that was there before all others.
+    pub(crate) fn eldest(&self) -> &Process {
+        self.processes.iter().min_by_key(|process| (process.born, process.pid)).unwrap()
+    }
+
     /// Those of the processes that still live, and any that joined their process groups since.
     pub(crate) fn alive(&self) -> Vec<Process> {
         let groups: BTreeSet<u32> = self.processes.iter().map(|process| process.pid).collect();
