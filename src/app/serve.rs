@@ -59,6 +59,7 @@ struct Running {
     lifecycle: Lifecycle,
     engine: Engine,
     metrics: Arc<Metrics>,
+    reloading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Runs the daemon to its end.
@@ -109,7 +110,7 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         lifecycle.clone(),
         Arc::clone(&metrics),
     );
-    let running = Running { lifecycle: lifecycle.clone(), engine, metrics };
+    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default() };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -154,7 +155,7 @@ impl Running {
         let door = Door::new(Parts {
             workshop: self.engine.clone(),
             settings: parts::door(config),
-            health: self.health(),
+            health: self.health(config),
             gate: gate.clone(),
             observe: Box::new(move |served| {
                 metrics.count_reply(served.route, served.status);
@@ -185,7 +186,7 @@ impl Running {
         let tasks = self.lifecycle.clone();
         let longest = config.limits.wall + STUCK_MARGIN;
         let controls = Controls {
-            health: self.health(),
+            health: self.health(&config),
             metrics: Box::new(move || scraped.scrape(&log)),
             tasks: Box::new(move || {
                 let census: serde_json::Map<_, _> = tasks
@@ -238,6 +239,8 @@ impl Running {
 
     /// Swaps the catalogue for what the files say now; one that cannot be read or has no compiler changes nothing.
     async fn reload(&self, config: &Config) -> Result<String, String> {
+        // One after the other, so that it is the latest that stays.
+        let _turn = self.reloading.lock().await;
         let config = config.clone();
         let loaded = lifecycle::blocking("load catalogue", move || parts::catalogue(&config)).await;
         let refusal = match loaded {
@@ -273,13 +276,16 @@ impl Running {
         });
     }
 
-    fn health(&self) -> Health {
-        let running = self.clone();
+    fn health(&self, config: &Config) -> Health {
+        let (running, longest) = (self.clone(), config.limits.wall + STUCK_MARGIN);
         Health::new(move || {
             let status = running.engine.status();
             Vitals {
                 phase: running.lifecycle.phase(),
-                trouble: None,
+                trouble: status
+                    .oldest_job
+                    .filter(|age| *age > longest)
+                    .map(|age| format!("a job is stuck since {} s", age.as_secs())),
                 compilers: running.engine.catalogue().len(),
                 slots: status.slots,
                 slots_busy: status.slots_busy,

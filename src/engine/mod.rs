@@ -25,18 +25,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::compilers::{Capabilities, Catalogue, Compiler, Toolchain};
-use crate::domain::limits::{Deadline, Limits};
+use crate::domain::limits::{Deadline, Limits, MIB};
 use crate::domain::request::{BypassCache, CompileRequest};
-use crate::domain::result::{CompileResult, JobStatus};
-use crate::engine::answer::Reply;
+use crate::domain::result::{CompileResult, JobStatus, Stop};
+use crate::engine::answer::{Reply, Room};
 use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh as _};
 use crate::engine::flight::{Flights, LostError};
 use crate::engine::plan::{Plan, PlanError, PlanSettings, Refusal};
-use crate::engine::probe::Prober;
+use crate::engine::probe::{Jailed, Prober};
 use crate::engine::run::RawOutput;
 use crate::engine::slots::{Slot, SlotError, SlotSettings, Slots};
 use crate::lifecycle::{self, Lifecycle};
@@ -53,6 +54,11 @@ pub type RequestKey = Key;
 /// The caches' names in metrics.
 const OUTPUTS: &str = "default";
 const REPLIES: &str = "reply";
+
+/// Callers that may wait for a compile which others have asked for too, beyond those that fill slots and queue.
+const MOST_SHARING: usize = 256;
+/// Memory for large replies on their way to slow readers, in bytes, beyond what the reply cache may keep.
+const REPLIES_IN_FLIGHT: u64 = 512 * MIB;
 
 /// What one engine may use.
 #[derive(Debug, Clone)]
@@ -119,6 +125,13 @@ struct Inner {
     sandbox: Sandbox,
     queue_wait: Duration,
     slots: Slots,
+    /// Everybody who waits for a compile, one permit each.
+    callers: Arc<Semaphore>,
+    /// What large outputs may take that are being presented. A listing swells to many times its size in lines and JSON,
+    /// outside the jail and its limits: so no more is presented at once than the largest single listing.
+    desk: Room,
+    /// What large replies may take in memory together.
+    room: Room,
     outputs: Memory<RawOutput>,
     replies: Memory<Reply>,
     flights: Flights<Key, Result<Arc<RawOutput>, CompileError>>,
@@ -136,14 +149,21 @@ impl Engine {
         lifecycle: Lifecycle,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let slots = Slots::new(settings.slots);
         Self(Arc::new(Inner {
+            callers: Arc::new(Semaphore::new(settings.slots.slots + settings.slots.queue + MOST_SHARING)),
+            desk: Room::new(settings.limits.artifact),
+            room: Room::new(settings.reply_cache + REPLIES_IN_FLIGHT),
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
-            prober: Prober::new(Arc::new(sandbox.clone()), settings.plan.clone()),
+            prober: Prober::new(
+                Arc::new(Jailed::new(sandbox.clone(), slots.clone(), settings.limits)),
+                settings.plan.clone(),
+            ),
             plan: settings.plan.clone(),
             queue_wait: settings.queue_wait,
             sandbox,
-            slots: Slots::new(settings.slots),
+            slots,
             outputs: Memory::new(settings.output_cache),
             replies: Memory::new(settings.reply_cache),
             kill: lifecycle.kill_token(),
@@ -189,10 +209,14 @@ impl Engine {
         }
     }
 
+    fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
     /// The digest of a request: everything that decides its answer, part by part.
     pub fn key(&self, parts: &[&[u8]]) -> RequestKey {
         let mut key = KeyBuilder::default();
-        key.part(&self.0.generation.load(Ordering::Acquire).to_le_bytes());
+        key.part(&self.generation().to_le_bytes());
         for part in parts {
             key.part(part);
         }
@@ -223,12 +247,13 @@ impl Engine {
         let asked = Instant::now();
         let inner = &self.0;
         inner.metrics.count_compilation(&job.compiler.language);
+        let _waiting = self.admit()?;
         let (plan, toolchain) = match self.plan(&job.compiler, &job.request).await {
             Ok(planned) => planned,
             Err(CompileError::Plan(error)) => return refuse(&error, &job),
             Err(error) => return Err(error),
         };
-        let key = run::key(&plan, &toolchain);
+        let key = run::key(&plan, &toolchain, self.generation());
         let (raw, cached) = self.output(&plan, key, &job).await?;
         let (body, status) = self.render(&plan, &raw, &job).await?;
         let answer = if cached {
@@ -252,7 +277,8 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<CompileResult, CompileError> {
         let (plan, toolchain) = self.plan(compiler, request).await?;
-        let raw = self.execute(Arc::clone(&plan), run::key(&plan, &toolchain), deadline).await?;
+        let raw =
+            self.execute(Arc::clone(&plan), run::key(&plan, &toolchain, self.generation()), deadline).await?;
         Ok(present::present(&plan, &raw, request, self.0.limits))
     }
 
@@ -318,13 +344,19 @@ impl Engine {
         let slot = self.slot(deadline).await?;
         let running = run::run(&inner.sandbox, &plan, inner.limits, deadline);
         let outcome = inner.kill.run_until_cancelled(running).await;
+        let waited = slot.waited;
         drop(slot);
         inner.metrics.queue_completed.inc();
-        let raw = Arc::new(outcome.unwrap_or(Err(CompileError::Stopped)).inspect_err(|error| {
+        let raw = outcome.unwrap_or(Err(CompileError::Stopped)).inspect_err(|error| {
             if let CompileError::Run(error) = error {
                 inner.metrics.count_jail_failure(error.step());
             }
-        })?);
+        })?;
+        if raw.stop == Stop::WallTime && deadline.remaining().is_zero() && raw.wall < inner.limits.wall {
+            // Not the job's limit struck but this caller's deadline; another caller may have more time.
+            return Err(SlotError::Expired { waited }.into());
+        }
+        let raw = Arc::new(raw);
         inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
         if raw.stdout.truncated || raw.stderr.truncated {
             inner.metrics.output_truncated.inc();
@@ -334,6 +366,13 @@ impl Engine {
             inner.metrics.count_put(OUTPUTS);
         }
         Ok(raw)
+    }
+
+    /// Counts one caller, whatever it waits for.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, SlotError> {
+        let callers = Arc::clone(&self.0.callers).try_acquire_owned();
+        let full = SlotError::Full { waiting: self.0.slots.waiting(), retry_after: Duration::from_secs(1) };
+        callers.map_err(|_| full)
     }
 
     async fn slot(&self, deadline: Deadline) -> Result<Slot, CompileError> {
@@ -369,12 +408,19 @@ impl Engine {
             (answer::render(&result, rendition, request.backend.filter_ansi), result.status)
         };
         if raw.bytes() < LARGE {
-            return Ok(present(plan, raw, &job.request));
+            let (body, status) = present(plan, raw, &job.request);
+            return Ok((Bytes::from(body), status));
         }
+        let room = self.0.desk.enter(raw.bytes() as u64).await;
         let (plan, raw, request) = (Arc::clone(plan), Arc::clone(raw), job.request.clone());
-        lifecycle::blocking("present", move || present(&plan, &raw, &request))
-            .await
-            .map_err(|_| CompileError::Lost(LostError))
+        let presented = lifecycle::blocking("present", move || {
+            // Until the end of the work, which goes on when the caller has left.
+            let _room = room;
+            present(&plan, &raw, &request)
+        });
+        let (body, status) = presented.await.map_err(|_| CompileError::Lost(LostError))?;
+        let full = SlotError::Full { waiting: self.0.slots.waiting(), retry_after: Duration::from_secs(1) };
+        Ok((self.0.room.hold(body).ok_or(full)?, status))
     }
 }
 
@@ -386,7 +432,7 @@ fn refuse(error: &Arc<PlanError>, job: &CompileJob) -> Result<Answer, CompileErr
         }
         PlanError::Refused(refusal) => {
             let result = present::refused(refusal, &job.compiler, &job.request);
-            answer::render(&result, job.rendition, job.request.backend.filter_ansi)
+            Bytes::from(answer::render(&result, job.rendition, job.request.backend.filter_ansi))
         }
         _ => return Err(CompileError::Plan(Arc::clone(error))),
     };

@@ -132,14 +132,13 @@ fn listing(plan: &Plan, raw: &RawOutput, request: &CompileRequest, code: i32) ->
         }
     };
     let source = String::from_utf8_lossy(bytes);
-    if plan.listing == ListingKind::LlvmIr || text::llvm_ir::looks_like(&source) {
-        return (Asm::Listing(text::llvm_ir::process(&source, plan.filters)), Some("llvm-ir"));
-    }
-    let mut listing = text::asm::process(&source, plan.filters);
+    let is_ir = plan.listing == ListingKind::LlvmIr || text::llvm_ir::looks_like(&source);
+    let process = if is_ir { text::llvm_ir::process } else { text::asm::process };
+    let mut listing = process(&source, plan.filters);
     if plan.filters.demangle {
         text::demangle::demangle(&mut listing);
     }
-    (Asm::Listing(listing), None)
+    (Asm::Listing(listing), is_ir.then_some("llvm-ir"))
 }
 
 /// After a kill the listing is one item with nothing but its text.
@@ -285,8 +284,10 @@ mod tests {
         let result = shown(&raw(Stop::Exited(0), "", ir));
         assert_eq!(result.language_id, Some("llvm-ir"));
         let plan = Plan { listing: ListingKind::LlvmIr, ..plan() };
-        let raw = raw(Stop::Exited(0), "", "define i32 @f() {\n");
+        let raw = raw(Stop::Exited(0), "", "define i32 @_Z1fv() {\n");
         let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
         assert_eq!(result.language_id, Some("llvm-ir"));
+        let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
+        assert_eq!(listing.lines().next().unwrap().text, "define i32 @f() {");
     }
 }

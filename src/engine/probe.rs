@@ -22,6 +22,7 @@ use crate::domain::limits::{Deadline, Limits};
 use crate::domain::request::CompileRequest;
 use crate::domain::result::Stop;
 use crate::engine::plan::{Command, PlanSettings, environment};
+use crate::engine::slots::{SlotError, Slots};
 use crate::sandbox::{Captured, Job, Sandbox};
 
 /// How long one probe may take. They take tens of milliseconds; a compiler on a cold network disk may take seconds.
@@ -54,34 +55,50 @@ pub trait Run: Send + Sync {
     fn run(&self, command: Command) -> Running<'_>;
 }
 
-impl Run for Sandbox {
-    fn run(&self, command: Command) -> Running<'_> {
+/// Runs probes in the jail, each in a slot of its own, as any job.
+#[derive(Debug)]
+pub struct Jailed {
+    sandbox: Sandbox,
+    slots: Slots,
+    limits: Limits,
+}
+
+impl Jailed {
+    /// Probes under the limits of jobs. Only time and output are our own: what a compiler says about itself is long,
+    /// and not the user's doing.
+    pub fn new(sandbox: Sandbox, slots: Slots, jobs: Limits) -> Self {
+        let output = Limits::default().output.max(jobs.output);
+        Self { sandbox, slots, limits: Limits { wall: PROBE_BUDGET, output, ..jobs } }
+    }
+
+    async fn printed(&self, command: Command) -> Result<Printed, RunFailure> {
+        let deadline = Deadline::after(PROBE_BUDGET);
+        let _slot = self.slots.acquire(deadline).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
+        let environment = command.environment.into_iter();
         let job = Job {
             program: command.program,
             arguments: command.arguments.into_iter().map(OsString::from).collect(),
-            environment: command
-                .environment
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
+            environment: environment.map(|(name, value)| (name.into(), value.into())).collect(),
             files: Vec::new(),
             stdin: Bytes::new(),
-            limits: Limits { wall: PROBE_BUDGET, ..Limits::default() },
-            deadline: Deadline::after(PROBE_BUDGET),
+            limits: self.limits,
+            deadline,
         };
-        Box::pin(async move {
-            let finished = Self::run(self, job).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
-            let text = |captured: Captured| String::from_utf8_lossy(&captured.bytes).into_owned();
-            match finished.stop {
-                Stop::Exited(code) => {
-                    Ok(Printed { stdout: text(finished.stdout), stderr: text(finished.stderr), code })
-                }
-                // Half an answer would be remembered as all the compiler can do.
-                stop => {
-                    Err(RunFailure::from(Box::<dyn Error + Send + Sync>::from(format!("stopped: {stop:?}"))))
-                }
+        let finished = self.sandbox.run(job).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
+        let text = |captured: Captured| String::from_utf8_lossy(&captured.bytes).into_owned();
+        Ok(match finished.stop {
+            Stop::Exited(code) => {
+                Printed { stdout: text(finished.stdout), stderr: text(finished.stderr), code }
             }
+            // Half an answer would be remembered as all the compiler can do; none is the compiler's failure.
+            stop => Printed { stdout: String::new(), stderr: format!("stopped: {stop:?}"), code: -1 },
         })
+    }
+}
+
+impl Run for Jailed {
+    fn run(&self, command: Command) -> Running<'_> {
+        Box::pin(self.printed(command))
     }
 }
 
@@ -124,6 +141,7 @@ pub enum ProbeError {
 impl Classify for ProbeError {
     fn class(&self) -> Class {
         match self {
+            Self::Run { source, .. } if source.is::<SlotError>() => Class::Busy,
             Self::Executable { .. } | Self::Run { .. } | Self::Answers { .. } => Class::Internal,
         }
     }
@@ -242,7 +260,7 @@ impl Prober {
         finding
     }
 
-    /// One probe after the other: they share the slot of the job that waits for them.
+    /// One probe after the other.
     async fn ask(&self, compiler: &Compiler, probes: Vec<Probe>) -> Result<Arc<Capabilities>, ProbeError> {
         let environment = environment::assemble(&CompileRequest::default(), compiler, &self.settings);
         let mut answers = Vec::with_capacity(probes.len());

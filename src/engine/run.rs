@@ -60,9 +60,12 @@ pub(crate) struct Stream {
 }
 
 impl RawOutput {
-    /// Whether the same plan would surely end the same way again.
+    /// Whether the same plan would surely end the same way again, and all of it was kept.
     pub(crate) fn is_repeatable(&self) -> bool {
-        matches!(self.stop, Stop::Exited(_)) && !self.stdout.truncated && !self.stderr.truncated
+        let whole = !self.stdout.truncated
+            && !self.stderr.truncated
+            && !matches!(self.written, Written::TooLarge { .. });
+        whole && matches!(self.stop, Stop::Exited(_))
     }
 
     /// The end in the one vocabulary.
@@ -90,9 +93,14 @@ impl Weigh for RawOutput {
 }
 
 /// The digest of everything that decides what the compiler writes.
-pub(crate) fn key(plan: &Plan, toolchain: &Toolchain) -> Key {
+///
+/// The toolchain is known by its driver alone; `generation` makes a reload of the catalogue forget what headers,
+/// assemblers and linkers may have changed without it.
+pub(crate) fn key(plan: &Plan, toolchain: &Toolchain, generation: u64) -> Key {
     let mut key = KeyBuilder::default();
-    key.part(&toolchain.to_bytes()).part(plan.command.program.as_os_str().as_encoded_bytes());
+    key.part(&generation.to_le_bytes())
+        .part(&toolchain.to_bytes())
+        .part(plan.command.program.as_os_str().as_encoded_bytes());
     key.part(&(plan.command.arguments.len() as u64).to_le_bytes());
     for argument in &plan.command.arguments {
         key.part(argument.as_bytes());

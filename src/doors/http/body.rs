@@ -64,7 +64,14 @@ pub(super) struct Store {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Received {
+    /// Lets go of the bytes alone.
+    pub(super) fn room(self) -> Option<OwnedSemaphorePermit> {
+        self.room
+    }
 }
 
 impl Store {
@@ -83,7 +90,7 @@ impl Store {
         // The common case: it came in one piece, and is used where it lies.
         if body.is_end_stream() {
             return if first.len() <= self.most {
-                Ok(Received { bytes: first, _room: None })
+                Ok(Received { bytes: first, room: None })
             } else {
                 Err(Rejection::too_large(self.most))
             };
@@ -99,7 +106,7 @@ impl Store {
             whole.extend_from_slice(&next);
             match piece(&mut body).await? {
                 Some(piece) => next = piece,
-                None => return Ok(Received { bytes: whole.freeze(), _room: room }),
+                None => return Ok(Received { bytes: whole.freeze(), room }),
             }
         }
     }

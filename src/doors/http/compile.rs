@@ -118,7 +118,8 @@ impl<W: Workshop> Desk<W> {
         }
         let draft = read(&order)?;
         let Order { call, rendition, body, .. } = order;
-        drop(body);
+        // The bytes are read, but the request made of them takes as much: their room stays taken until it is answered.
+        let _room = body.room();
         let id = id.or_else(|| draft.compiler.clone()).unwrap_or_default();
         let compiler = self.find(&draft, &id)?;
         let request = draft.finish(W::split).map_err(|error| Rejection::from(error).about(&id))?;

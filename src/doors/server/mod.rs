@@ -44,6 +44,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a full house looks for a connection that has become idle.
 const ROOM_PERIOD: Duration = Duration::from_millis(20);
+/// How long a new connection may take to say something before it counts as idle in a full house.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// What the server serves.
 pub trait Service: Clone + Send + Sync + Unpin + 'static {
@@ -112,7 +114,7 @@ pub async fn run(
         tokio::select! {
             biased;
             Some(ended) = hall.connections.join_next_with_id() => hall.forget(&ended),
-            () = sleep(ROOM_PERIOD), if !hall.has_room() => hall.shed(),
+            () = sleep(ROOM_PERIOD), if !hall.has_room() => hall.shed(FIRST_WORD),
             accepted = listener.accept(), if hall.has_room() => match accepted {
                 Ok((stream, peer)) => {
                     pause = FIRST_PAUSE;
@@ -155,6 +157,10 @@ impl<S: Service> Hall<S> {
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         // Replies leave in one piece; waiting for more to send would only delay them.
         let _refused = stream.set_nodelay(true).is_err();
+        // Before the newcomer counts: among the busy it would be the idlest.
+        if self.lines.len() + 1 >= self.settings.connections {
+            self.shed(Duration::ZERO);
+        }
         let line = Arc::new(Line::default());
         line.rest(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX));
         let guard = Guard::new(stream, Arc::clone(&line), Arc::clone(&self.settings), self.epoch);
@@ -162,9 +168,6 @@ impl<S: Service> Hall<S> {
         let task = self.connections.spawn(converse(guard, Arc::clone(&line), service, peer));
         self.lines.insert(task.id(), line);
         self.open.inc();
-        if self.lines.len() >= self.settings.connections {
-            self.shed();
-        }
     }
 
     /// Whether another connection may come. Those that have been asked to leave do not count, but only up to a
@@ -178,13 +181,17 @@ impl<S: Service> Hall<S> {
         self.lines.values().filter(|line| !line.is_leaving()).count()
     }
 
-    /// In a full house, sends away the connection that has been idle longest, so that the next one finds a place.
-    fn shed(&self) {
-        if self.staying() < self.settings.connections {
+    /// In a full house, sends away the connection that has been idle longest, so that the next one finds a place;
+    /// one that has been idle for less than `grace` stays.
+    fn shed(&self, grace: Duration) {
+        if self.staying() + 1 < self.settings.connections {
             return;
         }
+        let latest =
+            u64::try_from(self.epoch.elapsed().saturating_sub(grace).as_millis()).unwrap_or(u64::MAX);
         let idle = self.lines.values().filter(|line| !line.is_busy() && !line.is_leaving());
-        if let Some(oldest) = idle.min_by_key(|line| line.idle_since()) {
+        let oldest = idle.filter(|line| line.idle_since() <= latest).min_by_key(|line| line.idle_since());
+        if let Some(oldest) = oldest {
             oldest.dismiss();
         }
     }
