@@ -3,6 +3,7 @@
 
 mod contract;
 mod floors;
+mod hostile;
 mod http;
 mod jail;
 mod support;
