@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use compilation_worker::domain::limits::{Deadline, Limits};
+use compilation_worker::domain::path::JobPath;
 use compilation_worker::domain::result::Stop;
-use compilation_worker::sandbox::{Job, Sandbox, Settings};
+use compilation_worker::sandbox::{Job, JobFile, Sandbox, Settings};
 
 /// Turns of the latency comparison.
 const TURNS: usize = 400;
@@ -40,7 +41,7 @@ fn main() {
         spawn(&program);
         let spawned = begun.elapsed();
         let begun = Instant::now();
-        runtime.block_on(run(sandbox.clone(), program.clone()));
+        runtime.block_on(run(sandbox.clone(), job(program.clone())));
         let ran = begun.elapsed();
         // The jail's replacement is built meanwhile; give it the time that a real job would.
         std::thread::sleep(Duration::from_millis(3));
@@ -62,26 +63,60 @@ fn main() {
             })
             .collect();
         let bare: u32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
-        let jailed: u32 = runtime.block_on(async {
-            let mut tasks = tokio::task::JoinSet::new();
-            for _ in 0..lanes {
-                let (sandbox, program) = (sandbox.clone(), program.clone());
-                tasks.spawn(async move {
-                    let begun = Instant::now();
-                    let mut count: u32 = 0;
-                    while begun.elapsed() < SPELL {
-                        run(sandbox.clone(), program.clone()).await;
-                        count += 1;
-                    }
-                    count
-                });
-            }
-            tasks.join_all().await.into_iter().sum()
-        });
-        let rate = |count: u32| f64::from(count) / SPELL.as_secs_f64();
+        let jailed = runtime.block_on(self::lanes(lanes, &sandbox, &job(program.clone())));
         println!("{lanes} lanes: bare {:.0}/s, jailed {:.0}/s", rate(bare), rate(jailed));
     }
+
+    let arguments = ["-S", "-O1", "-o", "output.s", "example.cpp"];
+    let mut compile = job("/usr/bin/g++".into());
+    compile.arguments = arguments.iter().map(Into::into).collect();
+    compile.environment = vec![("PATH".into(), "/usr/bin".into())];
+    let contents = bytes::Bytes::from_static(b"int square(int x) { return x * x; }\n");
+    std::fs::write(directory.path().join("example.cpp"), &contents).unwrap();
+    compile.files = vec![JobFile { path: JobPath::parse("example.cpp").unwrap(), contents }];
+    let threads: Vec<_> = (0..4)
+        .map(|lane| {
+            let (directory, output) = (directory.path().to_owned(), format!("output{lane}.s"));
+            std::thread::spawn(move || {
+                count(|| {
+                    let mut command = Command::new("/usr/bin/g++");
+                    command.args(["-S", "-O1", "-o", &output, "example.cpp"]).current_dir(&directory);
+                    assert!(command.stdin(Stdio::null()).output().unwrap().status.success());
+                })
+            })
+        })
+        .collect();
+    let bare: u32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let jailed: u32 = runtime.block_on(lanes(4, &sandbox, &compile));
+    println!(
+        "g++ -S, 4 lanes: bare {:.0}/s, jailed {:.0}/s: {:.0} %",
+        rate(bare),
+        rate(jailed),
+        100.0 * rate(jailed) / rate(bare)
+    );
     runtime.block_on(sandbox.shut_down());
+}
+
+fn rate(count: u32) -> f64 {
+    f64::from(count) / SPELL.as_secs_f64()
+}
+
+/// How often a job ran within a spell, in so many lanes.
+async fn lanes(lanes: u32, sandbox: &Sandbox, job: &Job) -> u32 {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..lanes {
+        let (sandbox, job) = (sandbox.clone(), job.clone());
+        tasks.spawn(async move {
+            let begun = Instant::now();
+            let mut count = 0;
+            while begun.elapsed() < SPELL {
+                run(sandbox.clone(), job.clone()).await;
+                count += 1;
+            }
+            count
+        });
+    }
+    tasks.join_all().await.into_iter().sum()
 }
 
 struct Figures {
@@ -123,16 +158,18 @@ fn count(mut act: impl FnMut()) -> u32 {
     count
 }
 
-async fn run(sandbox: Sandbox, program: PathBuf) {
-    let job = Job {
+fn job(program: PathBuf) -> Job {
+    Job {
         program,
         arguments: Vec::new(),
         environment: Vec::new(),
         files: Vec::new(),
         stdin: bytes::Bytes::new(),
         limits: Limits::default(),
-        deadline: Deadline::after(Duration::from_secs(10)),
-    };
-    let finished = sandbox.run(job).await.unwrap();
-    assert_eq!(finished.stop, Stop::Exited(0));
+        deadline: Deadline::after(Duration::from_mins(2)),
+    }
+}
+
+async fn run(sandbox: Sandbox, job: Job) {
+    assert_eq!(sandbox.run(job).await.unwrap().stop, Stop::Exited(0));
 }

@@ -74,6 +74,8 @@ pub(super) fn door(config: &Config) -> DoorSettings {
         default_rendition: if config.http.text_by_default { Rendition::Text } else { Rendition::Json },
         answer_within: config.engine.request_budget,
         body_bytes: bytes(config),
+        keep_for: config.http.keep_for,
+        clear_cache_from: config.http.clear_cache_from.clone(),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         ..DoorSettings::default()
     }

@@ -114,6 +114,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
 
+    lifecycle.accompany("helper watch", running.clone().leave_without(sandbox.clone()));
+
     let addresses = (http.local_addr()?, admin.local_addr()?);
     let log = Arc::new(log);
     let admin = running.open_admin(admin, config.clone(), pulse, log)?;
@@ -221,6 +223,13 @@ impl Running {
             let _outcome_is_logged =
                 lifecycle.accompany("reload", async move { running.reload(&config).await });
         }))
+    }
+
+    /// Ends the process when the jail helper has died: only a new process, from its main thread, can start another.
+    async fn leave_without(self, sandbox: Sandbox) {
+        sandbox.lost().await;
+        tracing::error!("the jail helper has died: ending, to be started again");
+        self.lifecycle.begin_kill();
     }
 
     /// Swaps the catalogue for what the files say now; one that cannot be read or has no compiler changes nothing.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::layers::Reader;
 use crate::config::value::{ByteSize, Shape, Value};
 use crate::domain::limits;
+use crate::doors::http::Network;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -113,6 +114,10 @@ settings! {
         balancer_idle: Duration = "60s",
         /// Connections open at once; beyond them, the oldest idle one has to go.
         connections: usize = "1024",
+        /// How long clients and caches in between may keep an answer.
+        keep_for: Duration = "10m",
+        /// Networks that may clear the caches, beside this machine itself.
+        clear_cache_from: Vec<Network> = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
     }
 
     /// Health, metrics and commands, on a thread of their own.

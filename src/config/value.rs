@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::domain::limits::MIB;
+use crate::doors::http::{Network, NetworkError};
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -276,6 +277,26 @@ impl Value for Vec<String> {
 
     fn show(&self) -> String {
         self.join(",")
+    }
+}
+
+impl Value for Vec<Network> {
+    const LOOKS: &'static str = "blocks of addresses, separated by commas";
+    const NOUN: &'static str = "NETWORK";
+    const SHAPE: Shape = Shape::Many;
+
+    fn read(raw: &Raw) -> Result<Self, Wrong> {
+        let block = |text: &str| {
+            text.parse().map_err(|error: NetworkError| {
+                Wrong::new(error.to_string(), "write the network's address and the length of its prefix")
+            })
+        };
+        raw.many().into_iter().map(block).collect()
+    }
+
+    fn show(&self) -> String {
+        let blocks: Vec<String> = self.iter().map(ToString::to_string).collect();
+        blocks.join(",")
     }
 }
 

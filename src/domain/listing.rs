@@ -83,27 +83,38 @@ pub struct Listing {
 impl Listing {
     /// Appends a line.
     pub fn push(&mut self, text: &str, source: Option<Source>, labels: Vec<LabelUse>) {
-        let first = self.labels.len();
+        let first_byte = self.texts.len();
+        self.texts.push_str(text);
+        let first_label = self.labels.len();
         self.labels.extend(labels);
-        self.push_with(source.as_ref(), |texts| texts.push_str(text));
-        if let Some(item) = self.items.last_mut() {
-            item.labels = first..self.labels.len();
-        }
+        let source = source.map(|source| {
+            if self.sources.last() != Some(&source) {
+                self.sources.push(source);
+            }
+            self.sources.len() - 1
+        });
+        self.items.push(Item {
+            text: first_byte..self.texts.len(),
+            labels: first_label..self.labels.len(),
+            source,
+        });
     }
 
     /// Appends a line without label uses, whose text `write` appends to the buffer it is given.
     pub fn push_with(&mut self, source: Option<&Source>, write: impl FnOnce(&mut String)) {
         let start = self.texts.len();
         write(&mut self.texts);
-        let source = source.map(|source| {
-            // Most lines come from the place of the line before.
-            if self.sources.last() != Some(source) {
-                self.sources.push(source.clone());
-            }
-            self.sources.len() - 1
-        });
+        let source = source.map(|source| self.number(source));
         let labels = self.labels.len();
         self.items.push(Item { text: start..self.texts.len(), labels: labels..labels, source });
+    }
+
+    /// The index of a source; most lines come from the place of the line before.
+    fn number(&mut self, source: &Source) -> usize {
+        if self.sources.last() != Some(source) {
+            self.sources.push(source.clone());
+        }
+        self.sources.len() - 1
     }
 
     /// Removes the last line.
@@ -242,7 +253,9 @@ mod tests {
         listing.push("one", None, vec![label("x")]);
         listing.push("two", None, Vec::new());
         listing.rewrite(|text, labels, out| {
-            labels.iter_mut().for_each(|label| label.end = 9);
+            for label in labels {
+                label.end = 9;
+            }
             out.push_str(text);
             out.push('!');
         });

@@ -8,6 +8,9 @@ use http::StatusCode;
 use crate::doors::reply::{self, Reply};
 use crate::lifecycle::Phase;
 
+/// The deployed router's constant. Watchers take "as many attempts as this" for the end.
+const RECONNECTS: u32 = 10;
+
 /// What the worker knows of itself right now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vitals {
@@ -45,7 +48,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     timestamp: String,
-    /// No results socket exists in this configuration, so nothing is ever tried again.
+    /// Of the results socket, in the words that watchers of the deployed router know. There is none here.
     websocket: &'static str,
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
@@ -72,9 +75,9 @@ impl Health {
             status: if reason.is_none() { "healthy" } else { "unhealthy" },
             reason,
             timestamp: format!("{:.3}", jiff::Timestamp::now()),
-            websocket: "disabled",
+            websocket: "disconnected",
             reconnect_attempts: 0,
-            max_reconnect_attempts: 0,
+            max_reconnect_attempts: RECONNECTS,
             phase: vitals.phase.as_str(),
             compilers: vitals.compilers,
             slots: vitals.slots,

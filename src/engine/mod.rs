@@ -9,7 +9,9 @@
 //! It does not know how a request arrived or what a status code is. A compile that fails is an answer; an error
 //! means that *we* could not do our part.
 
+mod answer;
 pub mod cache;
+mod error;
 mod flight;
 pub mod plan;
 mod present;
@@ -27,20 +29,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::compilers::{Capabilities, Catalogue, Compiler, Toolchain};
-use crate::domain::class::{Class, Classify};
 use crate::domain::limits::{Deadline, Limits};
 use crate::domain::request::{BypassCache, CompileRequest};
 use crate::domain::result::{CompileResult, JobStatus};
-use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh};
+use crate::engine::answer::Reply;
+use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh as _};
 use crate::engine::flight::{Flights, LostError};
 use crate::engine::plan::{Plan, PlanError, PlanSettings, Refusal};
-use crate::engine::probe::{ProbeError, Prober};
+use crate::engine::probe::Prober;
 use crate::engine::run::RawOutput;
 use crate::engine::slots::{Slot, SlotError, SlotSettings, Slots};
 use crate::lifecycle::{self, Lifecycle};
-use crate::sandbox::{ReadError, RunError, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::telemetry::metrics::{Lookup, Metrics};
-use crate::{text, wire};
+use crate::wire;
+
+pub use self::answer::{Answer, Rendition};
+pub use self::error::CompileError;
 
 /// The digest of a request, byte for byte.
 pub type RequestKey = Key;
@@ -66,15 +71,6 @@ pub struct EngineSettings {
     pub reply_cache: u64,
 }
 
-/// How an answer is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rendition {
-    /// Compiler Explorer's JSON.
-    Json,
-    /// The listing as text, between comments.
-    Text,
-}
-
 /// One request, ready to be compiled.
 #[derive(Debug)]
 pub struct CompileJob {
@@ -88,76 +84,6 @@ pub struct CompileJob {
     pub rendition: Rendition,
     /// Until when the caller waits.
     pub deadline: Deadline,
-}
-
-/// A rendered answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The body, in two pieces to be sent one after the other; the second may be empty.
-    pub body: [Bytes; 2],
-    /// How the job ended.
-    pub status: JobStatus,
-    /// Whether it was remembered.
-    pub cached: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CompileError {
-    /// The request cannot be planned.
-    #[error(transparent)]
-    Plan(Arc<PlanError>),
-    /// The compiler did not say what it can do.
-    #[error("could not find out what the compiler can do")]
-    Probe(#[source] Arc<ProbeError>),
-    /// The compiler is not there any more.
-    #[error("could not look at the compiler {path}")]
-    Toolchain {
-        /// Its path.
-        path: String,
-        /// What the system said.
-        #[source]
-        source: Arc<std::io::Error>,
-    },
-    /// No slot.
-    #[error(transparent)]
-    Slot(#[from] SlotError),
-    /// The jail failed.
-    #[error("could not run the compiler in the jail")]
-    Run(#[source] Arc<RunError>),
-    /// The output could not be read back.
-    #[error("could not read what the compiler wrote")]
-    Read(#[source] Arc<ReadError>),
-    /// The task that did the work panicked.
-    #[error(transparent)]
-    Lost(#[from] LostError),
-    /// The process is being stopped and the job was killed.
-    #[error("the worker is stopping and could not finish the job in time")]
-    Stopped,
-}
-
-impl CompileError {
-    /// When it is worth trying again, if waiting helps.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Slot(SlotError::Full { retry_after, .. }) => Some(*retry_after),
-            _ => None,
-        }
-    }
-}
-
-impl Classify for CompileError {
-    fn class(&self) -> Class {
-        match self {
-            Self::Plan(error) => error.class(),
-            Self::Slot(SlotError::Full { .. }) => Class::Busy,
-            Self::Slot(SlotError::Expired { .. }) => Class::Expired,
-            Self::Stopped => Class::Draining,
-            Self::Probe(_) | Self::Toolchain { .. } | Self::Run(_) | Self::Read(_) | Self::Lost(_) => {
-                Class::Internal
-            }
-        }
-    }
 }
 
 /// What an operator asks of an engine.
@@ -199,22 +125,6 @@ struct Inner {
     kill: CancellationToken,
     metrics: Arc<Metrics>,
     limits: Limits,
-}
-
-/// A rendered answer as it is remembered, with what it depends on beside the request's bytes.
-#[derive(Debug)]
-struct Reply {
-    body: Bytes,
-    rendition: Rendition,
-    status: JobStatus,
-    compiler: Arc<Compiler>,
-    toolchain: Toolchain,
-}
-
-impl Weigh for Reply {
-    fn bytes(&self) -> usize {
-        self.body.len()
-    }
 }
 
 impl Engine {
@@ -299,7 +209,7 @@ impl Engine {
         let reply = current?;
         metrics.count_compilation(&reply.compiler.language);
         metrics.count_job(reply.status);
-        Some(remembered(&reply.body, reply.rendition, reply.status, asked))
+        Some(reply.recalled(asked))
     }
 
     /// Asks `compiler` what it can do, so that nobody has to wait for it later.
@@ -324,9 +234,9 @@ impl Engine {
         let (body, status) = self.render(&plan, &raw, &job).await?;
         inner.metrics.count_job(status);
         let answer = if cached {
-            remembered(&body, job.rendition, status, asked)
+            answer::recalled(&body, job.rendition, status, asked)
         } else {
-            Answer { body: [body.clone(), Bytes::new()], status, cached }
+            Answer::fresh(body.clone(), status)
         };
         if raw.is_repeatable() && job.request.bypass_cache != BypassCache::Compilation {
             let reply = Reply { body, rendition: job.rendition, status, compiler: job.compiler, toolchain };
@@ -371,12 +281,12 @@ impl Engine {
             }
             PlanError::Refused(refusal) => {
                 let result = present::refused(refusal, &job.compiler, &job.request);
-                render(&result, job.rendition, job.request.backend.filter_ansi)
+                answer::render(&result, job.rendition, job.request.backend.filter_ansi)
             }
             _ => return Err(CompileError::Plan(Arc::clone(error))),
         };
         self.0.metrics.count_job(JobStatus::Rejected);
-        Ok(Answer { body: [body, Bytes::new()], status: JobStatus::Rejected, cached: false })
+        Ok(Answer::fresh(body, JobStatus::Rejected))
     }
 
     /// The output of `plan`, and whether it was remembered.
@@ -471,45 +381,17 @@ impl Engine {
     ) -> Result<(Bytes, JobStatus), CompileError> {
         /// Above this, presenting takes about a millisecond: too long for a thread that others wait for.
         const LARGE: usize = 128 * 1024;
-        let limits = self.0.limits;
+        let (limits, rendition) = (self.0.limits, job.rendition);
+        let present = move |plan: &Plan, raw: &RawOutput, request: &CompileRequest| {
+            let result = present::present(plan, raw, request, limits);
+            (answer::render(&result, rendition, request.backend.filter_ansi), result.status)
+        };
         if raw.bytes() < LARGE {
-            return Ok(rendered(plan, raw, &job.request, job.rendition, limits));
+            return Ok(present(plan, raw, &job.request));
         }
-        let (plan, raw, request, rendition) =
-            (Arc::clone(plan), Arc::clone(raw), job.request.clone(), job.rendition);
-        lifecycle::blocking("present", move || rendered(&plan, &raw, &request, rendition, limits))
+        let (plan, raw, request) = (Arc::clone(plan), Arc::clone(raw), job.request.clone());
+        lifecycle::blocking("present", move || present(&plan, &raw, &request))
             .await
             .map_err(|_| CompileError::Lost(LostError))
     }
-}
-
-fn rendered(
-    plan: &Plan,
-    raw: &RawOutput,
-    request: &CompileRequest,
-    rendition: Rendition,
-    limits: Limits,
-) -> (Bytes, JobStatus) {
-    let result = present::present(plan, raw, request, limits);
-    (render(&result, rendition, request.backend.filter_ansi), result.status)
-}
-
-fn render(result: &CompileResult, rendition: Rendition, filter_ansi: bool) -> Bytes {
-    Bytes::from(match rendition {
-        Rendition::Json => wire::result::json(result),
-        Rendition::Text => wire::result::text(result, filter_ansi.then_some(text::ansi::strip)),
-    })
-}
-
-/// A remembered body, marked as such where its format has room for it.
-fn remembered(body: &Bytes, rendition: Rendition, status: JobStatus, asked: Instant) -> Answer {
-    let body = match rendition {
-        Rendition::Text => [body.clone(), Bytes::new()],
-        Rendition::Json => {
-            let took = asked.elapsed().as_millis();
-            let mark = format!(r#","retreivedFromCache":true,"retreivedFromCacheTime":{took}}}"#);
-            [body.slice(..body.len() - 1), Bytes::from(mark)]
-        }
-    };
-    Answer { body, status, cached: true }
 }

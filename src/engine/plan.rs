@@ -92,7 +92,7 @@ pub fn plan(
         return Err(Refusal::BadOptions(refused).into());
     }
     let files = files::lay_out(request, compiler.facts.extensions.first().copied().unwrap_or_default())?;
-    let filters = supported_filters(request);
+    let filters = supported_filters(request, compiler);
     let arguments = Arguments { request, compiler, capabilities }.assemble(&files, filters);
     Ok(Plan {
         filters,
@@ -178,8 +178,9 @@ fn check_arguments(request: &CompileRequest) -> Result<(), PlanError> {
 }
 
 /// The request's filters without those that no compiler here supports, and with what its arguments imply.
-fn supported_filters(request: &CompileRequest) -> Filters {
-    let mut filters = Filters { binary: false, binary_object: false, ..request.filters };
+fn supported_filters(request: &CompileRequest, compiler: &Compiler) -> Filters {
+    let demangle = request.filters.demangle && compiler.demangles;
+    let mut filters = Filters { binary: false, binary_object: false, demangle, ..request.filters };
     // The output is not assembly then, and must come through as it is.
     if request.arguments.iter().any(|argument| argument == "-E") {
         filters = Filters::NONE;

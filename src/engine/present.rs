@@ -149,3 +149,144 @@ fn bare(asm: Asm) -> Asm {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::domain::filters::Filters;
+    use crate::domain::path::JobPath;
+    use crate::engine::plan::Command;
+    use crate::engine::run::Stream;
+
+    fn plan() -> Plan {
+        let path = |name| JobPath::parse(name).unwrap();
+        Plan {
+            command: Command {
+                program: "/usr/bin/g++".into(),
+                arguments: ["-o", "/app/output.s", "-I/app/inc", "/app/example.cpp"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                environment: Vec::new(),
+            },
+            files: Vec::new(),
+            input: path("example.cpp"),
+            output: path("output.s"),
+            filters: Filters::default(),
+            instruction_set: "amd64".into(),
+            listing: ListingKind::Assembly,
+        }
+    }
+
+    fn raw(stop: Stop, stderr: &str, written: &str) -> RawOutput {
+        let stream = |text: &str| Stream { text: text.to_owned(), truncated: false };
+        RawOutput {
+            stop,
+            stdout: stream(""),
+            stderr: stream(stderr),
+            written: Written::File(Bytes::copy_from_slice(written.as_bytes())),
+            wall: Duration::from_millis(7),
+            directory: "/app".to_owned(),
+        }
+    }
+
+    fn shown(raw: &RawOutput) -> CompileResult {
+        present(&plan(), raw, &CompileRequest::default(), Limits::default())
+    }
+
+    fn texts(lines: &[OutputLine]) -> Vec<&str> {
+        lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_success_has_a_listing_and_masked_options() {
+        let result = shown(&raw(Stop::Exited(0), "", "_Z1fv:\n\tret\n\t.globl _Z1fv\n"));
+        assert_eq!((result.status, result.code, result.ok_to_cache), (JobStatus::Ok, 0, true));
+        assert_eq!(result.compilation_options, ["-o", "output.s", "-I/app/inc", "example.cpp"]);
+        assert_eq!(result.input_filename, "example.cpp");
+        assert_eq!(result.asm_size, Some(26));
+        let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
+        assert_eq!(listing.lines().map(|line| line.text).collect::<Vec<_>>(), ["f():", "        ret"]);
+    }
+
+    #[test]
+    fn demangling_needs_the_filter() {
+        let mut plan = plan();
+        plan.filters.demangle = false;
+        let raw = raw(Stop::Exited(0), "", "\t.globl _Z1fv\n_Z1fv:\n\tret\n");
+        let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
+        let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
+        assert_eq!(listing.lines().next().unwrap().text, "_Z1fv:");
+    }
+
+    #[test]
+    fn a_compile_error_is_a_result() {
+        let result = shown(&raw(Stop::Exited(1), "/app/example.cpp:2:5: error: no\n", ""));
+        assert_eq!((result.status, result.code, result.ok_to_cache), (JobStatus::CompileError, 1, true));
+        assert_eq!(result.asm, Asm::Remark("<Compilation failed>".to_owned()));
+        assert_eq!(texts(&result.stderr), ["<source>:2:5: error: no"]);
+        assert_eq!(result.stderr[0].tag.as_ref().unwrap().line, 2);
+    }
+
+    #[test]
+    fn a_time_out_says_so_in_the_known_words() {
+        let result = shown(&raw(Stop::WallTime, "partial\n", ""));
+        assert_eq!((result.code, result.ok_to_cache, result.timed_out), (-1, false, true));
+        assert_eq!(texts(&result.stderr), ["partial", "", "Killed - processing time exceeded"]);
+        assert_eq!(result.asm, Asm::Raw("<Compilation failed>".to_owned()));
+    }
+
+    #[test]
+    fn every_other_kill_names_its_limit() {
+        for (stop, status, words) in [
+            (Stop::OutOfMemory, JobStatus::Oom, "Killed - memory limit of 1280 MiB exceeded"),
+            (Stop::TooManyProcesses, JobStatus::PidsLimit, "Killed - limit of 72 processes exceeded"),
+            (Stop::DiskLimit, JobStatus::DiskLimit, "Killed - file size or scratch space limit exceeded"),
+            (Stop::Signalled(11), JobStatus::Signalled, "Killed - by signal 11"),
+            (Stop::CpuTime, JobStatus::TimeoutCpu, "Killed - processing time exceeded"),
+        ] {
+            let result = shown(&raw(stop, "", ""));
+            assert_eq!((result.status, result.code, result.ok_to_cache), (status, -1, false));
+            assert_eq!(texts(&result.stderr), ["", words]);
+            assert_eq!(result.timed_out, stop == Stop::CpuTime);
+        }
+        let flood = shown(&raw(Stop::TooMuchOutput, "x", ""));
+        assert_eq!((flood.status, flood.code, flood.ok_to_cache), (JobStatus::OutputTruncated, -1, true));
+    }
+
+    #[test]
+    fn no_output_and_too_much_of_it_have_their_remarks() {
+        let nothing = RawOutput { written: Written::Nothing, ..raw(Stop::Exited(0), "", "") };
+        let result = shown(&nothing);
+        assert_eq!(result.asm, Asm::Remark("<No output file>".to_owned()));
+        assert_eq!((result.asm_size, result.status), (None, JobStatus::Ok));
+        let large =
+            RawOutput { written: Written::TooLarge { size: 9, cap: 5 }, ..raw(Stop::Exited(0), "", "") };
+        let result = shown(&large);
+        let remark = "<No output: generated assembly was too large (9 > 5 bytes)>";
+        assert_eq!(result.asm, Asm::Remark(remark.to_owned()));
+        assert_eq!((result.asm_size, result.status), (Some(9), JobStatus::OutputTruncated));
+    }
+
+    #[test]
+    fn skipped_assembly_is_empty_whatever_happened() {
+        let mut request = CompileRequest::default();
+        request.backend.skip_asm = true;
+        for stop in [Stop::Exited(0), Stop::Exited(1)] {
+            let result = present(&plan(), &raw(stop, "", "x:\n"), &request, Limits::default());
+            assert_eq!(result.asm, Asm::Skipped);
+        }
+    }
+
+    #[test]
+    fn llvm_ir_is_known_by_plan_or_by_content() {
+        let ir = "define i32 @f() !dbg !4 {\n  ret i32 1\n}\n@llvm.x = !DI\n";
+        let result = shown(&raw(Stop::Exited(0), "", ir));
+        assert_eq!(result.language_id, Some("llvm-ir"));
+        let plan = Plan { listing: ListingKind::LlvmIr, ..plan() };
+        let raw = raw(Stop::Exited(0), "", "define i32 @f() {\n");
+        let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
+        assert_eq!(result.language_id, Some("llvm-ir"));
+    }
+}

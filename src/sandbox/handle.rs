@@ -93,6 +93,19 @@ impl Sandbox {
         run::run(jail, group, job).await
     }
 
+    /// Resolves when the helper has ended by itself: from then on every job fails. Without one, never.
+    pub async fn lost(&self) {
+        let process = self.0.jails.as_ref().and_then(|jails| jails.helper.process());
+        let end = process.map(|process| rustix::process::pidfd_open(process, PidfdFlags::empty()));
+        match end.map(|end| end.map_err(io::Error::from).and_then(|end| sys::watch(end, Interest::READABLE)))
+        {
+            Some(Ok(end)) => never_mind(end.readable().await),
+            // It cannot be watched because it is gone.
+            Some(Err(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends the helper, and every jail with it. Jobs that still run end as failures of ours.
     pub async fn shut_down(self) {
         /// A killed process is gone in milliseconds; the last clone of this handle waits for it in any case.

@@ -125,6 +125,9 @@ impl Sandbox {
             group_limits,
         };
         let landlock = instruct(&channel, &helper.0, &order)?;
+        if landlock == 0 {
+            tracing::warn!("this kernel has no Landlock: jails have one wall less");
+        }
         let limits = match groups.as_ref().map(|groups| groups.delegation.version) {
             Some(Version::V2) => LimitKeeper::CgroupV2,
             Some(Version::V1) => LimitKeeper::CgroupV1,

@@ -146,7 +146,7 @@ fn seccomp() -> Finding {
     match calls {
         None => Finding {
             name,
-            grade: Grade::Warn,
+            grade: Grade::Fail,
             detail: "no table of system calls for this processor".to_owned(),
             fix: "run on x86-64 or AArch64",
         },

@@ -158,14 +158,14 @@ pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> R
             evidence.too_much_output = true;
         }
     }
-    let RunningJail { control, stdout, stderr, directory, .. } = running;
+    let RunningJail { control, stdout, stderr, directory, tmp, .. } = running;
     let (stdout, stderr) = (stdout.finish(), stderr.finish());
     if let Some(group) = &group {
         evidence.out_of_memory |= group.out_of_memory();
         evidence.pids_limit = group.refused_process();
     }
     if evidence.ended != Some(Ended::Exited(0)) {
-        evidence.disk_limit = is_full(&directory) || says_disk_limit(&stderr.bytes);
+        evidence.disk_limit = is_full(&directory) || is_full(&tmp) || says_disk_limit(&stderr.bytes);
         evidence.cpu_limit = memmem::find(&stderr.bytes, b"CPU time limit exceeded").is_some();
     }
     let stop = evidence.verdict().ok_or(RunError::Silent)?;
@@ -298,7 +298,7 @@ const LOCKED_MEMORY: u64 = 64 * 1024;
 /// Signals and timers a job may have waiting.
 const PENDING_SIGNALS: u64 = 1024;
 
-/// Whether the work directory has no room left.
+/// Whether a writable place has no room left.
 fn is_full(directory: &OwnedFd) -> bool {
     rustix::fs::fstatvfs(directory).is_ok_and(|room| room.f_bfree == 0 || room.f_ffree == 0)
 }

@@ -57,6 +57,7 @@ pub(super) struct RunningJail {
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
     pub(super) directory: OwnedFd,
+    pub(super) tmp: OwnedFd,
 }
 
 impl StandingJail {
@@ -66,7 +67,7 @@ impl StandingJail {
 
     /// Sends the job off, as far as it goes without waiting.
     pub(super) fn start(self, job: &Job, limits: &[u64; RLIMITS]) -> io::Result<RunningJail> {
-        let JailEnds { control, process, directory, stdin, stdout, stderr } = self.ends;
+        let JailEnds { control, process, directory, tmp, stdin, stdout, stderr } = self.ends;
         let start = Bytes::from(protocol::encode_start(job, limits));
         let control = Control { order: Feed::new(control, start)?, heard: Vec::with_capacity(RECORD) };
         Ok(RunningJail {
@@ -76,6 +77,7 @@ impl StandingJail {
             stdout: Capture::new(stdout, job.limits.output)?,
             stderr: Capture::new(stderr, job.limits.output)?,
             directory,
+            tmp,
         })
     }
 }

@@ -16,17 +16,17 @@ const SPACE: u8 = 16;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        let letter = (byte as u8).is_ascii_alphabetic() || byte == b'_' as usize;
-        if letter || (byte as u8).is_ascii_digit() {
-            classes[byte] |= WORD | SYMBOL | LABEL;
+        let letter = byte.is_ascii_alphabetic() || byte == b'_';
+        if letter || byte.is_ascii_digit() {
+            classes[byte as usize] |= WORD | SYMBOL | LABEL;
         }
         if letter {
-            classes[byte] |= SYMBOL_START;
+            classes[byte as usize] |= SYMBOL_START;
         }
-        if byte == b' ' as usize || (byte >= 9 && byte <= 13) {
-            classes[byte] |= SPACE;
+        if byte == b' ' || (byte >= 9 && byte <= 13) {
+            classes[byte as usize] |= SPACE;
         }
         byte += 1;
     }
@@ -75,7 +75,16 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// The offset at or after `at` of the first character that is no white space.
-pub(super) fn skip_space(text: &str, mut at: usize) -> usize {
+#[inline]
+pub(super) fn skip_space(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    match bytes.get(at) {
+        Some(&byte) if is(byte, SPACE) || byte >= 0x80 => skip_spaces(text, at),
+        _ => at,
+    }
+}
+
+fn skip_spaces(text: &str, mut at: usize) -> usize {
     let bytes = text.as_bytes();
     while let Some(&byte) = bytes.get(at) {
         if is(byte, SPACE) {

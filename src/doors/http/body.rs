@@ -1,17 +1,22 @@
 //! Receives request bodies.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reject::Rejection;
 use crate::doors::server::Refusal;
 
-/// Room made at once for a body that comes in pieces; a promised length alone reserves no more.
-const FIRST_ROOM: usize = 64 * 1024;
+/// Up to here a body is nothing to reckon with, and a promised length reserves no more than this.
+const SMALL: usize = 64 * 1024;
+/// What room is counted in, in bytes.
+const UNIT: usize = 4096;
 
 /// What a body says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,30 +52,73 @@ pub(super) fn media(headers: &HeaderMap) -> Result<Media, Rejection> {
     Ok(if json { Media::Json } else { Media::Other })
 }
 
-/// The whole body, if it has at most `most` bytes.
-pub(super) async fn receive(mut body: Incoming, most: usize) -> Result<Bytes, Rejection> {
-    let promised = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if promised > most {
-        return Err(Rejection::too_large(most));
-    }
-    let Some(first) = piece(&mut body).await? else { return Ok(Bytes::new()) };
-    // The common case: it came in one piece, and is used where it lies.
-    if body.is_end_stream() {
-        return within(first, most);
-    }
-    let mut whole = BytesMut::with_capacity(promised.clamp(first.len(), FIRST_ROOM.max(first.len())));
-    whole.extend_from_slice(&first);
-    while let Some(next) = piece(&mut body).await? {
-        if whole.len() + next.len() > most {
-            return Err(Rejection::too_large(most));
-        }
-        whole.extend_from_slice(&next);
-    }
-    within(whole.freeze(), most)
+/// Where bodies are kept while they are received and read: bounded each, and all together.
+#[derive(Debug)]
+pub(super) struct Store {
+    most: usize,
+    /// One permit per [`UNIT`] of memory.
+    room: Arc<Semaphore>,
 }
 
-fn within(body: Bytes, most: usize) -> Result<Bytes, Rejection> {
-    if body.len() <= most { Ok(body) } else { Err(Rejection::too_large(most)) }
+/// A received body, and its part of the [`Store`]'s room.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Store {
+    /// Room for bodies of up to `most` bytes, and `all` bytes together.
+    pub(super) fn new(most: usize, all: usize) -> Self {
+        Self { most, room: Arc::new(Semaphore::new(all / UNIT)) }
+    }
+
+    /// The whole body.
+    pub(super) async fn receive(&self, mut body: Incoming) -> Result<Body, Rejection> {
+        let promised = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if promised > self.most {
+            return Err(Rejection::too_large(self.most));
+        }
+        let first = piece(&mut body).await?.unwrap_or_default();
+        // The common case: it came in one piece, and is used where it lies.
+        if body.is_end_stream() {
+            return if first.len() <= self.most {
+                Ok(Body { bytes: first, _room: None })
+            } else {
+                Err(Rejection::too_large(self.most))
+            };
+        }
+        let mut whole = BytesMut::with_capacity(promised.clamp(first.len(), SMALL.max(first.len())));
+        let mut room = None;
+        let mut next = first;
+        loop {
+            if whole.len() + next.len() > self.most {
+                return Err(Rejection::too_large(self.most));
+            }
+            self.make_room(&mut room, whole.len() + next.len())?;
+            whole.extend_from_slice(&next);
+            match piece(&mut body).await? {
+                Some(piece) => next = piece,
+                None => return Ok(Body { bytes: whole.freeze(), _room: room }),
+            }
+        }
+    }
+
+    /// Takes room as the body grows, so that a promise alone takes none.
+    fn make_room(&self, room: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Rejection> {
+        let held = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let needed = bytes.saturating_sub(SMALL).div_ceil(UNIT);
+        let Some(more) = needed.checked_sub(held).filter(|more| *more > 0) else { return Ok(()) };
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(more) else {
+            return Err(Rejection::crowded("too many large requests at once"));
+        };
+        match room {
+            Some(room) => room.merge(permit),
+            None => *room = Some(permit),
+        }
+        Ok(())
+    }
 }
 
 /// The next piece with data in it; trailers are passed over.

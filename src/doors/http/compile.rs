@@ -1,6 +1,5 @@
 //! The compile routes: a body in, an answer or a rejection out.
 
-use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
@@ -33,22 +32,22 @@ impl<W: Workshop> Door<W> {
     ) -> Result<Reply, Rejection> {
         let media = body::media(headers)?;
         self.admit()?;
-        let body = body::receive(incoming, self.0.parts.settings.body_bytes).await?;
+        let body = self.0.bodies.receive(incoming).await?;
         let rendition = negotiate::rendition(headers, self.0.parts.settings.default_rendition);
         let key = self.0.parts.workshop.key(&[
             call.route.name().as_bytes(),
             call.route.compiler().unwrap_or_default().as_bytes(),
             call.query.as_bytes(),
             &[rendition as u8, media as u8],
-            &body,
+            &body.bytes,
         ]);
         if let Some(answer) = self.0.parts.workshop.recall(&key) {
             return Ok(answered(call, answer, rendition));
         }
         let draft = match (&call.route, media) {
-            (Route::Noscript, _) => wire::request::form(&body)?,
-            (_, Media::Json) => wire::request::json(&body)?,
-            (_, Media::Other) => wire::request::text(&body, call.query)?,
+            (Route::Noscript, _) => wire::request::form(&body.bytes)?,
+            (_, Media::Json) => wire::request::json(&body.bytes)?,
+            (_, Media::Other) => wire::request::text(&body.bytes, call.query)?,
         };
         drop(body);
         let (compiler, id) = self.find(call, &draft)?;
@@ -78,11 +77,11 @@ impl<W: Workshop> Door<W> {
         }
         let media = body::media(headers)?;
         self.admit()?;
-        let body: Bytes = body::receive(incoming, self.0.parts.settings.body_bytes).await?;
+        let body = self.0.bodies.receive(incoming).await?;
         if media != Media::Json {
             return Err(RequestError::Missing("files").into());
         }
-        let draft = wire::request::json(&body)?;
+        let draft = wire::request::json(&body.bytes)?;
         self.find(call, &draft)?;
         if !draft.has_files {
             return Err(RequestError::Missing("files").into());

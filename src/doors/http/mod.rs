@@ -62,6 +62,8 @@ pub struct DoorSettings {
     pub answer_within: Duration,
     /// Longest request body, in bytes.
     pub body_bytes: usize,
+    /// Bytes of large request bodies held at once; beyond, large requests are refused for a moment.
+    pub all_bodies_bytes: usize,
     /// How long clients may keep what the API answered.
     pub keep_for: Duration,
     /// Who may clear the caches, beside this machine itself.
@@ -79,6 +81,7 @@ impl Default for DoorSettings {
             default_rendition: Rendition::Json,
             answer_within: Duration::from_secs(55),
             body_bytes: 16 * 1024 * 1024,
+            all_bodies_bytes: 128 * 1024 * 1024,
             keep_for: Duration::from_mins(10),
             clear_cache_from: Network::private(),
             version: None,
@@ -125,6 +128,8 @@ struct Inner<W> {
     parts: Parts<W>,
     /// `Cache-Control` of what may be kept.
     keep: HeaderValue,
+    /// Where request bodies are kept.
+    bodies: body::Store,
 }
 
 /// One request while it is being answered.
@@ -222,7 +227,8 @@ impl<W: Workshop> Door<W> {
     pub fn new(parts: Parts<W>) -> Self {
         let keep = HeaderValue::from_str(&format!("public, max-age={}", parts.settings.keep_for.as_secs()));
         let keep = keep.unwrap_or(HeaderValue::from_static("no-store"));
-        Self(Arc::new(Inner { parts, keep }))
+        let bodies = body::Store::new(parts.settings.body_bytes, parts.settings.all_bodies_bytes);
+        Self(Arc::new(Inner { parts, keep, bodies }))
     }
 
     async fn handle(

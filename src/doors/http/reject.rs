@@ -91,6 +91,10 @@ impl Rejection {
         Self { hang_up: true, ..Self::new(Class::TooLarge, message) }
     }
 
+    pub(super) fn crowded(message: &'static str) -> Self {
+        Self { hang_up: true, ..Self::new(Class::Busy, message) }
+    }
+
     /// The client stopped sending in the middle of its request; nobody will read this.
     pub(super) fn cut_off() -> Self {
         Self { hang_up: true, ..Self::new(Class::Malformed, "the request ended before its body did") }

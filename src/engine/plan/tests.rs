@@ -155,6 +155,14 @@ fn unsupported_filters_are_cleared() {
 }
 
 #[test]
+fn names_stay_mangled_without_a_demangler() {
+    assert!(planned(&request(&[]), &gcc()).filters.demangle);
+    let (compiler, capabilities) = gcc();
+    let plain = (Compiler { demangles: false, ..compiler }, capabilities);
+    assert!(!planned(&request(&[]), &plain).filters.demangle);
+}
+
+#[test]
 fn exactly_e_sets_every_filter_to_false() {
     let plan = planned(&request(&["-O2", "-E"]), &gcc());
     assert_eq!(plan.filters, Filters::NONE);

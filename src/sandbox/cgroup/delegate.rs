@@ -4,7 +4,7 @@
 //! itself into one. Leftovers of daemons that are gone are removed on the way.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -257,7 +257,8 @@ fn remove_tree(directory: &Path) {
 }
 
 fn kill_members(group: &Path) {
-    if fs::write(group.join("cgroup.kill"), "1").is_ok() {
+    let kill = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
+    if kill.and_then(|mut file| file.write_all(b"1")).is_ok() {
         return;
     }
     let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
@@ -353,6 +354,23 @@ broken line";
         assert_eq!(own("/a/b", "memory"), Some(here.path().to_owned()));
         assert_eq!(own("/", "pids"), None);
         assert_eq!(own("/", ""), None, "a directory that is not there");
+    }
+
+    #[test]
+    fn only_what_the_dead_left_is_swept() {
+        let all = tempfile::tempdir().unwrap();
+        let mine = format!("{}-0", std::process::id());
+        // No process has a number above 2^22.
+        for name in ["4194305-0/7", "4194305-1", mine.as_str(), "not-ours"] {
+            fs::create_dir_all(all.path().join(name)).unwrap();
+        }
+        sweep(all.path());
+        let mut left: Vec<_> = fs::read_dir(all.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [mine, "not-ours".to_owned()]);
     }
 
     proptest! {

@@ -53,7 +53,7 @@ struct Built {
     lease: OwnedFd,
     process: OwnedFd,
     /// Kept so that freeing the files it held falls to us, and not to the daemon.
-    _work: OwnedFd,
+    _scratch: [OwnedFd; 2],
 }
 
 /// The whole of the helper's life; the socket to the daemon is its standard input.
@@ -98,11 +98,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let groups = groups.map_err(Failure::at("open the cgroup directories"))?;
     let mut free = lanes(&order)?;
     template::enter(&order.readable)?;
-    let filter = match Architecture::native() {
-        Some(architecture) => filter::program(architecture)
-            .map_err(|_| Failure { step: "read the system-call table".into(), errno: 0 })?,
-        None => Vec::new(),
-    };
+    let filter = Architecture::native().and_then(|architecture| filter::program(architecture).ok());
+    let filter = filter.ok_or_else(|| {
+        Failure::at("find the numbers of this processor's system calls")(io::Error::from(Errno::NOSYS))
+    })?;
     let blueprint = Blueprint {
         ids: order.ids,
         filter,
@@ -214,7 +213,8 @@ impl Yard<'_> {
             Some(Born::Joins(groups)) => (None, groups),
             None => (None, Vec::new()),
         };
-        let (lease, directory, network) = (copy(&theirs)?, copy(&work)?, copy(&lane.network)?);
+        let (lease, network) = (copy(&theirs)?, copy(&lane.network)?);
+        let (our_work, our_tmp) = (copy(&work)?, copy(&tmp)?);
         let flags = clone_flags::PID | clone_flags::MOUNT | clone_flags::IPC | clone_flags::UTS;
         let cloned = sys::clone_process(flags, home.as_ref().map(AsFd::as_fd));
         let process = match cloned.map_err(Failure::at("clone a jail"))? {
@@ -227,9 +227,10 @@ impl Yard<'_> {
                 )
             }
         };
-        let ends = JailEnds { control, process: copy(&process)?, directory, stdin, stdout, stderr };
+        let ends =
+            JailEnds { control, process: copy(&process)?, directory: work, tmp, stdin, stdout, stderr };
         protocol::send_jail(self.channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
-        Ok(Built { lease, process, _work: work })
+        Ok(Built { lease, process, _scratch: [our_work, our_tmp] })
     }
 
     /// The two writable places, mounted nowhere yet; nothing in `/tmp` can be executed.

@@ -16,6 +16,7 @@ use rustix::process::{DumpableBehavior, Pid, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid};
 
 use crate::sandbox::jail::bpf::Instruction;
+use crate::sandbox::jail::helper::INSIDE_ID;
 use crate::sandbox::jail::protocol::{self, Ids, Record, Start, Step, UNLIMITED, Used};
 use crate::sandbox::jail::{landlock, sys, template};
 use crate::sandbox::never_mind;
@@ -28,7 +29,7 @@ const LARGEST_START: u64 = 256 << 20;
 pub(super) struct Blueprint {
     /// How ids are mapped.
     pub(super) ids: Ids,
-    /// The system-call filter; `None` on an architecture without a table.
+    /// The system-call filter.
     pub(super) filter: Vec<Instruction>,
     /// Whether processes are counted by user, in a user namespace of each jail's own, because no cgroup counts them
     /// and all jails share one user.
@@ -120,10 +121,22 @@ fn build(
     rustix::mount::unmount(template::HOST_PROC, UnmountFlags::DETACH).map_err(at(Step::HideHostProc))?;
     rustix::system::sethostname(b"ce").map_err(at(Step::HostName))?;
     if blueprint.count_by_user {
-        sys::unshare(sys::clone_flags::USER).map_err(at(Step::NewUserNamespace))?;
+        enter_user_namespace().map_err(at(Step::NewUserNamespace))?;
     }
     // Not to be read or traced by the payload, even where both have the same user.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::DieWithHelper))
+}
+
+/// A user namespace of this jail's own, in which the one user has the number it had.
+fn enter_user_namespace() -> io::Result<()> {
+    sys::unshare(sys::clone_flags::USER)?;
+    // Its maps belong to it only while it is readable; that ends with the walls.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+        fs::write(map, format!("{INSIDE_ID} {INSIDE_ID} 1\n"))?;
+    }
+    Ok(())
 }
 
 /// What init keeps: the payload may be another user, and must die all the same.
@@ -199,10 +212,7 @@ fn confine(blueprint: &Blueprint, user: u32, stdio: &[OwnedFd; 3]) -> Result<(),
     rustix::process::chdir("/app").map_err(at(Step::WorkDirectory))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     landlock::confine().map_err(|error| (Step::Landlock, io::Error::other(error)))?;
-    if !blueprint.filter.is_empty() {
-        sys::install_filter(&blueprint.filter).map_err(at(Step::Filter))?;
-    }
-    Ok(())
+    sys::install_filter(&blueprint.filter).map_err(at(Step::Filter))
 }
 
 /// The job, or nothing if the daemon has no use for this jail.

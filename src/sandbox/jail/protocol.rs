@@ -115,6 +115,8 @@ pub(in crate::sandbox) struct JailEnds<Fd> {
     pub(in crate::sandbox) process: Fd,
     /// The work directory.
     pub(in crate::sandbox) directory: Fd,
+    /// Its `/tmp`, to see afterwards whether it was full.
+    pub(in crate::sandbox) tmp: Fd,
     /// The payload's standard streams, our side.
     pub(in crate::sandbox) stdin: Fd,
     pub(in crate::sandbox) stdout: Fd,
@@ -122,7 +124,7 @@ pub(in crate::sandbox) struct JailEnds<Fd> {
 }
 
 /// Descriptors per standing jail.
-const ENDS: usize = 6;
+const ENDS: usize = 7;
 
 /// Hands a standing jail to the daemon. `serial` names its cgroup.
 pub(super) fn send_jail(
@@ -131,7 +133,7 @@ pub(super) fn send_jail(
     ends: &JailEnds<OwnedFd>,
 ) -> rustix::io::Result<()> {
     let descriptors =
-        [&ends.control, &ends.process, &ends.directory, &ends.stdin, &ends.stdout, &ends.stderr]
+        [&ends.control, &ends.process, &ends.directory, &ends.tmp, &ends.stdin, &ends.stdout, &ends.stderr]
             .map(AsFd::as_fd);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS))];
     let mut attached = SendAncillaryBuffer::new(&mut space);
@@ -159,12 +161,13 @@ pub(in crate::sandbox) fn receive_jail(
     if received.bytes == 0 {
         return Ok(None);
     }
-    let Ok([control, process, directory, stdin, stdout, stderr]) = <[OwnedFd; ENDS]>::try_from(descriptors)
+    let Ok([control, process, directory, tmp, stdin, stdout, stderr]) =
+        <[OwnedFd; ENDS]>::try_from(descriptors)
     else {
         // Descriptors are dropped by the kernel when we may open no more.
         return Err(Errno::MFILE);
     };
-    let ends = JailEnds { control, process, directory, stdin, stdout, stderr };
+    let ends = JailEnds { control, process, directory, tmp, stdin, stdout, stderr };
     Ok(Some((u64::from_le_bytes(serial), ends)))
 }
 

@@ -3,7 +3,7 @@
 use crate::text::asm::names::Names;
 
 /// What every JavaScript object has: these count as defined, whatever the listing says.
-const INHERITED: [&str; 12] = [
+pub(super) const INHERITED: [&str; 12] = [
     "constructor",
     "toString",
     "toLocaleString",

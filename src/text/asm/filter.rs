@@ -36,7 +36,7 @@ struct Pass<'t> {
 }
 
 /// The listing of `lines` that `filters` leave.
-pub(super) fn build<'t>(lines: &[Line<'t>], filters: Filters) -> Listing {
+pub(super) fn build(lines: &[Line<'_>], filters: Filters) -> Listing {
     let mut sources = Sources::read(lines);
     let mut pass = Pass {
         filters,
@@ -73,7 +73,7 @@ impl<'t> Pass<'t> {
 
     fn line(&mut self, index: usize, line: &Line<'t>) {
         self.follow(line);
-        let shown = self.from_shown_code()
+        let shown = self.in_shown_code()
             && !(self.filters.comment_only && self.is_comment(line))
             && self.label(index, line)
             && self.directive(line);
@@ -105,7 +105,7 @@ impl<'t> Pass<'t> {
     }
 
     /// Whether the `libraryCode` filter lets the line through.
-    fn from_shown_code(&mut self) -> bool {
+    fn in_shown_code(&mut self) -> bool {
         let Some(library) = &mut self.library else { return true };
         let is_library = !self.own_source && self.place.is_some_and(|place| !self.sources.is_main(place));
         match library.judge(is_library, &self.listing) {
@@ -123,19 +123,18 @@ impl<'t> Pass<'t> {
     }
 
     fn is_comment(&self, line: &Line<'_>) -> bool {
-        !matches!(line.kind, Kind::Label { .. }) && is_comment(line.text, self.machine)
+        !matches!(line.kind, Kind::Label { .. }) && is_comment(line.body(), self.machine)
     }
 
     /// Notes what the line defines; false if it defines nothing but an unused label, and is to be dropped for that.
     fn label(&mut self, index: usize, line: &Line<'t>) -> bool {
-        let (name, may_be_unused) = match line.kind {
-            Kind::Label { whole } => (line.name, whole),
-            Kind::Assignment { bare } | Kind::Set { bare, .. } => (line.name, bare),
+        let may_be_unused = match line.kind {
+            Kind::Label { whole } => whole,
+            Kind::Assignment { bare } | Kind::Set { bare, .. } => bare,
             Kind::Opening => {
                 self.machine = Machine::Cuda;
                 self.in_parameters = true;
-                // Clients see the word as the label, not the name.
-                (ptx::opening(line.text).unwrap_or_default(), false)
+                false
             }
             _ => return true,
         };
@@ -145,6 +144,8 @@ impl<'t> Pass<'t> {
             }
             return !self.filters.labels;
         }
+        // Of an opening clients see the word as the label, not the name.
+        let name = line.name().or_else(|| ptx::opening(line.text)).unwrap_or_default();
         self.definitions.define(name, self.listing.len() + 1);
         if !matches!(line.kind, Kind::Set { .. }) {
             self.under_label = true;
@@ -186,7 +187,7 @@ impl<'t> Pass<'t> {
                 layout::expand_tabs(line.text, texts);
             }
         });
-        self.names_labels.push(matches!(line.kind, Kind::Directive(_) | Kind::Other));
+        self.names_labels.push(!line.names_none && matches!(line.kind, Kind::Directive(_) | Kind::Other));
     }
 
     fn finish(self, input_lines: usize) -> Listing {
@@ -206,25 +207,25 @@ fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Whether a line holds nothing but a comment.
+/// Whether a line that starts with `body` behind its indentation holds nothing but a comment.
 ///
 /// A carriage return or line separator inside ends the comment as far as JavaScript is concerned: such a line holds more.
-fn is_comment(text: &str, machine: Machine) -> bool {
-    let body = &text[scan::skip_space(text, 0)..];
+fn is_comment(body: &str, machine: Machine) -> bool {
     if !body.starts_with(['#', '@', '/', ';']) {
         return false;
     }
     if body.contains(['\r', '\u{2028}', '\u{2029}']) {
         return scan::trim(body) == ";";
     }
-    match (body.as_bytes(), machine) {
-        ([b'#', ..] | [b'/', b'/', ..], _) | ([b'@', ..], Machine::Gas) | ([b';', ..], Machine::Cuda) => true,
-        ([b'/', b'*', rest @ ..], _) => rest.ends_with(b"*/"),
-        ([b';', b';', ..], Machine::Gas) => {
+    let gas = machine == Machine::Gas;
+    match body.as_bytes() {
+        [b'@', ..] => gas,
+        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/"),
+        [b';', b';', ..] if gas => {
             let rest = &body[2..];
             rest[scan::skip_space(rest, 0)..].chars().next().is_some_and(|first| first != '#')
         }
-        ([b';', ..], Machine::Gas) => true,
+        [b'#' | b';', ..] | [b'/', b'/', ..] => true,
         _ => false,
     }
 }
@@ -236,9 +237,9 @@ mod tests {
     #[test]
     fn comments() {
         for (text, gas, cuda) in [
-            ("  # c", true, true),
+            ("# c", true, true),
             ("@ c", true, false),
-            ("\t// c", true, true),
+            ("// c", true, true),
             ("/ c", false, false),
             ("/* c */", true, true),
             ("/* c */ x", false, false),

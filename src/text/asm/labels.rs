@@ -6,10 +6,12 @@
 
 use std::ops::Range;
 
+use crate::text::asm::definitions::INHERITED;
 use crate::text::asm::directives::{self, Directive};
 use crate::text::asm::lines::{Kind, Line, Mark};
 use crate::text::asm::names::Names;
 use crate::text::asm::opcodes::{Machine, has_opcode};
+use crate::text::asm::ptx;
 use crate::text::scan::{self, Dollar};
 
 /// Labels that stand together, and the data below them.
@@ -57,9 +59,14 @@ struct Pass<'l, 't> {
     edges: Vec<Edge>,
     groups: Vec<Group>,
     namings: Vec<Naming>,
+    /// The lines that define a name, and the name's number.
+    defined: Vec<(usize, usize)>,
+    /// Lines that name no label.
+    names_none: Vec<usize>,
     used: Vec<bool>,
     /// Used labels whose edges have not been followed.
     reached: Vec<usize>,
+    /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
     dollar: Dollar,
 }
 
@@ -73,16 +80,17 @@ pub(super) fn mark_used(lines: &mut [Line<'_>], filter_directives: bool) {
         }
     }
     pass.follow();
-    let (names, used) = (pass.names, pass.used);
-    for line in lines.iter_mut().filter(|line| !line.name.is_empty()) {
-        line.used = names.find(line.name).is_some_and(|name| used[name]);
+    let Pass { defined, used, names_none, .. } = pass;
+    for (line, name) in defined {
+        lines[line].used = used[name];
+    }
+    for line in names_none {
+        lines[line].names_none = true;
     }
 }
 
 impl<'l, 't> Pass<'l, 't> {
     fn new(lines: &'l [Line<'t>]) -> Self {
-        // In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
-        let mips = lines.iter().any(|line| line.name.starts_with('$') && is_mips_label(line.text));
         Self {
             lines,
             names: Names::new(),
@@ -90,9 +98,11 @@ impl<'l, 't> Pass<'l, 't> {
             edges: Vec::new(),
             groups: Vec::new(),
             namings: Vec::with_capacity(lines.len()),
+            defined: Vec::new(),
+            names_none: Vec::new(),
             used: Vec::new(),
             reached: Vec::new(),
-            dollar: if mips { Dollar::Start } else { Dollar::No },
+            dollar: Dollar::No,
         }
     }
 
@@ -103,6 +113,10 @@ impl<'l, 't> Pass<'l, 't> {
         let mut in_group = false;
         let mut group = None;
         let mut alias = None;
+        // What clients take for defined without a definition is worth a look too.
+        for name in INHERITED.into_iter().chain(ptx::WORDS) {
+            self.name(name);
+        }
         for (index, line) in self.lines.iter().enumerate() {
             if line.marks.has(Mark::CustomAsm) {
             } else if line.marks.has(Mark::StartsProcedure) {
@@ -113,8 +127,9 @@ impl<'l, 't> Pass<'l, 't> {
             } else if line.marks.has(Mark::Opening) {
                 machine = Machine::Cuda;
             }
-            if let Kind::Label { .. } = line.kind {
-                let label = self.name(line.name);
+            let name = line.name().map(|name| self.name(name));
+            self.defined.extend(name.map(|name| (index, name)));
+            if let (Kind::Label { .. }, Some(label)) = (line.kind, name) {
                 let current = match group {
                     Some(current) if in_group => current,
                     _ => self.begin_group(index),
@@ -124,6 +139,9 @@ impl<'l, 't> Pass<'l, 't> {
                 self.link(label, Target::Group(current));
                 if let Some(alias) = alias {
                     self.link(alias, Target::Label(label));
+                }
+                if is_mips_label(line.text) {
+                    self.dollar = Dollar::Start;
                 }
             } else if in_group {
                 in_group = false;
@@ -136,13 +154,7 @@ impl<'l, 't> Pass<'l, 't> {
                         self.reach(name);
                     }
                 }
-                Kind::Assignment { .. } => {
-                    self.name(line.name);
-                }
-                Kind::Set { here, .. } => {
-                    let name = self.name(line.name);
-                    alias = if here { Some(name) } else { alias };
-                }
+                Kind::Set { here: true, .. } => alias = name,
                 _ => {}
             }
             let naming = match naming(line, machine, filter_directives) {
@@ -184,11 +196,16 @@ impl<'l, 't> Pass<'l, 't> {
 
     /// Marks every label that the line's words name as used.
     fn use_words(&mut self, line: usize) {
-        let mut words = Words { text: self.lines[line].text, at: 0, dollar: self.dollar };
-        while let Some(word) = words.next() {
+        let mut words = Words { text: self.lines[line].text, at: 0, dollar: self.dollar, is_plain: true };
+        let mut names_none = true;
+        for word in words.by_ref() {
             if let Some(name) = self.names.find(word) {
+                names_none = false;
                 self.reach(name);
             }
+        }
+        if names_none && words.is_plain {
+            self.names_none.push(line);
         }
     }
 
@@ -221,11 +238,8 @@ impl<'l, 't> Pass<'l, 't> {
 
 fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming {
     let is_function = match line.kind {
-        Kind::Directive(Directive::Type) | Kind::Label { .. }
-            if line.text.trim_start_matches(scan::is_space).starts_with('.') =>
-        {
-            directives::defines_function(line.text)
-        }
+        Kind::Directive(Directive::Type) => directives::defines_function(line.text),
+        Kind::Label { .. } => line.text.starts_with('.') && directives::defines_function(line.text),
         _ => false,
     };
     if is_function {
@@ -251,6 +265,8 @@ struct Words<'t> {
     text: &'t str,
     at: usize,
     dollar: Dollar,
+    /// Whether all words seen so far are words in everyone's eyes: quotes, `$` and `@` are part of names to some.
+    is_plain: bool,
 }
 
 impl<'t> Iterator for Words<'t> {
@@ -260,10 +276,16 @@ impl<'t> Iterator for Words<'t> {
         let bytes = self.text.as_bytes();
         while let Some(&byte) = bytes.get(self.at) {
             let start = self.at;
-            let may_start = scan::starts_symbol(byte) || byte == b'"' || byte == b'$';
-            if may_start && let Some(end) = scan::symbol_end(bytes, start, self.dollar) {
-                self.at = end;
-                return Some(&self.text[start..end]);
+            if scan::starts_symbol(byte) {
+                self.at = scan::skip_while(bytes, start + 1, scan::in_symbol);
+                return Some(&self.text[start..self.at]);
+            }
+            if matches!(byte, b'"' | b'$' | b'@') {
+                self.is_plain = false;
+                if let Some(end) = scan::symbol_end(bytes, start, self.dollar) {
+                    self.at = end;
+                    return Some(&self.text[start..end]);
+                }
             }
             self.at += 1;
         }
@@ -280,7 +302,7 @@ mod tests {
     fn used(text: &str, filter_directives: bool) -> Vec<&str> {
         let mut lines = lines::read(text);
         mark_used(&mut lines, filter_directives);
-        lines.iter().filter(|line| line.used).map(|line| line.name).collect()
+        lines.iter().filter(|line| line.used).filter_map(Line::name).collect()
     }
 
     #[test]

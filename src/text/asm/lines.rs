@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::packed::{self, Searcher};
 
 use crate::text::asm::directives::{self, Directive, Set};
 use crate::text::asm::ptx;
@@ -14,14 +14,37 @@ use crate::text::scan::{self, Dollar};
 pub(super) struct Line<'t> {
     /// The text; a label inside custom asm has lost its indentation.
     pub(super) text: &'t str,
-    /// What a label, assignment or `.set` defines; empty for other kinds.
-    pub(super) name: &'t str,
+    /// The offset of the first character that is no white space.
+    body: u32,
     /// What the line is.
     pub(super) kind: Kind,
     /// Words that count wherever they stand.
     pub(super) marks: Marks,
     /// Whether the name is used somewhere; [`crate::text::asm::labels`] finds out.
     pub(super) used: bool,
+    /// Whether the line is known to name no label; [`crate::text::asm::labels`] finds out on its way.
+    pub(super) names_none: bool,
+}
+
+impl<'t> Line<'t> {
+    fn new(text: &'t str, body: usize, kind: Kind, marks: Marks) -> Self {
+        // An indentation of four gigabytes is read anew by whoever cares.
+        Self { text, body: u32::try_from(body).unwrap_or(0), kind, marks, used: false, names_none: false }
+    }
+
+    /// The text from the first character that is no white space.
+    pub(super) fn body(&self) -> &'t str {
+        &self.text[self.body as usize..]
+    }
+
+    /// What a label, assignment or `.set` defines; `None` for other kinds.
+    pub(super) fn name(&self) -> Option<&'t str> {
+        match self.kind {
+            Kind::Label { .. } => label_start(self.text).map(|label| label.name),
+            Kind::Assignment { .. } | Kind::Set { .. } => names_in(self.text).map(|(_, name)| name),
+            _ => None,
+        }
+    }
 }
 
 /// What a line is.
@@ -72,6 +95,11 @@ impl Marks {
     const fn add(&mut self, mark: Mark) {
         self.0 |= mark as u8;
     }
+
+    /// Takes `mark` away.
+    const fn remove(&mut self, mark: Mark) {
+        self.0 &= !(mark as u8);
+    }
 }
 
 /// The words to be found anywhere, with what they mean; openings need a second look.
@@ -86,43 +114,59 @@ const WORDS: [(&str, Mark); 8] = [
     (".func", Mark::Opening),
 ];
 
-static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    // Sixty bytes of pattern cannot exceed what the automaton holds.
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(WORDS.map(|(word, _)| word)).ok()
-});
+/// Finds [`WORDS`] many bytes at a time, where the processor can.
+static FINDER: LazyLock<Option<Searcher>> =
+    LazyLock::new(|| packed::Config::new().builder().extend(WORDS.map(|(word, _)| word)).build());
+
+/// Where a word of [`WORDS`] stands, and which.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    start: usize,
+    word: usize,
+}
+
+/// Every word of [`WORDS`] in `text`, in order. No word holds another, so none is missed.
+fn find_words(text: &str) -> Vec<Found> {
+    if let Some(finder) = FINDER.as_ref() {
+        let found = finder.find_iter(text);
+        return found.map(|found| Found { start: found.start(), word: found.pattern().as_usize() }).collect();
+    }
+    let word_at = |start: usize| WORDS.iter().position(|(word, _)| text[start..].starts_with(word));
+    memchr::memchr_iter(b'.', text.as_bytes())
+        .filter_map(|start| word_at(start).map(|word| Found { start, word }))
+        .collect()
+}
 
 /// The lines of `text`, classified.
 pub(super) fn read(text: &str) -> Vec<Line<'_>> {
-    let mut words = FINDER.iter().flat_map(|finder| finder.find_iter(text)).peekable();
+    let found = find_words(text);
+    let mut words = found.iter().peekable();
     let mut custom_depth = 0_i64;
-    let mut lines = Vec::with_capacity(text.len() / 24);
+    let mut lines = Vec::with_capacity(text.len() / 20);
     for line in scan::lines(text) {
         let start = line.as_ptr().addr() - text.as_ptr().addr();
         let mut marks = Marks::default();
-        while let Some(word) = words.next_if(|word| word.start() < start + line.len()) {
-            mark(line, word.end() - start, WORDS[word.pattern().as_usize()].1, &mut marks);
+        while let Some(found) = words.next_if(|found| found.start < start + line.len()) {
+            let (word, meaning) = WORDS[found.word];
+            let next = line.as_bytes().get(found.start + word.len() - start);
+            let is_part = meaning == Mark::EndsBlock && next.copied().is_some_and(scan::is_word);
+            if !is_part {
+                marks.add(meaning);
+            }
+        }
+        // Once per line, however many such words it has.
+        if marks.has(Mark::Opening) && ptx::opening(line).is_none() {
+            marks.remove(Mark::Opening);
         }
         lines.push(read_line(line, marks, &mut custom_depth));
     }
     lines
 }
 
-/// Adds what the word that ends at `end` means, if it does mean it.
-fn mark(line: &str, end: usize, mark: Mark, marks: &mut Marks) {
-    let means_it = match mark {
-        Mark::EndsBlock => !line.as_bytes().get(end).copied().is_some_and(scan::is_word),
-        Mark::Opening => !marks.has(Mark::Opening) && ptx::opening(line).is_some(),
-        _ => true,
-    };
-    if means_it {
-        marks.add(mark);
-    }
-}
-
 fn read_line<'t>(text: &'t str, mut marks: Marks, custom_depth: &mut i64) -> Line<'t> {
     let body = scan::skip_space(text, 0);
     let Some(&first) = text.as_bytes().get(body) else {
-        return Line { text, name: "", kind: Kind::Blank, marks, used: false };
+        return Line::new(text, body, Kind::Blank, marks);
     };
     if first == b'#' {
         let change = custom_asm(&text[body..]);
@@ -131,10 +175,9 @@ fn read_line<'t>(text: &'t str, mut marks: Marks, custom_depth: &mut i64) -> Lin
             marks.add(Mark::CustomAsm);
         }
     }
-    let text =
-        if *custom_depth > 0 && body > 0 && is_indented_label(text, body) { &text[body..] } else { text };
-    let (kind, name) = classify(text, marks);
-    Line { text, name, kind, marks, used: false }
+    let loses_indentation = *custom_depth > 0 && body > 0 && is_indented_label(text, body);
+    let (text, body) = if loses_indentation { (&text[body..], 0) } else { (text, body) };
+    Line::new(text, body, classify(text, body, marks), marks)
 }
 
 /// By how much a trimmed line changes the depth of custom asm.
@@ -154,34 +197,36 @@ fn is_indented_label(text: &str, body: usize) -> bool {
         .is_some_and(|end| text.as_bytes().get(end) == Some(&b':'))
 }
 
-fn classify(text: &str, marks: Marks) -> (Kind, &str) {
+fn classify(text: &str, body: usize, marks: Marks) -> Kind {
     if let Some(label) = label_start(text) {
-        return (Kind::Label { whole: label.end == text.len() }, label.name);
+        return Kind::Label { whole: label.end == text.len() };
     }
-    if let Some((kind, name)) = names_in(text) {
-        return (kind, name);
+    if let Some((kind, _)) = names_at(text, body) {
+        return kind;
     }
     if marks.has(Mark::Opening) {
-        return (Kind::Opening, "");
+        return Kind::Opening;
     }
-    let dot = scan::skip_space(text, 0);
-    if text.as_bytes().get(dot) == Some(&b'.') {
-        return (Kind::Directive(directives::classify(text, dot)), "");
+    if text.as_bytes()[body] == b'.' {
+        return Kind::Directive(directives::classify(text, body));
     }
-    (Kind::Other, "")
+    Kind::Other
 }
 
 /// The assignment or `.set` that `text` is, and the name it gives a value to.
 pub(super) fn names_in(text: &str) -> Option<(Kind, &str)> {
+    names_at(text, scan::skip_space(text, 0))
+}
+
+fn names_at(text: &str, start: usize) -> Option<(Kind, &str)> {
     let bytes = text.as_bytes();
-    let start = scan::skip_space(text, 0);
     let end = scan::symbol_end(bytes, start, Dollar::Start)?;
     let equals = scan::skip_space(text, end);
     if bytes.get(equals) == Some(&b'=') {
         let bare = matches!(scan::trim(&text[equals + 1..]), "" | ".");
         return Some((Kind::Assignment { bare }, &text[start..end]));
     }
-    if &text[start..end] != ".set" {
+    if &bytes[start..end] != b".set" {
         return None;
     }
     let set = Set::read(text)?;
@@ -218,6 +263,9 @@ fn label_at(text: &str, start: usize) -> Option<LabelStart<'_>> {
 fn after_proc(text: &str) -> Option<usize> {
     // Most lines are told apart here: the character before `proc` takes 1 to 3 bytes.
     let first = *text.as_bytes().first()?;
+    if first < 0x80 && text.as_bytes().get(1).is_none_or(|second| second | 0x20 != b'p') {
+        return None;
+    }
     let width = if first < 0x80 { 1 } else { text.chars().next().map_or(1, char::len_utf8) };
     let word = text.as_bytes().get(width..width + 4)?;
     let blanks = width + 4;
@@ -258,7 +306,7 @@ mod tests {
 
     fn kind(text: &str) -> (Kind, &str) {
         let line = read(text)[0];
-        (line.kind, line.name)
+        (line.kind, line.name().unwrap_or_default())
     }
 
     #[test]

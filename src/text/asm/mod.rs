@@ -31,3 +31,6 @@ pub fn process(text: &str, filters: Filters) -> Listing {
     labels::mark_used(&mut lines, filters.directives);
     filter::build(&lines, filters)
 }
+
+#[cfg(test)]
+mod tests;

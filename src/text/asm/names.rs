@@ -41,15 +41,10 @@ impl<'t> Names<'t> {
 
 /// Fewer than [`SIEVE_BITS`] classes of names, told apart by length and the bytes in which labels differ.
 fn fingerprint(name: &str) -> usize {
-    let bytes = name.as_bytes();
-    let length = bytes.len();
-    let at = |index: usize| bytes.get(index).copied().map_or(0, usize::from);
-    let mixed = at(0)
-        ^ at(2) << 3
-        ^ at(length.wrapping_sub(1)) << 5
-        ^ at(length.wrapping_sub(2)) << 8
-        ^ at(length / 2) << 2
-        ^ length << 10;
+    let [first, inner @ ..] = name.as_bytes() else { return 0 };
+    let last = inner.last().unwrap_or(first);
+    let middle = inner.get(inner.len() / 2).unwrap_or(first);
+    let mixed = usize::from(*first) ^ usize::from(*last) << 4 ^ usize::from(*middle) << 8 ^ inner.len() << 11;
     mixed % SIEVE_BITS
 }
 

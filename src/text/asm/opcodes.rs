@@ -28,9 +28,9 @@ pub(super) fn has_opcode(line: &Line<'_>, machine: Machine) -> bool {
         return true;
     }
     match line.kind {
-        Kind::Assignment { .. } | Kind::Set { .. } => false,
+        Kind::Assignment { .. } | Kind::Set { .. } | Kind::Directive(_) => false,
         Kind::Label { .. } => lines::names_in(code).is_none() && starts_instruction(code, machine),
-        _ => starts_instruction(code, machine),
+        _ => starts_instruction(line.body(), machine),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use crate::text::scan::{self, Dollar};
 
+/// What opens a kernel or function.
+pub(super) const WORDS: [&str; 2] = ["entry", "func"];
+
 /// The word (`entry` or `func`) with which the line opens a kernel or function: the word with a dot, an optional result
 /// list in parentheses, a name, and an opening parenthesis that ends the line.
 pub(super) fn opening(line: &str) -> Option<&str> {
@@ -14,8 +17,7 @@ pub(super) fn opening(line: &str) -> Option<&str> {
     let lists_start = close.and_then(|close| memchr::memrchr(b')', &bytes[..close])).unwrap_or(0);
     let name_behind_list = close.is_some_and(|close| ends_in_name(line, scan::skip_space(line, close + 1)));
     memchr::memchr_iter(b'.', bytes).find_map(|dot| {
-        let word =
-            ["entry", "func"].into_iter().find(|word| bytes[dot + 1..].starts_with(word.as_bytes()))?;
+        let word = WORDS.into_iter().find(|word| bytes[dot + 1..].starts_with(word.as_bytes()))?;
         let end = dot + 1 + word.len();
         let next = scan::skip_space(line, end);
         let opens = next > end

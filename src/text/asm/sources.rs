@@ -46,6 +46,8 @@ pub(super) struct Sources<'t> {
     files: Vec<File>,
     by_number: HashMap<u64, usize, RandomState>,
     by_path: HashMap<&'t str, usize, RandomState>,
+    /// The number that was looked up last, and its file: most lines stay in one file.
+    last: Option<(u64, usize)>,
 }
 
 impl<'t> Sources<'t> {
@@ -61,6 +63,7 @@ impl<'t> Sources<'t> {
             files: vec![File { path: None, main: true }],
             by_number: HashMap::default(),
             by_path: HashMap::default(),
+            last: None,
         };
         for (number, file) in named {
             let file = sources.add(&file.path());
@@ -75,19 +78,40 @@ impl<'t> Sources<'t> {
         self.files.len() - 1
     }
 
+    fn at_path(&mut self, path: &'t str) -> usize {
+        if let Some(&file) = self.by_path.get(path) {
+            return file;
+        }
+        let file = self.add(path);
+        self.by_path.insert(path, file);
+        file
+    }
+
+    fn numbered(&mut self, number: u64) -> Option<usize> {
+        if let Some((last, file)) = self.last
+            && last == number
+        {
+            return Some(file);
+        }
+        let file = *self.by_number.get(&number)?;
+        self.last = Some((number, file));
+        Some(file)
+    }
+
     /// What `line` does to the current source.
+    #[inline]
     pub(super) fn effect(&mut self, line: &Line<'t>) -> Effect {
         if line.kind != Kind::Directive(Directive::Source) {
             return Effect::None;
         }
-        let mut words = Words { text: line.text, at: scan::skip_space(line.text, 0) + 1 };
+        let mut words = Words { text: line.body(), at: 1 };
         self.read_effect(&mut words).unwrap_or(Effect::None)
     }
 
     fn read_effect(&mut self, words: &mut Words<'t>) -> Option<Effect> {
         let place = match words.symbol() {
             "loc" => {
-                let file = *self.by_number.get(&words.spaced_number()?)?;
+                let file = self.numbered(words.spaced_number()?)?;
                 let line = words.spaced_number()?;
                 words.space()?;
                 Place { file, line: scan::narrow(line), column: column(words.plain_number()) }
@@ -95,7 +119,7 @@ impl<'t> Sources<'t> {
             "d2line" => Place { file: MAIN, line: scan::narrow(words.spaced_number()?), column: None },
             "cv_loc" => {
                 words.spaced_number()?;
-                let file = *self.by_number.get(&words.spaced_number()?)?;
+                let file = self.numbered(words.spaced_number()?)?;
                 let line = words.spaced_number()?;
                 Place { file, line: scan::narrow(line), column: column(Some(words.spaced_number()?)) }
             }
@@ -107,14 +131,7 @@ impl<'t> Sources<'t> {
                 words.exactly(",")?;
                 words.skip_space();
                 let line = scan::narrow(words.plain_number()?);
-                let file = match self.by_path.get(path) {
-                    Some(file) => *file,
-                    None => {
-                        let file = self.add(path);
-                        self.by_path.insert(path, file);
-                        file
-                    }
-                };
+                let file = self.at_path(path);
                 Place { file, line, column: None }
             }
             "stabn" => {
@@ -244,8 +261,11 @@ mod tests {
     const FILES: &str = "\t.file 1 \"/app/example.cpp\"\n.file 2 \"/usr/include\" \"x.h\"\n.file 3 \"/a\" \"/b/y.h\"\n\
         .cv_file 4 \"z.h\" \"00ff\"\n.file \"/app/example.cpp\"\n.file 5 \"old\"\n.file 5 \"/tmp/compiler-explorer-compilerX\" \"a.h\"\n";
 
+    /// File, line, column, and whether it is the main file.
+    type Place = (Option<String>, u32, Option<u32>, Option<bool>);
+
     /// What the last line does after [`FILES`]: file, line, column.
-    fn effect(line: &str, masked: bool) -> Option<(Option<String>, u32, Option<u32>, Option<bool>)> {
+    fn effect(line: &str, masked: bool) -> Option<Place> {
         let text = format!("{FILES}{line}");
         let lines = lines::read(&text);
         let mut sources = Sources::read(&lines);

@@ -25,12 +25,11 @@ pub(super) fn replace(listing: &mut Listing, names: &[(String, String)]) {
     let mut renamed: Vec<(String, u32)> = Vec::with_capacity(listing.label_definitions.len());
     for (name, line) in std::mem::take(&mut listing.label_definitions) {
         let name = names.exact(&name).map_or(name, str::to_owned);
-        match places.get(&name) {
-            Some(&place) => renamed[place].1 = line,
-            None => {
-                places.insert(name.clone(), renamed.len());
-                renamed.push((name, line));
-            }
+        if let Some(&place) = places.get(&name) {
+            renamed[place].1 = line;
+        } else {
+            places.insert(name.clone(), renamed.len());
+            renamed.push((name, line));
         }
     }
     listing.label_definitions = renamed;
@@ -109,8 +108,8 @@ impl<'n> Names<'n> {
 
     fn rewrite(&self, text: &str, out: &mut String, replaced: &mut Vec<Replaced>) {
         let bytes = text.as_bytes();
-        let line = out.len();
         let mut copied = 0;
+        let mut units = 0;
         let mut at = 0;
         while at + 1 < bytes.len() {
             let found = if self.starts[start(bytes, at)] { self.longest(&bytes[at..]) } else { None };
@@ -120,7 +119,9 @@ impl<'n> Names<'n> {
             };
             out.push_str(&text[copied..at]);
             let end = at + self.sorted[entry].from.len();
-            replaced.push(Replaced { old: (at, end), new_start: scan::utf16_len(&out[line..]), entry });
+            units += scan::utf16_len(&text[copied..at]);
+            replaced.push(Replaced { old: (at, end), new_start: units, entry });
+            units += scan::utf16_len(self.sorted[entry].to);
             out.push_str(self.sorted[entry].to);
             copied = end;
             at = end;

@@ -259,6 +259,6 @@ mod tests {
         listing.push("x", None, vec![label("_Z1xv", None), label("main", None)]);
         listing.push("jmp _Z1fv", None, Vec::new());
         listing.push("jmp _Z1longerv", None, Vec::new());
-        assert_eq!(collect(&listing), ["_Z3foov", "_Z1fv", "_Z1xv", "_Z1longerv", "_Z3foov@PLT"]);
+        assert_eq!(collect(&listing), ["_Z3foov", "_Z1fv", "_Z1xv", "_Z3foov@PLT", "_Z1longerv"]);
     }
 }

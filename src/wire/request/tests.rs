@@ -1,6 +1,9 @@
+//! Bodies as clients send them, whole and broken.
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::request::{Override, SourceFile};
 
 fn split(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()

@@ -1,3 +1,5 @@
+//! Replies, byte for byte.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -152,6 +152,28 @@ async fn bodies_up_to_the_limit_are_read_in_either_framing() {
 }
 
 #[tokio::test]
+async fn large_bodies_share_a_bounded_room() {
+    let mut plan = scaled();
+    plan.http.body = Duration::from_secs(5);
+    plan.http.body_window = Duration::from_secs(5);
+    plan.door.all_bodies_bytes = 1_000_000;
+    let house = House::build(plan).await;
+    let half = "x".repeat(600_000);
+    let large = post("/api/compiler/g1/compile", "", &half);
+    let mut first = house.client().await;
+    first.send(&large[..large.len() - 1]).await;
+    sleep(Duration::from_millis(200)).await;
+    let mut second = house.client().await;
+    let _cut_short = second.try_send(&large).await.is_ok();
+    let refused = second.reply().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(house.client().await.ask(compile("int x;")).await.status, 200, "small ones need no room");
+    first.send("x").await;
+    assert_eq!(first.reply().await.status, 200);
+    assert_eq!(house.client().await.ask(&large).await.status, 200, "the room is free again");
+}
+
+#[tokio::test]
 async fn h10_heads_are_limited() {
     let house = House::open().await;
     for headers in [
@@ -213,6 +235,41 @@ async fn h17_a_full_house_sends_the_oldest_idle_away() {
     }
     assert_eq!(idle.last_mut().unwrap().ask(get(HEALTH, "")).await.status, 200);
     assert_eq!(busy.reply().await.status, 200, "who is served stays");
+}
+
+#[tokio::test]
+async fn h17_want_of_descriptors_passes() {
+    let house = House::open().await;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let few = rustix::process::Rlimit { current: Some(60), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    // Both ends of every connection live in this process, so that the server runs out too.
+    let mut clients = Vec::new();
+    while let Ok(client) = Client::try_connect(house.address).await {
+        clients.push(client);
+    }
+    sleep(Duration::from_millis(50)).await;
+    clients.drain(..clients.len() / 2);
+    for client in &mut clients {
+        assert_eq!(client.ask(get(HEALTH, "")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn requests_may_come_in_any_pieces() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client.stream.set_nodelay(true).unwrap();
+    let whole = [compile("one"), compile("two"), get(HEALTH, "").into_bytes()].concat();
+    for size in [1, 7, 50] {
+        for piece in whole.chunks(size) {
+            client.send(piece).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(client.reply().await.json()["echo"], "one []");
+        assert_eq!(client.reply().await.json()["echo"], "two []");
+        assert_eq!(client.reply().await.status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,3 +60,37 @@ async fn a_connection_that_had_sent_ahead() {
 async fn a_connection_with_a_past() {
     cancelled_after(get("/health", "").into_bytes(), async |client| drop(client)).await;
 }
+
+/// Many clients of all manners at once: nothing is left running, and everyone who waits is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_all_manners() {
+    let house = House::open().await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for number in 0..60_u64 {
+        let address = house.address;
+        crowd.spawn(async move {
+            for round in 0..10 {
+                let mut client = Client::connect(address).await;
+                match (number + round) % 4 {
+                    0 => {
+                        client.send(compile("sleep 60000")).await;
+                        sleep(Duration::from_millis(number % 7)).await;
+                    }
+                    1 => assert_eq!(client.ask(compile("sleep 3")).await.status, 200),
+                    2 => {
+                        client.send([compile("sleep 1"), compile("one"), compile("two")].concat()).await;
+                        for _ in 0..3 {
+                            assert_eq!(client.reply().await.status, 200);
+                        }
+                    }
+                    _ => client.send(&compile("int x;")[..20 + usize::try_from(number).unwrap()]).await,
+                }
+            }
+        });
+    }
+    while let Some(one) = crowd.join_next().await {
+        one.unwrap();
+    }
+    until(|| house.workshop.running() == 0).await;
+    assert_eq!(house.client().await.ask(compile("int x;")).await.status, 200);
+}

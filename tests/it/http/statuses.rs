@@ -252,7 +252,7 @@ async fn health_is_told_even_while_jobs_run() {
     let timestamp = report.as_object_mut().unwrap().remove("timestamp").unwrap();
     assert_eq!((reply.status, timestamp.as_str().unwrap().len()), (200, "2026-01-02T03:04:05.678Z".len()));
     let want = json!({
-        "status": "healthy", "websocket": "disabled", "reconnectAttempts": 0, "maxReconnectAttempts": 0,
+        "status": "healthy", "websocket": "disconnected", "reconnectAttempts": 0, "maxReconnectAttempts": 10,
         "phase": "serving", "compilers": 1, "slots": 2, "slotsBusy": 1, "queued": 3, "queueLimit": 4,
     });
     assert_eq!(report, want);

@@ -95,7 +95,7 @@ fn what_is_printed_is_bounded() {
         );
         let full = if out { &finished.stdout } else { &finished.stderr };
         assert_eq!(full.bytes.len() as u64, MIB, "the kept part is exactly the limit");
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(15), "it went on printing");
     }
 }
 
@@ -127,6 +127,8 @@ fn scratch_space_is_bounded() {
     for text in [
         "head -c 100000000 /dev/zero > big",
         "head -c 100000000 /dev/zero > /tmp/big",
+        "cat /dev/zero > /tmp/big 2> /dev/null",
+        "cat /dev/zero > big 2> /dev/null",
         "for i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do echo > $i$j || exit 1; done; done",
     ] {
         let finished = bed.run(script(text));
@@ -210,7 +212,10 @@ fn macros_that_explode_end() {
     expand.limits = limits();
     let finished = bed.run(expand);
     assert!(
-        matches!(finished.stop, Stop::TooMuchOutput | Stop::OutOfMemory | Stop::Exited(1 | 4)),
+        matches!(
+            finished.stop,
+            Stop::TooMuchOutput | Stop::OutOfMemory | Stop::WallTime | Stop::Exited(1 | 4)
+        ),
         "{:?}",
         finished.stop
     );

@@ -64,12 +64,15 @@ fn an_ordinary_user_has_the_same_walls() {
     }
     let copies = Copies::make();
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let output = copies.start(&nobody, &["jail::", "--skip", "jail::elsewhere::"]).output().unwrap();
+    let output = copies
+        .start(&nobody, &["jail::", "--skip", "jail::elsewhere::", "--skip", "jail::on_cgroup_v2::"])
+        .output()
+        .unwrap();
     let told = told(&output);
     assert!(output.status.success(), "{told}");
-    let passed = told.lines().filter(|line| line.starts_with("test jail::") && line.ends_with(" ok")).count();
-    let ran = told.lines().find(|line| line.starts_with("test result:")).unwrap_or_default();
-    assert!(passed >= 35 || ran.contains("passed") && !ran.contains(" 0 passed"), "{told}");
+    let result = told.lines().find_map(|line| line.strip_prefix("test result: ok. ")).unwrap_or_default();
+    let passed: usize = result.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+    assert!(passed >= 35, "hardly anything ran: {told}");
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod compiles;
 mod elsewhere;
 mod host_is_not_led_astray;
 mod leaves_nothing;
+mod on_cgroup_v2;
 mod reaches_no_network;
 mod refuses_to_start;

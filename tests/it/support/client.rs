@@ -38,7 +38,11 @@ pub(crate) enum End {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), input: Vec::new() }
+        Self::try_connect(address).await.unwrap()
+    }
+
+    pub(crate) async fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { stream: TcpStream::connect(address).await?, input: Vec::new() })
     }
 
     /// A client whose kernel takes only a few bytes before the application reads them.
@@ -46,11 +50,6 @@ impl Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Self { stream: socket.connect(address).await.unwrap(), input: Vec::new() }
-    }
-
-    /// Whether nobody listens there.
-    pub(crate) async fn connect_fails(address: SocketAddr) -> bool {
-        TcpStream::connect(address).await.is_err()
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -82,12 +82,11 @@ impl Parser<'_> {
         } else {
             let start = self.at;
             let levels = if self.peek()?.is_ascii_digit() { self.scope_levels(None) } else { None };
-            match levels {
-                Some(scope) => scope,
-                None => {
-                    self.at = start;
-                    self.typ()?
-                }
+            if let Some(scope) = levels {
+                scope
+            } else {
+                self.at = start;
+                self.typ()?
             }
         };
         let name = if self.eat("on") { self.operator_name()? } else { self.source_name()? };

@@ -173,9 +173,7 @@ impl<'s> Parser<'s> {
     /// Types up to the end; `v` alone is none.
     fn parameters(&mut self) -> Option<Vec<Id>> {
         let mut parameters = Vec::new();
-        while !matches!(self.peek(), None | Some(b'E' | b'.'))
-            && !(matches!(self.peek(), Some(b'R' | b'O')) && self.peek_next() == Some(b'E'))
-        {
+        while !self.ends_parameters() {
             parameters.push(self.typ()?);
         }
         let is_void = |id: Id| matches!(self.nodes[id], Node::Builtin("void", _));
@@ -183,6 +181,15 @@ impl<'s> Parser<'s> {
             parameters.clear();
         }
         Some(parameters)
+    }
+
+    /// Whether the parameters of a function are over: behind them may stand what kind of reference it is called on.
+    fn ends_parameters(&self) -> bool {
+        match self.peek() {
+            None | Some(b'E' | b'.') => true,
+            Some(b'R' | b'O') => self.peek_next() == Some(b'E'),
+            _ => false,
+        }
     }
 
     fn special(&mut self) -> Option<Id> {

@@ -18,6 +18,15 @@ enum Shape {
     Other,
 }
 
+/// A pack that a pattern names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pack {
+    /// There is none.
+    Absent,
+    /// One of so many elements.
+    Of(usize),
+}
+
 /// A text being written.
 #[derive(Debug)]
 pub(super) struct Printer<'n, 's> {
@@ -64,8 +73,7 @@ pub(super) fn print(nodes: &[Node<'_>], root: Id) -> Option<String> {
 impl<'n, 's> Printer<'n, 's> {
     fn visit(&mut self, id: Id) -> Option<&'n Node<'s>> {
         self.steps += 1;
-        let affordable = self.steps < MOST_STEPS && self.out.len() < LONGEST_TEXT;
-        affordable.then(|| &self.nodes[id])
+        (self.steps < MOST_STEPS).then(|| &self.nodes[id])
     }
 
     fn deeper<T>(&mut self, write: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
@@ -78,9 +86,9 @@ impl<'n, 's> Printer<'n, 's> {
         result
     }
 
+    /// Appends `text`, unless that is too much.
     pub(super) fn text(&mut self, text: &str) -> Option<()> {
-        self.out.push_str(text);
-        Some(())
+        (self.out.len() + text.len() <= LONGEST_TEXT).then(|| self.out.push_str(text))
     }
 
     pub(super) fn number(&mut self, number: usize) -> Option<()> {
@@ -164,14 +172,13 @@ impl<'n, 's> Printer<'n, 's> {
 
     fn right_inside(&mut self, id: Id) -> Option<()> {
         match self.visit(id)? {
-            Node::Pointer(of) => self.right_indirect(*of),
             Node::Reference(of) | Node::RightReference(of) => {
                 self.with_target(*of, |printer, target| match &printer.nodes[target] {
                     Node::Reference(of) | Node::RightReference(of) => printer.right_indirect(*of),
                     _ => printer.right_indirect(target),
                 })
             }
-            Node::MemberPointer(_, of) => self.right_indirect(*of),
+            Node::Pointer(of) | Node::MemberPointer(_, of) => self.right_indirect(*of),
             Node::Qualified(of, _) | Node::VendorQualified(of, _) | Node::Suffixed(of, _) => self.right(*of),
             Node::Array(of, size) => {
                 // The bounds of arrays of arrays stand together.
@@ -317,8 +324,7 @@ impl<'n, 's> Printer<'n, 's> {
     /// Whatever is written in one piece.
     fn name(&mut self, node: &'n Node<'s>) -> Option<()> {
         match node {
-            Node::Name(name) => self.text(name),
-            Node::Builtin(name, _) => self.text(name),
+            Node::Name(name) | Node::Builtin(name, _) => self.text(name),
             Node::Operator(text) => {
                 let gap = if text.starts_with(|first: char| first.is_ascii_lowercase()) { " " } else { "" };
                 self.text("operator")?;
@@ -343,7 +349,7 @@ impl<'n, 's> Printer<'n, 's> {
             Node::Local(function, name) => {
                 match &self.nodes[*function] {
                     Node::Encoding(function_name, function) => {
-                        self.encoding(*function_name, function, false)?
+                        self.encoding(*function_name, function, false)?;
                     }
                     _ => self.both(*function)?,
                 }
@@ -490,8 +496,8 @@ impl<'n, 's> Printer<'n, 's> {
     }
 
     fn expansion(&mut self, pattern: Id) -> Option<()> {
-        let length = if self.lambdas == 0 { self.pack_length(pattern)? } else { None };
-        let Some(length) = length else {
+        let pack = if self.lambdas == 0 { self.find_pack(pattern)? } else { Pack::Absent };
+        let Pack::Of(length) = pack else {
             self.operand(pattern)?;
             return self.text("...");
         };
@@ -507,20 +513,21 @@ impl<'n, 's> Printer<'n, 's> {
         Some(())
     }
 
-    /// How many elements the first pack in a pattern has; the inner `None` is for none.
-    pub(super) fn pack_length(&mut self, pattern: Id) -> Option<Option<usize>> {
+    /// The first pack in a pattern.
+    pub(super) fn find_pack(&mut self, pattern: Id) -> Option<Pack> {
         let node = self.visit(pattern)?;
         if let Node::Parameter(index) = node {
             return Some(match self.argument(*index).map(|argument| &self.nodes[argument]) {
-                Some(Node::Arguments(pack)) => Some(pack.len()),
-                _ => None,
+                Some(Node::Arguments(pack)) => Pack::Of(pack.len()),
+                _ => Pack::Absent,
             });
         }
         for child in node.children() {
-            if let Some(length) = self.deeper(|printer| printer.pack_length(child))? {
-                return Some(Some(length));
+            let pack = self.deeper(|printer| printer.find_pack(child))?;
+            if pack != Pack::Absent {
+                return Some(pack);
             }
         }
-        Some(None)
+        Some(Pack::Absent)
     }
 }

@@ -1,7 +1,7 @@
 //! Writes expressions: operands in parentheses unless they are names, no blanks around operators.
 
 use crate::text::demangle::itanium::node::{Id, Node, Style};
-use crate::text::demangle::itanium::print::Printer;
+use crate::text::demangle::itanium::print::{Pack, Printer};
 
 impl<'n, 's> Printer<'n, 's> {
     pub(super) fn expression(&mut self, node: &'n Node<'s>) -> Option<()> {
@@ -75,10 +75,10 @@ impl<'n, 's> Printer<'n, 's> {
                 self.text("decltype ")?;
                 self.parenthesized(&[*of])
             }
-            Node::PackSize(pack) => {
-                let length = self.pack_length(*pack)?;
-                self.number(length.unwrap_or(0))
-            }
+            Node::PackSize(pack) => match self.find_pack(*pack)? {
+                Pack::Of(length) => self.number(length),
+                Pack::Absent => self.number(0),
+            },
             Node::New { word, place, of, with } => {
                 self.text(word)?;
                 self.text(" ")?;
