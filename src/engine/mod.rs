@@ -36,7 +36,7 @@ use crate::engine::answer::Reply;
 use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh as _};
 use crate::engine::flight::{Flights, LostError};
 use crate::engine::plan::{Plan, PlanError, PlanSettings, Refusal};
-use crate::engine::probe::Prober;
+use crate::engine::probe::{Jailed, Prober};
 use crate::engine::run::RawOutput;
 use crate::engine::slots::{Slot, SlotError, SlotSettings, Slots};
 use crate::lifecycle::{self, Lifecycle};
@@ -139,7 +139,10 @@ impl Engine {
         Self(Arc::new(Inner {
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
-            prober: Prober::new(Arc::new(sandbox.clone()), settings.plan.clone()),
+            prober: Prober::new(
+                Arc::new(Jailed::new(sandbox.clone(), settings.limits)),
+                settings.plan.clone(),
+            ),
             plan: settings.plan.clone(),
             queue_wait: settings.queue_wait,
             sandbox,

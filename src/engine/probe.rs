@@ -54,7 +54,23 @@ pub trait Run: Send + Sync {
     fn run(&self, command: Command) -> Running<'_>;
 }
 
-impl Run for Sandbox {
+/// Probes run in the sandbox like any job.
+#[derive(Debug, Clone)]
+pub struct Jailed {
+    sandbox: Sandbox,
+    limits: Limits,
+}
+
+impl Jailed {
+    /// Probes under the limits of jobs, which the jails that stand ready already have. Only time and output are
+    /// our own: what a compiler says about itself is long, and not the user's doing.
+    pub fn new(sandbox: Sandbox, jobs: Limits) -> Self {
+        let output = Limits::default().output.max(jobs.output);
+        Self { sandbox, limits: Limits { wall: PROBE_BUDGET, output, ..jobs } }
+    }
+}
+
+impl Run for Jailed {
     fn run(&self, command: Command) -> Running<'_> {
         let job = Job {
             program: command.program,
@@ -66,11 +82,11 @@ impl Run for Sandbox {
                 .collect(),
             files: Vec::new(),
             stdin: Bytes::new(),
-            limits: Limits { wall: PROBE_BUDGET, ..Limits::default() },
+            limits: self.limits,
             deadline: Deadline::after(PROBE_BUDGET),
         };
         Box::pin(async move {
-            let finished = Self::run(self, job).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
+            let finished = self.sandbox.run(job).await.map_err(|error| -> RunFailure { Arc::new(error) })?;
             let text = |captured: Captured| String::from_utf8_lossy(&captured.bytes).into_owned();
             match finished.stop {
                 Stop::Exited(code) => {
