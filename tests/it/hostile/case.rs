@@ -131,6 +131,7 @@ impl Case {
         let begun = Instant::now();
         let reply = daemon.compile(who, &self.body(daemon)).await;
         let took = begun.elapsed();
+        println!("{} on {who:?}: {took:?}", self.name);
         let mut complaints = Vec::new();
         let want = self.ungrouped.filter(|_| !daemon.grouped).unwrap_or(self.status);
         let status = reply.header("x-job-status").unwrap_or("none");

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::hostile::census::{self, Census};
 use crate::hostile::secrets::Secrets;
-use crate::support::client::{Client, Reply, get, post};
+use crate::support::client::{Client, Reply, get, post, until};
 
 /// Limits small enough that hitting them takes no time.
 const LIMITS: &[&str] = &[
@@ -38,6 +38,9 @@ pub(super) const LONG: &str = "--limits-wall=20s";
 
 /// How long anything may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest that any job waits and runs.
+const LONGEST_JOB: Duration = Duration::from_secs(45);
 
 /// The compilers that every attack is tried on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,12 +93,14 @@ impl Daemon {
         let mut announced = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         announced.read_line(&mut line).unwrap();
-        let log = fs::read_to_string(secrets.log()).unwrap();
+        let log = || fs::read_to_string(secrets.log()).unwrap();
         let addresses: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("it did not start: {log}"));
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("it did not start: {}", log()));
         let address = |name: &str| addresses[name].as_str().unwrap().parse().unwrap();
-        let grouped =
-            log.lines().any(|line| line.contains("the sandbox holds") && line.contains("limits: Cgroup"));
+        // The log is written by a thread of its own.
+        let holds = || log().lines().find(|line| line.contains("the sandbox holds")).map(str::to_owned);
+        until(|| holds().is_some()).await;
+        let grouped = holds().unwrap().contains("limits: Cgroup");
         let neighbors = neighbors(&secrets);
         let mut daemon = Self {
             http: address("http"),
@@ -121,7 +126,11 @@ impl Daemon {
 
     /// One reply on a connection of its own; no secret may be in it.
     pub(super) async fn ask(&self, address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
-        let reply = Client::connect(address).await.ask(request).await;
+        let mut client = Client::connect(address).await;
+        client.send(request).await;
+        // The client's own patience is for replies that nobody has to compile for.
+        timeout(LONGEST_JOB, client.stream.readable()).await.expect("no reply").unwrap();
+        let reply = client.reply().await;
         let everything = format!("{:?}", reply.headers).into_bytes();
         for bytes in [&everything, &reply.body] {
             let leaks = self.secrets.found_in(bytes);

@@ -36,7 +36,7 @@ async fn the_kernel_refuses_what_no_job_needs() {
             .collect();
         assert!(different.is_empty(), "{who:?}: {different:?} in\n{got}");
         let asked = got.lines().filter(|line| line.split(' ').count() == 2).count();
-        assert!(asked >= ANSWERS.lines().count() && asked > 100, "{asked} answers:\n{got}");
+        assert!(asked >= ANSWERS.lines().count() && asked >= 100, "{asked} answers:\n{got}");
         daemon.ordinary_job(who).await.unwrap();
     }
 }
@@ -52,7 +52,7 @@ async fn nothing_of_the_host_is_in_sight() {
         Case::script("I03 disguised", "ok", "base64 @CREDENTIALS@; od -x @CREDENTIALS@; rev @CREDENTIALS@; exit 0"),
         Case::script("I04 no one else to see", "ok", "ls -d /proc/[0-9]* | wc -l | sed 's/^/processes: /'; exit 0").silent("processes: 6"),
         Case::script("I04 signals reach nobody", "ok", "kill -9 @PID@ && echo hit; kill -9 1 && echo hit; kill -STOP 1 && echo hit; exit 0").silent("hit"),
-        Case::script("I05 only processes in /proc", "ok", "ls /proc; cat /proc/kcore /proc/keys /proc/timer_list /proc/kallsyms /proc/sys/kernel/hostname; exit 0").silent("sys").silent("kcore\n"),
+        Case::script("I05 only processes in /proc", "ok", "ls /proc; cat /proc/kcore /proc/keys /proc/timer_list /proc/kallsyms /proc/sys/kernel/hostname; exit 0").silent("\nsys\n").silent("kcore\n"),
         Case::script("I05 nothing to write in /proc", "ok", "echo b > /proc/sysrq-trigger && echo wrote; echo 1 > /proc/sys/kernel/panic && echo wrote; echo x > /proc/1/oom_score_adj && echo wrote; exit 0").silent("wrote"),
         Case::script("I05 no control groups", "ok", "ls /sys /sys/fs/cgroup /dev/shm /dev/mqueue /run /var /home /root && echo seen; exit 0").silent("seen"),
         Case::script("I06 setuid file of its own", "ok", "gcc -w -o p p.c && chmod 4755 p && ./p; exit 0").file("p.c", "#include <stdio.h>\n#include <unistd.h>\nint main(void){ setuid(0); printf(\"uid %d\\n\", geteuid()); }").silent("uid 0\n").says("uid "),
@@ -65,6 +65,8 @@ async fn nothing_of_the_host_is_in_sight() {
         Case::script("I01 devices of bash", "ok", "bash -c 'exec 3<>/dev/tcp/127.0.0.1/@PORT@ && echo connected; exec 3<>/dev/udp/169.254.169.254/80 && echo connected'; exit 0").silent("connected"),
         Case::script("I01 a socket's path", "ok", "cat @SOCKET@; ls -l @SOCKET@ && echo seen; exit 0").silent("seen"),
         Case::script("I07 tools of namespaces", "ok", "unshare -U true && echo got in; unshare -m true && echo got in; nsenter -t 1 -m true && echo got in; setpriv --reuid 0 id && echo got in; chroot /app true && echo got in; exit 0").silent("got in"),
+        Case::program("I07 calls of another architecture", "signalled", "int main(void){ long a; __asm__ volatile(\"int $0x80\" : \"=a\"(a) : \"a\"(20)); return 0; }").on(LLVM),
+        Case::program("I07 calls of another architecture", "compile_error", "int main(void){ long a; __asm__ volatile(\"int $0x80\" : \"=a\"(a) : \"a\"(20)); return 0; }").on(GNU).says("Bad system call"),
         Case::script("I11 escapes pass as data", "ok", "printf '\\033[31mred\\033[0m \\007 <script>alert(1)</script> \\377\\376 \\n'; exit 0").says("<script>"),
         Case::script("I11 a forged record", "ok", "printf '\\001\\000\\000\\000\\000\\000\\000\\000' >&0; for fd in 3 4 5 6 7 8 9; do (eval \"printf forged >&$fd\") 2>/dev/null && echo \"wrote to $fd\"; done; exit 0").silent("wrote to"),
     ];
@@ -125,7 +127,7 @@ async fn a_live_neighbor_is_out_of_reach() {
             "options": {"userArguments": "-fplugin=./x.so"},
             "files": [
                 {"filename": "x.so", "contents": vector::plugin()},
-                {"filename": "x.sh", "contents": "cat /proc/*/cmdline /proc/*/environ /app/secret /proc/*/root/app/secret /proc/*/cwd/*; kill -9 -1; exit 0"},
+                {"filename": "x.sh", "contents": "cat /proc/*/cmdline /proc/*/environ /app/secret /proc/*/root/app/secret /proc/*/cwd/*; exit 0"},
             ],
         });
         let searching = async {

@@ -52,8 +52,7 @@ async fn what_multiplies_or_swells_hits_its_own_limit() {
             "R05 sparse beyond the size of a file",
             "disk_limit",
             "truncate -s 1T output.s || exit 1",
-        )
-        .says("File too large"),
+        ),
         Case::script(
             "R05 sparse beyond the size that is read",
             "output_truncated",
@@ -119,8 +118,6 @@ async fn what_never_ends_is_ended_by_the_clock() {
             .on(&[Who::Clangxx]),
         Case::source("R11 exponential templates", "timeout_wall", include_str!("attacks/templates.cpp"))
             .on(&[Who::Gxx, Who::Clangxx]),
-        Case::source("C07 waiting for a FIFO", "timeout_wall", "#include \"fifo\"")
-            .on(&[Who::Gcc, Who::Clang]),
     ];
     run(&daemon, table.into_iter().map(|case| case.within(WALL_AND_MERCY)).collect()).await;
 }
