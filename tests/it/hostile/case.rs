@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::hostile::census::Census;
-use crate::hostile::daemon::{ALL, Daemon, Who};
+use crate::hostile::daemon::{Daemon, Who};
 use crate::hostile::vector;
 
 /// Attacks under way at once: as many as there are slots.
@@ -19,7 +19,7 @@ pub(super) struct Case {
     name: &'static str,
     status: &'static str,
     ungrouped: Option<&'static str>,
-    on: &'static [Who],
+    on: Option<&'static [Who]>,
     source: String,
     arguments: String,
     files: BTreeMap<String, String>,
@@ -36,7 +36,7 @@ impl Case {
             name,
             status,
             ungrouped: None,
-            on: ALL,
+            on: None,
             source: source.into(),
             arguments: String::new(),
             files: BTreeMap::new(),
@@ -60,8 +60,9 @@ impl Case {
         Self::script(name, status, "gcc -w -O1 -o p p.c -lpthread || exit 99\nexec ./p").file("p.c", program)
     }
 
+    /// On these, instead of one of each family and language in turn.
     pub(super) fn on(mut self, on: &'static [Who]) -> Self {
-        self.on = on;
+        self.on = Some(on);
         self
     }
 
@@ -150,7 +151,7 @@ impl Case {
             let shown: String = told.chars().take(1500).collect();
             complaints.push(format!("after {took:?}:\n{shown}"));
         }
-        complaints.extend(daemon.ordinary_job(who).await.err());
+        complaints.extend(daemon.ordinary_job(Who::Gcc).await.err());
         if !daemon.healthy().await {
             complaints.push("unhealthy".to_owned());
         }
@@ -170,8 +171,12 @@ pub(super) fn told(result: &Value) -> String {
 /// Runs a whole table, and then asks what is left of it.
 pub(super) async fn run(daemon: &Daemon, table: Vec<Case>) {
     let before: Census = daemon.at_rest().await;
-    let attacks: Vec<(&Case, Who)> =
-        table.iter().flat_map(|case| case.on.iter().map(move |who| (case, *who))).collect();
+    let turns = [&[Who::Gcc, Who::Clangxx], &[Who::Gxx, Who::Clang]];
+    let attacks: Vec<(&Case, Who)> = table
+        .iter()
+        .zip(turns.into_iter().cycle())
+        .flat_map(|(case, turn)| case.on.unwrap_or(turn).iter().map(move |who| (case, *who)))
+        .collect();
     let wrong = RefCell::new(Vec::new());
     let lane = |first: usize| {
         let (attacks, wrong) = (&attacks, &wrong);

@@ -81,7 +81,7 @@ async fn one_job_leaves_nothing_to_the_next() {
     let mark = &daemon.secrets.predecessor;
     let leave = format!(
         "for d in / /app /tmp /dev /dev/shm /run /var/tmp /proc /usr/tmp; do echo {mark} > $d/{mark} && echo left in $d; done 2>/dev/null; \
-         mkfifo /app/{mark}.fifo; setsid sh -c 'exec sleep 3179 {mark}' & exit 0"
+         mkfifo /app/{mark}.fifo; setsid sh -c 'sleep 3179; : {mark}' & exit 0"
     );
     let search = "ls -laR /app /tmp /dev /run /var 2>/dev/null; cat /app/CAN* /tmp/CAN*; cat /proc/*/cmdline; ipcs 2>/dev/null; exit 0";
     let files = |script: &str| json!([{"filename": "x.so", "contents": vector::plugin()}, {"filename": "x.sh", "contents": script}]);

@@ -18,8 +18,9 @@ async fn no_file_of_the_host_is_shown() {
             .says("file not found")
             .on(LLVM),
         Case::source("C01 include passwd shows the jail's own", "compile_error", "#include \"/etc/passwd\"")
+            .arguments("-fdiagnostics-color=never")
             .says("root:x:0:0:root:/:/bin/false")
-            .on(GNU),
+            .on(&[Who::Gxx]),
         Case::source("C01 include passwd shows the jail's own", "compile_error", "#include \"/etc/passwd\"")
             .on(LLVM),
         Case::source("C01 include credentials", "compile_error", "#include \"@CREDENTIALS@\""),
@@ -81,14 +82,10 @@ async fn no_file_of_the_host_is_shown() {
         Case::source("C08 own environment holds nothing", "ok", "int x;")
             .arguments("-imacros /proc/self/environ")
             .on(GNU),
-        Case::source(
-            "C08 mounts name no place of the host",
-            "compile_error",
-            "#include \"/proc/self/mountinfo\"",
-        )
-        .silent("compilation-worker")
-        .silent("@@")
-        .on(GNU),
+        Case::source("C08 mounts name no place of the host", "ok", "#include \"/proc/self/mountinfo\"")
+            .silent("compilation-worker")
+            .silent("@@")
+            .on(GNU),
         Case::source("C11 says where it looks", "ok", "int x;").arguments("-v"),
         Case::source("C11 searches", "ok", "int x;").arguments("-print-search-dirs"),
         Case::source("C11 commands only", "ok", "int x;").arguments("-###"),
