@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -122,6 +123,8 @@ struct Inner {
     outputs: Memory<RawOutput>,
     replies: Memory<Reply>,
     flights: Flights<Key, Result<Arc<RawOutput>, CompileError>>,
+    /// Room for large outputs under presentation, in units of [`DESK_UNIT`].
+    desk: Arc<Semaphore>,
     kill: CancellationToken,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -151,6 +154,7 @@ impl Engine {
             replies: Memory::new(settings.reply_cache),
             kill: lifecycle.kill_token(),
             flights: Flights::new(lifecycle),
+            desk: Arc::new(Semaphore::new(desk_units(settings.limits.artifact) as usize)),
             metrics,
             limits: settings.limits,
         }))
@@ -392,9 +396,28 @@ impl Engine {
         if raw.bytes() < LARGE {
             return Ok(present(plan, raw, &job.request));
         }
+        let room = desk_units(raw.bytes() as u64).min(desk_units(limits.artifact));
+        let room = Arc::clone(&self.0.desk).acquire_many_owned(room).await;
+        let room = room.map_err(|_| CompileError::Stopped)?;
         let (plan, raw, request) = (Arc::clone(plan), Arc::clone(raw), job.request.clone());
-        lifecycle::blocking("present", move || present(&plan, &raw, &request))
-            .await
-            .map_err(|_| CompileError::Lost(LostError))
+        lifecycle::blocking("present", move || {
+            // Kept to the end of the work, which goes on when the caller has left.
+            let _room = room;
+            present(&plan, &raw, &request)
+        })
+        .await
+        .map_err(|_| CompileError::Lost(LostError))
     }
 }
+
+/// Bytes in which room on the desk is counted.
+const DESK_UNIT: u64 = 64 * 1024;
+
+/// What an output of this many bytes takes up while it is presented. A listing swells to many times its size in lines
+/// and JSON, outside the jail and its limits: so no more is presented at once than the largest single listing.
+fn desk_units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(DESK_UNIT)).unwrap_or(u32::MAX).clamp(1, MOST_DESK_UNITS)
+}
+
+/// As many as a semaphore takes on every platform: 32 TiB.
+const MOST_DESK_UNITS: u32 = u32::MAX >> 3;

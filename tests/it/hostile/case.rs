@@ -128,6 +128,7 @@ impl Case {
     }
 
     /// Everything that is wrong with what comes of it.
+    #[expect(clippy::print_stdout, reason = "the harness tells how long each attack took")]
     async fn complaints(&self, daemon: &Daemon, who: Who) -> Vec<String> {
         let begun = Instant::now();
         let reply = daemon.compile(who, &self.body(daemon)).await;
@@ -169,6 +170,7 @@ pub(super) fn told(result: &Value) -> String {
 }
 
 /// Runs a whole table, and then asks what is left of it.
+#[expect(clippy::print_stdout, reason = "the harness tells how much it tried")]
 pub(super) async fn run(daemon: &Daemon, table: Vec<Case>) {
     let before: Census = daemon.at_rest().await;
     let turns = [&[Who::Gcc, Who::Clangxx], &[Who::Gxx, Who::Clang]];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -120,8 +120,25 @@ impl Daemon {
         daemon
     }
 
+    /// The id of the compiler of `who`.
+    pub(super) fn compiler(&self, who: Who) -> &str {
+        &self.compilers[&who]
+    }
+
     pub(super) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(super) async fn end(&mut self, patience: Duration) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < patience, "it goes on");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// One reply on a connection of its own; no secret may be in it.
@@ -146,9 +163,31 @@ impl Daemon {
 
     /// The same with a body that need not be JSON.
     pub(super) async fn compile_bytes(&self, who: Who, body: impl AsRef<[u8]>) -> Reply {
-        let path = format!("/api/compiler/{}/compile", self.compilers[&who]);
+        let path = format!("/api/compiler/{}/compile", self.compiler(who));
         let headers = "Content-Type: application/json\r\nAccept: application/json\r\n";
         self.ask(self.http, post(&path, headers, body)).await
+    }
+
+    /// Only the job's status: for replies too large to be searched for each byte.
+    pub(super) async fn compile_unsearched(&self, who: Who, body: Value) -> String {
+        let path = format!("/api/compiler/{}/compile", self.compiler(who));
+        let headers = "Content-Type: application/json\r\nAccept: application/json\r\n";
+        let mut client = Client::connect(self.http).await;
+        client.send(post(&path, headers, body.to_string())).await;
+        timeout(LONGEST_JOB, client.stream.readable()).await.expect("no reply").unwrap();
+        client.reply().await.header("x-job-status").unwrap_or_default().to_owned()
+    }
+
+    /// Begins a new peak of memory.
+    pub(super) fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.process()), "5").unwrap();
+    }
+
+    /// Most memory it had resident at once.
+    pub(super) fn peak_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
     /// A job that nobody has asked for before; what is wrong with its answer.
@@ -180,8 +219,11 @@ impl Daemon {
         let mut last = None;
         loop {
             let now = Census::take(self.process());
-            if now.is_some() && now == last && self.vital("slotsBusy").await == 0 {
-                break now.unwrap();
+            if let Some(census) = &now
+                && now == last
+                && self.vital("slotsBusy").await == 0
+            {
+                break census.clone();
             }
             assert!(begun.elapsed() < PATIENCE, "it does not come to rest: {now:?} {last:?}");
             last = now;
@@ -230,8 +272,11 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        // It may have ended already, and been asked for its status.
+        if self.child.try_wait().unwrap().is_none() {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
     }
 }
 

@@ -138,9 +138,9 @@ async fn a_live_neighbor_is_out_of_reach() {
             }
             daemon.compile(searcher, &search).await
         };
-        let (held, searched) = tokio::join!(held(&daemon, holder, &hold), searching);
+        let (ended, searched) = tokio::join!(held(&daemon, holder, &hold), searching);
         assert_eq!(
-            (held.as_str(), searched.header("x-job-status")),
+            (ended.as_str(), searched.header("x-job-status")),
             ("timeout_wall", Some("ok")),
             "{}",
             searched.text()

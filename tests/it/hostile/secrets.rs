@@ -78,7 +78,7 @@ impl Secrets {
 /// A marker as it is, and in the disguises that a job could give it.
 fn forms(marker: &str) -> Vec<(String, Vec<u8>)> {
     let bytes = marker.as_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hexadecimal(bytes);
     let mut forms = vec![
         (format!("{marker} as it is"), bytes.to_vec()),
         (format!("{marker} in upper hexadecimal"), hex.to_uppercase().into_bytes()),
@@ -91,6 +91,10 @@ fn forms(marker: &str) -> Vec<(String, Vec<u8>)> {
         forms.push((format!("{marker} in base64"), base64(whole)));
     }
     forms
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Whole groups of three bytes only.
@@ -107,7 +111,7 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
 fn a_secret_is_found_in_every_disguise() {
     let secrets = Secrets::plant();
     let marker = secrets.file.as_bytes();
-    let hex: String = marker.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hexadecimal(marker);
     let reversed: Vec<u8> = marker.iter().rev().copied().collect();
     for disguise in [
         marker.to_vec(),
