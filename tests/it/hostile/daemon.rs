@@ -81,7 +81,7 @@ impl Daemon {
             .arg(&held_open)
             .arg(env!("CARGO_BIN_EXE_compilation-worker"))
             .args(["serve", "--announce", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(LIMITS)
+            .args(LIMITS.iter().filter(|limit| !flags.iter().any(|flag| name(flag) == name(limit))))
             .args(flags)
             .env("AWS_SECRET_ACCESS_KEY", &secrets.environment)
             .env("AWS_SESSION_TOKEN", &secrets.environment)
@@ -278,6 +278,11 @@ impl Drop for Daemon {
             self.child.wait().unwrap();
         }
     }
+}
+
+/// A flag without its value.
+fn name(flag: &str) -> &str {
+    flag.split('=').next().unwrap_or_default()
 }
 
 /// Sockets of the host, by path and by abstract name, that tell whoever connects their secret.
