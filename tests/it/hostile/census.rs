@@ -12,16 +12,16 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 pub(super) struct Census {
     /// Open descriptors of the daemon.
     daemon: usize,
-    /// Open descriptors of the helper.
-    helper: usize,
+    /// Open descriptors of the helper; an ordinary user may not look.
+    helper: Option<usize>,
     /// Processes below the daemon, the helper included.
     processes: usize,
     /// Those of them that are dead and not reaped.
     zombies: usize,
     /// Mounts that the daemon sees.
     mounts: usize,
-    /// Mounts that the helper sees.
-    template: usize,
+    /// Mounts that the helper sees, likewise.
+    template: Option<usize>,
     /// Control groups of jails.
     groups: usize,
 }
@@ -34,11 +34,11 @@ impl Census {
         let dead = |process: &&u32| status(**process).is_some_and(|status| status.contains("State:\tZ"));
         Some(Self {
             daemon: entries(&proc(daemon, "fd"))?,
-            helper: entries(&proc(helper, "fd"))?,
+            helper: entries(&proc(helper, "fd")),
             processes: below.len(),
             zombies: below.iter().filter(dead).count(),
             mounts: fs::read_to_string(proc(daemon, "mountinfo")).ok()?.lines().count(),
-            template: fs::read_to_string(proc(helper, "mountinfo")).ok()?.lines().count(),
+            template: fs::read_to_string(proc(helper, "mountinfo")).ok().map(|mounts| mounts.lines().count()),
             groups: groups(&children(helper)),
         })
     }
