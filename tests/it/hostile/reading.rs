@@ -122,7 +122,7 @@ async fn what_is_endless_is_not_read_for_ever() {
         Case::source("C03 response file /dev/zero", "ok", "int x;").arguments("@/dev/zero").on(GNU),
         Case::source("C03 response file /dev/zero", "oom", "int x;")
             .arguments("@/dev/zero")
-            .ungrouped("compile_error")
+            .ungrouped("signalled")
             .on(LLVM),
     ];
     run(&daemon, table).await;
