@@ -5,6 +5,7 @@ mod cli;
 mod contract;
 mod daemon;
 mod floors;
+mod hostile;
 mod http;
 mod jail;
 mod support;

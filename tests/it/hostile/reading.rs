@@ -1,0 +1,182 @@
+//! C01-C09: what a compiler reads for a stranger.
+
+use std::time::Duration;
+
+use crate::hostile::case::{Case, run};
+use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT, Who};
+
+const SHADOW: &str = "/etc/shadow";
+
+#[tokio::test]
+async fn no_file_of_the_host_is_shown() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let table = vec![
+        Case::source("C01 include shadow", "compile_error", "#include \"/etc/shadow\"")
+            .says("No such file")
+            .on(GNU),
+        Case::source("C01 include shadow", "compile_error", "#include \"/etc/shadow\"")
+            .says("file not found")
+            .on(LLVM),
+        Case::source("C01 include passwd shows the jail's own", "compile_error", "#include \"/etc/passwd\"")
+            .arguments("-fdiagnostics-color=never")
+            .says("root:x:0:0:root:/:/bin/false")
+            .on(&[Who::Gxx]),
+        Case::source("C01 include passwd shows the jail's own", "compile_error", "#include \"/etc/passwd\"")
+            .on(LLVM),
+        Case::source("C01 include credentials", "compile_error", "#include \"@CREDENTIALS@\""),
+        Case::source(
+            "C01 has_include as an oracle",
+            "compile_error",
+            "#if __has_include(\"@CREDENTIALS@\")\n#error it is there\n#else\n#error it is not\n#endif",
+        )
+        .says("it is not"),
+        Case::source("C02 -include", "compile_error", "int x;").arguments(format!("-include {SHADOW}")),
+        Case::source("C02 -imacros", "compile_error", "int x;").arguments("-imacros @CREDENTIALS@"),
+        Case::source("C02 as a second input", "compile_error", "int x;").arguments(format!("-x c {SHADOW}")),
+        Case::source("C02 -idirafter", "compile_error", "#include <shadow>").arguments("-idirafter /etc"),
+        Case::source("C02 -iquote of the daemon's place", "compile_error", "#include \"cwd/Cargo.toml\"")
+            .arguments("-iquote /proc/@PID@"),
+        Case::source("C03 response file", "compile_error", "int x;").arguments(format!("@{SHADOW}")),
+        Case::source("C03 response file of secrets", "compile_error", "int x;").arguments("@@CREDENTIALS@"),
+        Case::source("C03 through the linker", "ok", "int x;")
+            .arguments("-Wl,@/etc/shadow -Wl,-T,/etc/shadow -Wl,--version-script=/etc/shadow"),
+        Case::source("C03 config file", "compile_error", "int x;").arguments("--config=/etc/shadow").on(LLVM),
+        Case::source("C04 .incbin only named", "ok", "asm(\".incbin \\\"/etc/shadow\\\"\");").on(GNU),
+        Case::source("C04 .incbin read by clang", "compile_error", "asm(\".incbin \\\"/etc/shadow\\\"\");")
+            .on(LLVM)
+            .says("Could not find incbin file"),
+        Case::source("C04 .incbin of secrets", "compile_error", "asm(\".incbin \\\"@CREDENTIALS@\\\"\");")
+            .on(LLVM),
+        Case::source("C04 .include read by clang", "compile_error", "asm(\".include \\\"/etc/shadow\\\"\");")
+            .on(LLVM)
+            .says("Could not find include file"),
+        Case::source(
+            "C04 #embed or none",
+            "compile_error",
+            "const unsigned char a[] = {\n#embed \"@CREDENTIALS@\"\n};",
+        ),
+        Case::source("C05 -specs", "compile_error", "int x;").arguments(format!("-specs={SHADOW}")).on(GNU),
+        Case::source("C05 own -specs", "ok", "int x;")
+            .arguments("-specs=./own")
+            .file("own", "%rename cpp_options old\n\n*cpp_options:\n%(old)\n")
+            .on(GNU),
+        Case::source("C05 specs that run a command", "ok", "int x;")
+            .arguments("-specs=./own")
+            .file("own", "*cc1plus:\n%:getenv(HOME /)\n")
+            .on(&[Who::Gcc]),
+        Case::source("C05 linker script", "ok", "int x;").arguments(format!("-T {SHADOW}")).on(GNU),
+        Case::source("C05 profile", "ok", "int x;").arguments(format!("-fprofile-use={SHADOW}")).on(GNU),
+        Case::source("C05 profile", "compile_error", "int x;")
+            .arguments(format!("-fprofile-use={SHADOW}"))
+            .on(LLVM),
+        Case::source("C05 sanitizer list", "compile_error", "int x;")
+            .arguments(format!("-fsanitize=address -fsanitize-ignorelist={SHADOW}"))
+            .on(LLVM),
+        Case::source("C07 standard input", "compile_error", "#include \"/dev/stdin\"\nint x;"),
+        Case::source("C07 /dev/tty", "compile_error", "#include \"/dev/tty\""),
+        Case::source("C07 /proc/kmsg", "compile_error", "#include \"/proc/kmsg\""),
+        Case::source("C07 /proc/kcore", "compile_error", "#include \"/proc/kcore\""),
+        Case::source("C08 environment of the daemon", "compile_error", "#include \"/proc/@PID@/environ\""),
+        Case::source("C08 environment of init", "compile_error", "#include \"/proc/1/environ\""),
+        Case::source("C08 root of init", "compile_error", "#include \"/proc/1/root/etc/shadow\""),
+        Case::source("C08 own environment holds nothing", "ok", "int x;")
+            .arguments("-imacros /proc/self/environ")
+            .on(GNU),
+        Case::source("C08 mounts name no place of the host", "ok", "#include \"/proc/self/mountinfo\"")
+            .silent("compilation-worker")
+            .silent("@@")
+            .on(GNU),
+        Case::source("C11 says where it looks", "ok", "int x;").arguments("-v"),
+        Case::source("C11 searches", "ok", "int x;").arguments("-print-search-dirs"),
+        Case::source("C11 commands only", "ok", "int x;").arguments("-###"),
+        Case::source("C11 recorded switches", "ok", "int x;")
+            .arguments("-frecord-gcc-switches -grecord-gcc-switches -g"),
+        Case::source("C12 this processor", "ok", "int x;").arguments("-march=native"),
+        Case::source("C12 other target", "ok", "int x;")
+            .arguments("--target=avr-none-elf -mcpu=nonesuch")
+            .on(LLVM),
+        Case::source("C12 32 bits", "ok", "int f(int x) { return x; }").arguments("-m32"),
+    ];
+    run(&daemon, table).await;
+}
+
+#[tokio::test]
+async fn what_is_endless_is_not_read_for_ever() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let incbin = "asm(\".incbin \\\"/dev/zero\\\"\");";
+    let table = vec![
+        Case::source("C06 include /dev/zero", "oom", "#include \"/dev/zero\"")
+            .ungrouped("compile_error")
+            .on(GNU),
+        Case::source("C06 include /dev/full", "oom", "#include \"/dev/full\"")
+            .ungrouped("compile_error")
+            .on(GNU),
+        Case::source("C06 include /dev/urandom", "oom", "#include \"/dev/urandom\"")
+            .ungrouped("compile_error")
+            .on(&[Who::Gcc]),
+        // Clang believes the size that a device says it has.
+        Case::source("C06 include /dev/zero", "ok", "#include \"/dev/zero\"").on(LLVM),
+        Case::source("C06 include /dev/urandom", "ok", "#include \"/dev/urandom\"").on(LLVM),
+        Case::source("C06 include /dev/full", "ok", "#include \"/dev/full\"").on(LLVM),
+        Case::source("C06 .incbin /dev/zero", "oom", incbin).ungrouped("compile_error").on(LLVM),
+        Case::source("C03 response file /dev/zero", "ok", "int x;").arguments("@/dev/zero").on(GNU),
+        Case::source("C03 response file /dev/zero", "oom", "int x;")
+            .arguments("@/dev/zero")
+            .ungrouped("signalled")
+            .on(LLVM),
+    ];
+    run(&daemon, table).await;
+}
+
+#[tokio::test]
+async fn a_fifo_is_waited_for_until_the_clock() {
+    let daemon = Daemon::start(&[SHORT]).await;
+    let table = vec![
+        Case::script(
+            "C07 include of a FIFO",
+            "timeout_wall",
+            "mkfifo f || exit 3; echo '#include \"f\"' > e.c; exec gcc -S e.c",
+        )
+        .on(&[Who::Gcc, Who::Clangxx])
+        .within(Duration::from_secs(3)),
+    ];
+    run(&daemon, table).await;
+}
+
+/// C09: every way to make a compiler run what the request brings.
+#[tokio::test]
+async fn code_that_runs_at_compile_time_runs_in_the_jail() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let report = "echo \"I am $(id -u) in $(pwd) on $(uname -n)\" >&2; env >&2; exit 0";
+    let table = vec![
+        Case::script("C09 plugin", "ok", report).says("in /app on ce").silent("I am 0 in"),
+        Case::script("C09 -wrapper", "ok", report)
+            .arguments("-wrapper /bin/sh,x.sh")
+            .on(GNU)
+            .says("in /app on ce"),
+        Case::script("C09 -Xclang -load", "ok", report)
+            .arguments("-Xclang -load -Xclang ./x.so")
+            .on(LLVM)
+            .says("in /app on ce"),
+        Case::script("C09 -B finds nothing executable", "ok", report)
+            .file("cc1", "#!/bin/sh\nexec sh x.sh")
+            .file("cc1plus", "#!/bin/sh\nexec sh x.sh")
+            .file("as", "#!/bin/sh\nexec sh x.sh")
+            .arguments("-B./ -B/app/")
+            .silent("I am"),
+        Case::script("C09 PATH finds nothing executable", "ok", report)
+            .file("as", "#!/bin/sh\nexec sh x.sh")
+            .arguments("-fno-integrated-as")
+            .silent("I am")
+            .on(LLVM),
+        Case::script("C09 linker plugin", "ok", report).arguments("-Wl,-plugin,./x.so").silent("I am"),
+        Case::script("C09 plugin that is text", "compile_error", report).file("x.so", "not an object"),
+        Case::script("C09 plugin that does not exist", "compile_error", report)
+            .arguments("-fplugin=/nowhere/x.so"),
+        Case::script("C09 back end's plugin", "ok", report)
+            .arguments("-fpass-plugin=./x.so")
+            .on(LLVM)
+            .says("in /app on ce"),
+    ];
+    run(&daemon, table).await;
+}

@@ -1,0 +1,235 @@
+//! R: jobs that take all they can get.
+
+use std::time::Duration;
+
+use crate::hostile::case::{Case, run};
+use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT, Who};
+
+/// What the clock's end may add to the time of a job, on a busy machine.
+const WALL_AND_MERCY: Duration = Duration::from_secs(3);
+
+/// A template that never ends of itself.
+const DEEP_TEMPLATES: &str = "template<int N> struct A { static const int v = A<N+1>::v; }; int x = A<0>::v;";
+
+/// An expression far deeper than any stack.
+fn parentheses() -> String {
+    format!("int x = {}1{};", "(".repeat(200_000), ")".repeat(200_000))
+}
+
+#[tokio::test]
+async fn what_multiplies_or_swells_hits_its_own_limit() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let table = vec![
+        Case::script("R01 fork bomb of a shell", "pids_limit", "while :; do sleep 100 & done")
+            .ungrouped("compile_error"),
+        Case::script("R01 fork bomb behind -wrapper", "pids_limit", "while :; do sleep 100 & done")
+            .arguments("-wrapper /bin/sh,x.sh")
+            .ungrouped("compile_error")
+            .on(GNU),
+        Case::program("R02 thread bomb", "pids_limit", include_str!("attacks/threads.c"))
+            .ungrouped("compile_error")
+            .says("threads refused: Resource temporarily unavailable"),
+        Case::script("R03 memory bomb", "oom", "exec tail /dev/zero").ungrouped("compile_error"),
+        Case::script("R03 memory bomb behind a forgiving parent", "oom", "tail /dev/zero; exit 0")
+            .ungrouped("ok"),
+        Case::script("R04 hog and idle parent", "oom", "tail /dev/zero & sleep 1000")
+            .ungrouped("timeout_wall"),
+        Case::script(
+            "R03 memory in scratch files",
+            "disk_limit",
+            "for i in 1 2 3 4 5 6; do head -c 8M /dev/zero > f$i || exit 1; done",
+        ),
+        Case::script(
+            "R05 scratch full",
+            "disk_limit",
+            "while :; do head -c 4M /dev/zero > $(mktemp /app/fXXXXXX) || exit 1; done",
+        )
+        .says("No space left on device"),
+        Case::script(
+            "R05 /tmp full",
+            "disk_limit",
+            "while :; do head -c 4M /dev/zero > $(mktemp /tmp/fXXXXXX) || exit 1; done",
+        )
+        .says("No space left on device"),
+        Case::script(
+            "R05 out of inodes",
+            "disk_limit",
+            "while :; do mktemp /app/fXXXXXX > /dev/null || exit 1; done",
+        )
+        .says("No space left on device"),
+        Case::script(
+            "R05 sparse beyond the size of a file",
+            "disk_limit",
+            "truncate -s 1T output.s || exit 1",
+        ),
+        Case::script(
+            "R05 sparse beyond the size that is read",
+            "output_truncated",
+            "truncate -s 7M output.s; exit 0",
+        )
+        .on(LLVM),
+        Case::script("R05 sparse within", "ok", "truncate -s 1M output.s; exit 0").on(LLVM),
+        Case::script("R06 file size", "disk_limit", "yes > f; exit 1"),
+        Case::script("R06 the signal itself", "disk_limit", "exec yes > f").on(LLVM),
+        Case::script("R07 flood of stdout", "output_truncated", "exec yes €"),
+        Case::script("R07 flood of stderr", "output_truncated", "exec yes € >&2"),
+        Case::script("R07 flood of both", "output_truncated", "yes a & exec yes b >&2"),
+        Case::script("R07 flood and exit", "output_truncated", "yes | head -c 1M; exit 0"),
+        Case::script("R20 descriptors", "ok", "gcc -w -o p p.c && ./p >&2; exit 0")
+            .file("p.c", include_str!("attacks/descriptors.c"))
+            .says("61 more: Too many open files"),
+    ];
+    run(&daemon, table).await;
+}
+
+#[tokio::test]
+async fn what_never_ends_is_ended_by_the_clock() {
+    let daemon = Daemon::start(&[SHORT]).await;
+    let table: Vec<Case> = vec![
+        Case::program("R01 fork bomb that never gives up", "timeout_wall", "int main(){for(;;) fork();}")
+            .on(&[Who::Gcc]),
+        Case::script(
+            "R14 deaf sleeper",
+            "timeout_wall",
+            "i=1; while [ $i -lt 65 ]; do trap '' $i 2>/dev/null; i=$((i+1)); done; sleep 1000; sleep 1000",
+        )
+        .on(&[Who::Clangxx]),
+        Case::script(
+            "R15 kernel spin in urandom",
+            "timeout_wall",
+            "exec dd if=/dev/urandom of=/dev/null bs=64M",
+        )
+        .on(&[Who::Clang]),
+        Case::script(
+            "R15 kernel spin in sync and splice",
+            "timeout_wall",
+            "while :; do head -c 1M /dev/zero > f; sync f; done",
+        )
+        .on(&[Who::Gxx]),
+        Case::program(
+            "R17 zombies",
+            "timeout_wall",
+            "int main(){int i; for(i=0;i<20;i++) if(!fork()) _exit(0); sleep(1000);}",
+        )
+        .on(&[Who::Clang]),
+        Case::script("R22 stopped", "timeout_wall", "kill -STOP $$; sleep 1000").on(&[Who::Gcc]),
+        Case::script(
+            "R22 whole group stopped",
+            "timeout_wall",
+            "sleep 1000 & kill -STOP -1; kill -STOP $$; wait",
+        )
+        .on(&[Who::Clangxx]),
+        // GCC's parser for C++ tries again at every level.
+        Case::source("R13 parentheses", "timeout_wall", parentheses()).on(&[Who::Gxx]),
+        Case::source("R10 deeper than the clock", "timeout_wall", DEEP_TEMPLATES)
+            .arguments("-ftemplate-depth=999999")
+            .on(&[Who::Gxx]),
+        Case::source("R12 constexpr loop", "timeout_wall", include_str!("attacks/constexpr.cpp"))
+            .arguments("-std=c++17 -fconstexpr-ops-limit=4000000000000 -fconstexpr-loop-limit=2000000000")
+            .on(&[Who::Gxx]),
+        Case::source("R12 constexpr loop", "timeout_wall", include_str!("attacks/constexpr.cpp"))
+            .arguments("-std=c++17 -fconstexpr-steps=4294967295")
+            .on(&[Who::Clangxx]),
+        Case::source("R11 exponential templates", "timeout_wall", include_str!("attacks/templates.cpp"))
+            .on(&[Who::Gxx, Who::Clangxx]),
+    ];
+    run(&daemon, table.into_iter().map(|case| case.within(WALL_AND_MERCY)).collect()).await;
+}
+
+#[tokio::test]
+async fn what_overwhelms_a_compiler_is_a_result() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let table = vec![
+        Case::source("R08 macro flood", "oom", include_str!("attacks/macros.c"))
+            .on(GNU)
+            .ungrouped("compile_error"),
+        Case::source("R08 macro flood, preprocessed only", "oom", include_str!("attacks/macros.c"))
+            .arguments("-E -P"),
+        Case::source(
+            "R08 includes itself twice",
+            "output_truncated",
+            "#include __FILE__\n#include __FILE__\n",
+        )
+        .on(GNU),
+        Case::source("R08 includes itself twice", "compile_error", "#include __FILE__\n#include __FILE__\n")
+            .on(LLVM),
+        Case::source(
+            "R08 .rept in clang's own assembler",
+            "oom",
+            "asm(\".rept 1000000000\\n.byte 1\\n.endr\");",
+        )
+        .on(&[Who::Clang])
+        .ungrouped("compile_error"),
+        Case::script(
+            "R08 .rept in as",
+            "oom",
+            "echo '.rept 1000000000\n.byte 1\n.endr' | as -o o - ; exit 1",
+        )
+        .ungrouped("compile_error"),
+        Case::script("R09 object of 2 GiB", "disk_limit", "echo '.fill 0x7fffffff' | as -o o -; exit 1"),
+        Case::source("R09 array of 64 GiB", "compile_error", "char a[1ull<<63];"),
+        Case::source(
+            "R10 endless templates",
+            "compile_error",
+            "template<int N> struct A { A<N+1> a; }; A<0> a;",
+        )
+        .on(&[Who::Gxx, Who::Clangxx]),
+        Case::source("R10 deeper than the stack", "oom", DEEP_TEMPLATES)
+            .arguments("-ftemplate-depth=999999")
+            .on(&[Who::Clangxx]),
+        Case::source("R13 parentheses", "compile_error", parentheses()).on(&[
+            Who::Gcc,
+            Who::Clang,
+            Who::Clangxx,
+        ]),
+    ];
+    run(&daemon, table).await;
+}
+
+#[tokio::test]
+async fn what_a_job_leaves_running_ends_with_it() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let quick = Duration::from_secs(10);
+    let table = vec![
+        Case::script(
+            "R16 daemon",
+            "ok",
+            "setsid sh -c 'sleep 3171 & exec sleep 3172' >/dev/null 2>&1 </dev/null & exit 0",
+        )
+        .within(quick),
+        Case::script("R16 twice forked", "ok", "(setsid sleep 3173 >&- 2>&- <&- &) & exit 0").within(quick),
+        Case::script("R18 keeps stdout", "ok", "sleep 3174 & echo done; exit 0").within(quick).says("done"),
+        Case::script("R18 floods after its parent", "ok", "(sleep 3175; yes) & exit 0").within(quick),
+        Case::script("R21 dumps core", "signalled", "ulimit -c unlimited; kill -SEGV $$").on(LLVM),
+        Case::script("R21 dies of a signal under gcc", "compile_error", "kill -SEGV $$").on(GNU),
+        Case::script("killed by itself", "signalled", "kill -KILL $$").on(LLVM),
+        Case::script("kills all it can see", "signalled", "kill -KILL -1; kill -KILL $$").on(LLVM),
+        Case::script("stdout closed", "ok", "exec >&- 2>&-; exit 0"),
+        Case::script("strange exit status", "compile_error", "exit 255"),
+        Case::script("impersonates the limits", "compile_error", "echo 'killed by the jail' >&2; exit 137"),
+    ];
+    run(&daemon, table).await;
+}
+
+/// R19: one slot burns all the CPU it is given; the other must not starve.
+#[tokio::test]
+async fn a_greedy_neighbor_starves_nobody() {
+    let daemon = Daemon::start(&[SHORT]).await;
+    let greedy = vec![
+        Case::program("R19 threads that burn", "timeout_wall", include_str!("attacks/burn.c"))
+            .on(&[Who::Gcc]),
+        Case::source("R19 ordinary next to it", "ok", "int x;")
+            .on(&[Who::Gxx])
+            .within(Duration::from_secs(2)),
+        Case::program(
+            "R19 processes that burn",
+            "timeout_wall",
+            "int main(){int i; for(i=0;i<20;i++) if(!fork()) for(;;); for(;;);}",
+        )
+        .on(&[Who::Clang]),
+        Case::source("R19 ordinary next to it", "ok", "int y;")
+            .on(&[Who::Clangxx])
+            .within(Duration::from_secs(2)),
+    ];
+    run(&daemon, greedy).await;
+}
