@@ -96,12 +96,12 @@ fn clocks(config: &Config, layers: &mut Layers) {
             "lower it, or the balancer gives up on a request before we answer it",
         );
     }
-    let last = drain.lame_duck + longest;
+    let last = drain.lame_duck + limits.wall;
     if drain.budget <= last {
         layers.object(
             "drain.budget",
-            format!("must exceed drain.lame_duck + engine.queue_wait + limits.wall = {}", last.show()),
-            "raise it, or a request that has just been queued is killed at every stop",
+            format!("must exceed drain.lame_duck + limits.wall = {}", last.show()),
+            "raise it, or a compile that has just begun is killed at every stop",
         );
     }
 }

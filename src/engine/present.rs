@@ -288,6 +288,6 @@ mod tests {
         let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
         assert_eq!(result.language_id, Some("llvm-ir"));
         let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
-        assert_eq!(listing.lines().next().unwrap().text, "define i32 @f() {");
+        assert_eq!(listing.lines().next().unwrap().text, "define i32 @f()() {");
     }
 }

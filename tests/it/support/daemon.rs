@@ -140,6 +140,19 @@ impl Daemon {
         }
     }
 
+    /// Looks at the tasks until those called `name` have begun and ended.
+    pub(crate) async fn task_over(&self, name: &str) {
+        let begun = Instant::now();
+        loop {
+            let tasks = self.admin_page("/admin/tasks").await.json();
+            if tasks[name]["alive"] == 0 {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name} goes on for ever: {tasks}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Looks at a metric until it is at least `least`.
     pub(crate) async fn metric_until(&self, series: &str, least: u64) {
         let begun = Instant::now();
