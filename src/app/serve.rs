@@ -264,14 +264,12 @@ impl Running {
 
     /// Asks the compilers of a small catalogue what they can do, so that the first request need not wait for it.
     fn warm(&self) {
-        let catalogue: Arc<Catalogue> = self.engine.catalogue();
-        if catalogue.len() > MOST_WARMED {
-            return;
-        }
-        let engine = self.engine.clone();
+        let (engine, catalogue): (_, Arc<Catalogue>) = (self.engine.clone(), self.engine.catalogue());
         self.lifecycle.accompany("warm-up", async move {
-            for compiler in catalogue.compilers(None) {
-                engine.warm(compiler).await;
+            if catalogue.len() <= MOST_WARMED {
+                for compiler in catalogue.compilers(None) {
+                    engine.warm(compiler).await;
+                }
             }
         });
     }
