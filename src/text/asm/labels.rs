@@ -11,7 +11,7 @@ use crate::text::asm::directives::{self, Directive};
 use crate::text::asm::lines::{Kind, Line, Mark};
 use crate::text::asm::names::Names;
 use crate::text::asm::opcodes::{Machine, has_opcode};
-use crate::text::asm::ptx;
+use crate::text::asm::{label_uses, ptx};
 use crate::text::scan::{self, Dollar};
 
 /// A line, name, group or edge by number. Half the size of a `usize`, because listings are mostly labels, and what is read
@@ -214,7 +214,8 @@ impl<'l, 't> Pass<'l, 't> {
                 self.reach(index(name));
             }
         }
-        if names_none && words.is_plain {
+        // Behind a mnemonic such as `cvtsi2sd`, what follows its letters is a word to whoever reads the shown line.
+        if names_none && words.is_plain && !label_uses::splits_mnemonic(self.lines[line].text) {
             self.names_none.push(index(line));
         }
     }
