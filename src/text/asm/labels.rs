@@ -137,6 +137,9 @@ impl<'l, 't> Pass<'l, 't> {
             } else if line.marks.has(Mark::Opening) {
                 machine = Machine::Cuda;
             }
+            if line.marks.has(Mark::MipsLabel) {
+                self.dollar = Dollar::Start;
+            }
             let name = line.name().map(|name| self.name(name));
             self.defined.extend(name.map(|name| (number, name)));
             if let (Kind::Label { .. }, Some(label)) = (line.kind, name) {
@@ -149,9 +152,6 @@ impl<'l, 't> Pass<'l, 't> {
                 self.link(label, Target::Group(current));
                 if let Some(alias) = alias {
                     self.link(alias, Target::Label(label));
-                }
-                if is_mips_label(line.text) {
-                    self.dollar = Dollar::Start;
                 }
             } else if in_group {
                 in_group = false;
@@ -265,12 +265,6 @@ fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming 
     if line.kind == Kind::Directive(Directive::Data) { Naming::Weak } else { Naming::None }
 }
 
-/// Whether the line starts with `$`, symbol characters and a colon.
-fn is_mips_label(text: &str) -> bool {
-    let end = scan::skip_while(text.as_bytes(), 1, scan::in_symbol);
-    text.starts_with('$') && end > 1 && text.as_bytes().get(end) == Some(&b':')
-}
-
 /// The words of a line that could name a label, wherever they stand.
 struct Words<'t> {
     text: &'t str,
@@ -368,6 +362,7 @@ mod tests {
         assert_eq!(used("$L1:\n b $L1\n.set x, 1\n j x", true), ["$L1", "x"]);
         assert_eq!(used("L1:\n b $L1", true), ["L1"]);
         assert_eq!(used("$L2:\nL1:\n b $L1", true), Vec::<&str>::new());
+        assert_eq!(used("#APP\n  $L3:\n#NO_APP\n\tb\t$L3", true), Vec::<&str>::new(), "indented in the file");
     }
 
     #[test]
