@@ -30,7 +30,9 @@ pub fn process(text: &str, filters: Filters) -> Listing {
     listing.syntax = Syntax::LlvmIr;
     let mut nodes = HashMap::default();
     let mut after_blank = true;
+    let mut lines = 0;
     for line in scan::lines(text) {
+        lines += 1;
         if scan::trim(line).is_empty() {
             if !after_blank && listing.len() <= MOST_LINES {
                 listing.push_with(None, |_| {});
@@ -54,6 +56,7 @@ pub fn process(text: &str, filters: Filters) -> Listing {
         listing.truncate(MOST_LINES);
         listing.push_with(None, |texts| texts.push_str(TRUNCATED));
     }
+    listing.filtered_count = lines - i64::try_from(listing.len()).unwrap_or(i64::MAX);
     listing.resolve_scopes(|scope| resolve(&nodes, scope));
     listing
 }
@@ -154,7 +157,8 @@ fn file_name(nodes: &Nodes<'_>, scope: &str) -> Option<Arc<str>> {
     let mut node = nodes.get(scope)?;
     for _ in 0..DEEPEST {
         if let Some(name) = node.file_name {
-            return (!mask::is_main_file(name)).then(|| Arc::from(name));
+            let name = mask::root_dir(name);
+            return (!mask::is_main_file(&name)).then(|| Arc::from(name));
         }
         node = nodes.get(node.file.or(node.scope)?)?;
     }
@@ -179,7 +183,7 @@ fn is_debug_record(body: &str) -> bool {
 
 /// Metadata definitions and what describes the module.
 fn is_directive(line: &str) -> bool {
-    let described = ["source_filename = ", "target datalayout = ", "target triple = ", "; ModuleID = "];
+    let described = ["source_filename = ", "target datalayout = ", "target triple = "];
     described.into_iter().any(|word| line.starts_with(word))
         || metadata(line).is_some_and(|(_, value)| value.starts_with("!DI") || value.starts_with("!{"))
         || is_named_metadata(line)
@@ -270,11 +274,10 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
     #[test]
     fn filters() {
         let directives = shown(Filters { directives: true, ..Filters::NONE });
-        assert!(
-            !directives
-                .iter()
-                .any(|line| line.starts_with('!') || line.contains("triple") || line.contains("ModuleID"))
-        );
+        assert!(!directives.iter().any(|line| line.starts_with('!')
+            || line.contains("target ")
+            || line.contains("source_filename")));
+        assert_eq!(directives[0], "; ModuleID = '/app/example.cpp'", "a comment");
         assert!(directives.iter().any(|line| line.contains("!dbg !17")));
         let comments = shown(Filters { comment_only: true, ..Filters::NONE });
         assert!(comments.contains(&"@s = constant [2 x i8] c\";\\00\"".to_owned()));
@@ -301,6 +304,36 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
         );
         assert_eq!(listing.syntax, Syntax::LlvmIr);
         assert_eq!(listing.label_definitions, []);
+    }
+
+    #[test]
+    fn file_names_are_masked() {
+        for (name, expected) in [
+            ("/app/example.cpp", None),
+            ("/tmp/compiler-explorer-compilerXX/example.cpp", None),
+            ("/app/sub/a.h", Some("sub/a.h")),
+            ("/tmp/compiler-explorer-compilerXX/a.h", Some("a.h")),
+            ("/usr/include/x.h", Some("/usr/include/x.h")),
+        ] {
+            let text =
+                format!("x, !dbg !1\n!1 = !DIX(line: 1, file: !2)\n!2 = !DIFile(filename: \"{name}\")");
+            let listing = process(&text, Filters::NONE);
+            let source = listing.lines().next().unwrap().source.unwrap();
+            assert_eq!(source.file.as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_shown_is_counted() {
+        for (text, filters, expected) in [
+            ("", Filters::NONE, 0),
+            ("x\ny\n", Filters::NONE, 0),
+            ("\nx\n\n\ny\n", Filters::NONE, 2),
+            ("; c\nx\n", Filters { comment_only: true, ..Filters::NONE }, 1),
+            (&"x\n".repeat(9000), Filters::NONE, 3999),
+        ] {
+            assert_eq!(process(text, filters).filtered_count, expected);
+        }
     }
 
     #[test]

@@ -8,9 +8,6 @@ const MOST_FIELDS: usize = 1000;
 /// Why a text is not a form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// A `%` without two hexadecimal digits.
-    #[error("a percent sign without two hexadecimal digits after it, at byte {0}")]
-    Percent(usize),
     /// The decoded bytes are no UTF-8.
     #[error("the field at byte {0} is not valid UTF-8")]
     Encoding(usize),
@@ -27,7 +24,7 @@ pub enum FormError {
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Fields<'a> {
-    /// Decodes `name=value&...`, with `+` for a blank.
+    /// Decodes `name=value&...`, with `+` for a blank. As in browsers, a `%` without two hexadecimal digits is itself.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, FormError> {
         let mut fields = Vec::new();
         let mut at = 0;
@@ -63,7 +60,7 @@ impl<'a> Fields<'a> {
 
 fn decode(text: &[u8], at: usize) -> Result<Cow<'_, str>, FormError> {
     let bytes = if text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        Cow::Owned(unescape(text, at)?)
+        Cow::Owned(unescape(text))
     } else {
         Cow::Borrowed(text)
     };
@@ -75,21 +72,26 @@ fn decode(text: &[u8], at: usize) -> Result<Cow<'_, str>, FormError> {
     }
 }
 
-fn unescape(text: &[u8], at: usize) -> Result<Vec<u8>, FormError> {
+fn unescape(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.iter().enumerate();
-    while let Some((index, &byte)) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || bytes.next().and_then(|(_, &digit)| char::from(digit).to_digit(16));
-                let value = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                value.ok_or(FormError::Percent(at + index))?
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        let (byte, behind) = match rest {
+            [b'%', high, low, behind @ ..] => {
+                hex(*high, *low).map_or((b'%', &rest[1..]), |byte| (byte, behind))
             }
-            other => other,
-        });
+            [b'+', ..] => (b' ', behind),
+            _ => (*first, behind),
+        };
+        decoded.push(byte);
+        rest = behind;
     }
-    Ok(decoded)
+    decoded
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |digit| char::from(digit).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]
@@ -109,10 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn percent_signs_that_escape_nothing_are_taken_literally() {
+        for (text, expected) in [
+            ("a=%", "%"),
+            ("a=%4", "%4"),
+            ("a=%zz", "%zz"),
+            ("a=%4z%41", "%4zA"),
+            ("a=%%41+%25", "%A %"),
+            ("a=%+1", "% 1"),
+            ("a=100%&b=%", "100%"),
+        ] {
+            assert_eq!(Fields::parse(text.as_bytes()).unwrap().find("a"), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn odd_forms_are_refused() {
         assert_eq!(Fields::parse(b"a=b&a=c").unwrap_err(), FormError::Twice("a".to_owned()));
-        assert_eq!(Fields::parse(b"a=%4").unwrap_err(), FormError::Percent(2));
-        assert_eq!(Fields::parse(b"a=%zz").unwrap_err(), FormError::Percent(2));
         assert_eq!(Fields::parse(b"b=1&a=%ff").unwrap_err(), FormError::Encoding(6));
         assert_eq!(Fields::parse("a&".repeat(1001).as_bytes()).unwrap_err(), FormError::Many);
     }

@@ -228,13 +228,13 @@ fn source(out: &mut Vec<u8>, source: &Source) {
     }
     member(out, "line");
     number(out, source.line);
-    if let Some(column) = source.column {
-        member(out, "column");
-        number(out, column);
-    }
     if let Some(main) = source.main_source {
         member(out, "mainsource");
         boolean(out, main);
+    }
+    if let Some(column) = source.column {
+        member(out, "column");
+        number(out, column);
     }
     out.push(b'}');
 }

@@ -208,26 +208,29 @@ fn signed(count: usize) -> i64 {
 }
 
 /// Whether a line that starts with `body` behind its indentation holds nothing but a comment.
-///
-/// A carriage return or line separator inside ends the comment as far as JavaScript is concerned: such a line holds more.
 fn is_comment(body: &str, machine: Machine) -> bool {
-    if !body.starts_with(['#', '@', '/', ';']) {
-        return false;
-    }
-    if body.contains(['\r', '\u{2028}', '\u{2029}']) {
-        return scan::trim(body) == ";";
-    }
     let gas = machine == Machine::Gas;
     match body.as_bytes() {
-        [b'@', ..] => gas,
-        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/"),
-        [b';', b';', ..] if gas => {
-            let rest = &body[2..];
-            rest[scan::skip_space(rest, 0)..].chars().next().is_some_and(|first| first != '#')
+        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/") && is_one_line(body),
+        [b'#', ..] | [b'/', b'/', ..] => is_one_line(body),
+        [b'@', ..] => gas && is_one_line(body),
+        [b';', ..] if !gas => is_one_line(body),
+        [b';', b';', ..] => {
+            let mut rest = body[scan::skip_space(body, 2)..].chars();
+            rest.next().is_some_and(|first| first != '#') && is_one_line(rest.as_str())
         }
-        [b'#' | b';', ..] | [b'/', b'/', ..] => true,
+        // What stands right behind the semicolon may be anything.
+        [b';', ..] => {
+            let mut rest = body[1..].chars();
+            rest.next().is_none() || is_one_line(rest.as_str()) || scan::trim(&body[1..]).is_empty()
+        }
         _ => false,
     }
+}
+
+/// A carriage return or line separator inside ends a comment as far as JavaScript is concerned.
+fn is_one_line(text: &str) -> bool {
+    !text.contains(['\r', '\u{2028}', '\u{2029}'])
 }
 
 #[cfg(test)]
@@ -255,7 +258,14 @@ mod tests {
             ("mov # c", false, false),
             ("# c\r", false, false),
             ("; c\u{2028}", false, false),
-            (";\r", true, true),
+            (";\r", true, false),
+            (";\r c", true, false),
+            (";\u{2029}c", true, false),
+            (";\r c\r", false, false),
+            ("; \r\r", true, false),
+            (";;\r c", true, false),
+            (";;c\r", false, false),
+            ("/* c\r */", false, false),
         ] {
             assert_eq!(is_comment(text, Machine::Gas), gas, "{text}");
             assert_eq!(is_comment(text, Machine::Cuda), cuda, "{text} in CUDA");

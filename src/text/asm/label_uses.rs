@@ -37,6 +37,12 @@ pub(super) fn find(text: &str, defined: impl Fn(&str) -> bool, uses: &mut Vec<La
     }
 }
 
+/// Whether the first word goes on behind the letters of the mnemonic: its rest may name a label.
+pub(super) fn splits_mnemonic(text: &str) -> bool {
+    let end = after_mnemonic(text);
+    end > 0 && text.as_bytes().get(end).copied().is_some_and(scan::in_symbol)
+}
+
 /// The offset behind blanks and letters; 0 if there are no letters.
 fn after_mnemonic(code: &str) -> usize {
     let letters = scan::skip_space(code, 0);

@@ -11,7 +11,7 @@ use crate::text::asm::directives::{self, Directive};
 use crate::text::asm::lines::{Kind, Line, Mark};
 use crate::text::asm::names::Names;
 use crate::text::asm::opcodes::{Machine, has_opcode};
-use crate::text::asm::ptx;
+use crate::text::asm::{label_uses, ptx};
 use crate::text::scan::{self, Dollar};
 
 /// A line, name, group or edge by number. Half the size of a `usize`, because listings are mostly labels, and what is read
@@ -137,6 +137,9 @@ impl<'l, 't> Pass<'l, 't> {
             } else if line.marks.has(Mark::Opening) {
                 machine = Machine::Cuda;
             }
+            if line.marks.has(Mark::MipsLabel) {
+                self.dollar = Dollar::Start;
+            }
             let name = line.name().map(|name| self.name(name));
             self.defined.extend(name.map(|name| (number, name)));
             if let (Kind::Label { .. }, Some(label)) = (line.kind, name) {
@@ -149,9 +152,6 @@ impl<'l, 't> Pass<'l, 't> {
                 self.link(label, Target::Group(current));
                 if let Some(alias) = alias {
                     self.link(alias, Target::Label(label));
-                }
-                if is_mips_label(line.text) {
-                    self.dollar = Dollar::Start;
                 }
             } else if in_group {
                 in_group = false;
@@ -214,7 +214,8 @@ impl<'l, 't> Pass<'l, 't> {
                 self.reach(index(name));
             }
         }
-        if names_none && words.is_plain {
+        // Behind a mnemonic such as `cvtsi2sd`, what follows its letters is a word to whoever reads the shown line.
+        if names_none && words.is_plain && !label_uses::splits_mnemonic(self.lines[line].text) {
             self.names_none.push(index(line));
         }
     }
@@ -262,12 +263,6 @@ fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming 
         return Naming::Strong;
     }
     if line.kind == Kind::Directive(Directive::Data) { Naming::Weak } else { Naming::None }
-}
-
-/// Whether the line starts with `$`, symbol characters and a colon.
-fn is_mips_label(text: &str) -> bool {
-    let end = scan::skip_while(text.as_bytes(), 1, scan::in_symbol);
-    text.starts_with('$') && end > 1 && text.as_bytes().get(end) == Some(&b':')
 }
 
 /// The words of a line that could name a label, wherever they stand.
@@ -367,6 +362,7 @@ mod tests {
         assert_eq!(used("$L1:\n b $L1\n.set x, 1\n j x", true), ["$L1", "x"]);
         assert_eq!(used("L1:\n b $L1", true), ["L1"]);
         assert_eq!(used("$L2:\nL1:\n b $L1", true), Vec::<&str>::new());
+        assert_eq!(used("#APP\n  $L3:\n#NO_APP\n\tb\t$L3", true), Vec::<&str>::new(), "indented in the file");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A word that counts wherever it stands.
+/// What counts whatever else the line is: words anywhere in it, mostly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     /// `.cfi_startproc`
@@ -79,6 +79,8 @@ pub(super) enum Mark {
     Opening = 8,
     /// The bounds of custom asm: such a line has no other meaning for the label pass.
     CustomAsm = 16,
+    /// A label that starts with `$` at column 0, as only MIPS assembly has.
+    MipsLabel = 32,
 }
 
 /// The marks of one line.
@@ -175,6 +177,9 @@ fn read_line<'t>(text: &'t str, mut marks: Marks, custom_depth: &mut i64) -> Lin
             marks.add(Mark::CustomAsm);
         }
     }
+    if first == b'$' && body == 0 && is_mips_label(text) {
+        marks.add(Mark::MipsLabel);
+    }
     let loses_indentation = *custom_depth > 0 && body > 0 && is_indented_label(text, body);
     let (text, body) = if loses_indentation { (&text[body..], 0) } else { (text, body) };
     Line::new(text, body, classify(text, body, marks), marks)
@@ -189,6 +194,12 @@ fn custom_asm(line: &str) -> i64 {
     } else {
         0
     }
+}
+
+/// Whether symbol characters and a colon follow the `$` that starts the line.
+fn is_mips_label(text: &str) -> bool {
+    let end = scan::skip_while(text.as_bytes(), 1, scan::in_symbol);
+    end > 1 && text.as_bytes().get(end) == Some(&b':')
 }
 
 /// Whether a symbol and a colon stand at `body`. Numeric labels keep their indentation.
@@ -350,6 +361,9 @@ mod tests {
             (" #APP", Mark::CustomAsm, true),
             ("# End ASM", Mark::CustomAsm, true),
             ("#  APP", Mark::CustomAsm, false),
+            ("$L1: x", Mark::MipsLabel, true),
+            ("$:", Mark::MipsLabel, false),
+            (" $L1:", Mark::MipsLabel, false),
         ] {
             assert_eq!(read(text)[0].marks.has(mark), expected, "{text}");
         }

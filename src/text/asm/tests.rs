@@ -120,6 +120,11 @@ fn label_uses() {
         ("what every JavaScript object has is defined", " call constructor\n", &["constructor 7 18"]),
         ("with a suffix the target counts", "f:\n call f@PLT\n", &["f@PLT 7 12"]),
         ("labels that start with @ are found", "@f: x\n call @f\n", &["@f 7 9"]),
+        ("what follows the letters of a mnemonic", "sd: # c\n\tcvtsi2sd xmm0, eax\n", &["sd 15 17"]),
+        ("digits do not belong to it", "b: # c\n\tcrc32b w0, w0\n", &["b 14 15"]),
+        ("one letter behind them is enough", "r: # c\n\tld1r {v0.4s}, [x0]\n", &["r 12 13"]),
+        ("nor do dots", ".L1: # c\n\tb.L1 x\n", &[".L1 10 13"]),
+        ("nor do underscores", "_x: # c\n\tb_x y\n", &["_x 10 12"]),
         ("quoted labels", "\"a b\":\n\"a.b\":\n call \"a.b\"\n", &["\"a.b\" 7 12"]),
     ] {
         let listing = process(text, filters(SITE));

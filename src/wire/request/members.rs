@@ -127,23 +127,22 @@ fn overrides(reader: &mut Reader<'_>) -> Result<Vec<Override>, RequestError> {
     reader.array(|reader, index| {
         at_most(MEMBER, index + 1, "entries", MOST_OVERRIDES)?;
         let member = format!("{MEMBER}[{index}]");
-        let (mut name, mut value, mut values) = (None, None, Vec::new());
+        let (mut name, mut value, mut values) = (None, String::new(), Vec::new());
         expect(reader, Kind::Object, &member, "an object")?;
         reader.object(|reader, key| {
             match key {
                 "name" => name = Some(argument(reader, Path(&member, "name"))?),
                 _ if null(reader)? => {}
-                "value" => value = Some(argument(reader, Path(&member, "value"))?),
+                "value" => value = argument(reader, Path(&member, "value"))?,
                 "values" => values = variables(reader, &member)?,
                 _ => reader.skip()?,
             }
             Ok::<(), RequestError>(())
         })?;
-        all.push(match (name, value) {
-            (Some(name), _) if name == "env" => Override::Environment(values),
-            (Some(name), Some(value)) => Override::Value { name, value },
-            (Some(_), None) => return Err(wrong(Path(&member, "value"), "a string")),
-            (None, _) => return Err(wrong(Path(&member, "name"), "a string")),
+        let name = name.ok_or_else(|| wrong(Path(&member, "name"), "a string"))?;
+        all.push(match name.as_str() {
+            "env" => Override::Environment(values),
+            _ => Override::Value { name, value },
         });
         Ok::<(), RequestError>(())
     })?;

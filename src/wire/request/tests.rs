@@ -101,8 +101,12 @@ fn wrong_types_are_named() {
         (r#"{"source":"","options":{"compilerOptions":1}}"#, "options.compilerOptions must be an object"),
         (r#"{"source":"","options":{"executeParameters":1}}"#, "options.executeParameters must be an object"),
         (
-            r#"{"source":"","options":{"compilerOptions":{"overrides":[{"name":"arch"}]}}}"#,
+            r#"{"source":"","options":{"compilerOptions":{"overrides":[{"name":"arch","value":1}]}}}"#,
             "options.compilerOptions.overrides[0].value must be a string",
+        ),
+        (
+            r#"{"source":"","options":{"compilerOptions":{"overrides":[{"value":"x"}]}}}"#,
+            "options.compilerOptions.overrides[0].name must be a string",
         ),
         (
             r#"{"source":"","options":{"compilerOptions":{"overrides":[{"name":"env","values":[{"name":"A"}]}]}}}"#,
@@ -110,6 +114,15 @@ fn wrong_types_are_named() {
         ),
     ] {
         assert_eq!(complaint(read(body)), message, "{body}");
+    }
+}
+
+#[test]
+fn an_override_without_a_value_is_empty() {
+    for text in [r#"{"name":"arch"}"#, r#"{"name":"arch","value":null}"#, r#"{"name":"arch","value":""}"#] {
+        let request = options(&format!(r#""compilerOptions":{{"overrides":[{text}]}}"#)).unwrap();
+        let empty = Override::Value { name: "arch".to_owned(), value: String::new() };
+        assert_eq!(request.backend.overrides, [empty], "{text}");
     }
 }
 
@@ -181,6 +194,7 @@ fn bare_text_takes_its_wishes_from_the_query() {
     assert_eq!((plain.source.as_str(), plain.filters), ("int x;", Filters::default()));
     let asked = ask("options=-O2+-g&skipAsm=true&skipPopArgs=1&filterAnsi=true");
     assert_eq!(asked.arguments, ["-O2", "-g"]);
+    assert_eq!(ask("options=-DX=5%").arguments, ["-DX=5%"]);
     assert!(asked.backend.skip_asm && !asked.backend.skip_popular_arguments && asked.backend.filter_ansi);
     assert_eq!(ask("filters=labels,trim").filters, Filters { labels: true, trim: true, ..Filters::NONE });
     assert_eq!(

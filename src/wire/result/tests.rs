@@ -59,7 +59,7 @@ fn the_whole_shape() {
     let label = LabelUse { name: "helper(int)".to_owned(), target: None, start: 17, end: 28 };
     asm.push("        call    helper(int)", Some(source), vec![label]);
     let source =
-        Source { file: Some(Arc::from("/usr/x.h")), line: 4, column: None, main_source: Some(false) };
+        Source { file: Some(Arc::from("/usr/x.h")), line: 4, column: Some(2), main_source: Some(false) };
     let label = LabelUse { name: "f@PLT".to_owned(), target: Some("f".to_owned()), start: 1, end: 6 };
     asm.push("\tjmp\tf@PLT", Some(source), vec![label]);
     asm.label_definitions = vec![("main".to_owned(), 1), ("a\"b".to_owned(), 2)];
@@ -87,7 +87,7 @@ fn the_whole_shape() {
         r#""asmSize":42,"asm":[{"text":"main:","source":null,"labels":[]},"#,
         r#"{"text":"        call    helper(int)","source":{"file":null,"line":3,"column":9},"#,
         r#""labels":[{"name":"helper(int)","range":{"startCol":17,"endCol":28}}]},"#,
-        r#"{"text":"\tjmp\tf@PLT","source":{"file":"/usr/x.h","line":4,"mainsource":false},"#,
+        r#"{"text":"\tjmp\tf@PLT","source":{"file":"/usr/x.h","line":4,"mainsource":false,"column":2},"#,
         r#""labels":[{"name":"f@PLT","range":{"startCol":1,"endCol":6},"target":"f"}]}],"#,
         r#""optOutput":[],"labelDefinitions":{"main":1,"a\"b":2},"parsingTime":3,"filteredCount":-7,"#,
         r#""popularArguments":{}}"#,
