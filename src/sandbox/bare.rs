@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use memchr::memmem;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, Rlimit, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::Interest;
 use tokio::time::Instant;
 
@@ -203,8 +203,7 @@ fn limit(child: &Child, job: &Job) -> io::Result<()> {
         if limit == UNLIMITED || resource == rustix::process::Resource::Nproc {
             continue;
         }
-        let limit = Some(limit);
-        match rustix::process::prlimit(process, resource, Rlimit { current: limit, maximum: limit }) {
+        match rustix::process::prlimit(process, resource, protocol::rlimit(resource, limit, u64::MAX)) {
             // Gone already; or the limit inherited is lower, and stays.
             Ok(_) | Err(rustix::io::Errno::SRCH | rustix::io::Errno::PERM) => {}
             Err(error) => return Err(error.into()),

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub enum LaunchError {
     #[error("{0} slots: a sandbox has from 1 to {MOST_SLOTS}")]
     Slots(usize),
     /// A readable path that no job would ever see.
-    #[error("the readable path {} must be absolute, and not lie in /app, /tmp, /proc or /dev, where a jail has its own", .0.display())]
+    #[error("the readable path {} must be absolute, without \"..\", and not lie in /app, /tmp, /proc or /dev, where a jail has its own", .0.display())]
     Covered(PathBuf),
     /// The helper would not start or speak.
     #[error("could not {step}")]
@@ -166,7 +166,10 @@ fn check(settings: &Settings) -> Result<(), LaunchError> {
         return Err(LaunchError::Slots(settings.slots));
     }
     let covered = |path: &&PathBuf| {
-        !path.is_absolute() || path.parent().is_none() || COVERED.iter().any(|cover| path.starts_with(cover))
+        !path.is_absolute()
+            || path.parent().is_none()
+            || path.components().any(|part| part == Component::ParentDir)
+            || COVERED.iter().any(|cover| path.starts_with(cover))
     };
     settings.readable.iter().find(covered).map_or(Ok(()), |path| Err(LaunchError::Covered(path.clone())))
 }

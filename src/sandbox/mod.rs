@@ -11,6 +11,7 @@ mod protections;
 mod run;
 mod spec;
 mod standing;
+mod told;
 mod workspace;
 
 pub use cgroup::NoCgroups;

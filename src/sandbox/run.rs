@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use memchr::memmem;
 use tokio::time::Instant;
 
 use crate::domain::class::{Class, Classify};
@@ -17,6 +16,7 @@ use crate::sandbox::cgroup::Group;
 use crate::sandbox::jail::protocol::{RLIMITS, Record, Step, UNLIMITED, Used};
 use crate::sandbox::spec::{Finished, Job, Usage};
 use crate::sandbox::standing::{RunningJail, StandingJail};
+use crate::sandbox::told;
 use crate::sandbox::workspace::Workspace;
 
 /// How often a running job's group is asked whether memory ran out: version 1 kills one process of it and says
@@ -165,8 +165,8 @@ pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> R
         evidence.pids_limit = group.refused_process();
     }
     if evidence.ended != Some(Ended::Exited(0)) {
-        evidence.disk_limit = is_full(&directory) || is_full(&tmp) || says_disk_limit(&stderr.bytes);
-        evidence.cpu_limit = memmem::find(&stderr.bytes, b"CPU time limit exceeded").is_some();
+        evidence.disk_limit = is_full(&directory) || is_full(&tmp) || told::disk_limit(&stderr.bytes);
+        evidence.cpu_limit = told::cpu_limit(&stderr.bytes);
     }
     let stop = evidence.verdict().ok_or(RunError::Silent)?;
     let cpu = match used {
@@ -301,14 +301,6 @@ const PENDING_SIGNALS: u64 = 1024;
 /// Whether a writable place has no room left.
 fn is_full(directory: &OwnedFd) -> bool {
     rustix::fs::fstatvfs(directory).is_ok_and(|room| room.f_bfree == 0 || room.f_ffree == 0)
-}
-
-/// Compiler drivers outlive the tool that hit a limit, say what killed it, and remove its output. Their words are
-/// the only trace; whoever forges them gains the name of another failure for his own.
-fn says_disk_limit(stderr: &[u8]) -> bool {
-    [b"No space left on device".as_slice(), b"File size limit exceeded", b"File too large"]
-        .iter()
-        .any(|words| memmem::find(stderr, words).is_some())
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ struct Built {
 
 /// The whole of the helper's life; the socket to the daemon is its standard input.
 pub fn main() -> ExitCode {
+    // Whatever the daemon inherited: jobs are another user, and walk through what is made here.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     std::panic::set_hook(Box::new(|_| std::process::abort()));
     if sys::close_from(3).is_err() {
         return ExitCode::FAILURE;

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::process::{DumpableBehavior, Pid, Rlimit, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid};
 
 use crate::sandbox::jail::bpf::Instruction;
@@ -245,8 +245,7 @@ fn run(message: &[u8], control: &File) -> Result<(), Failed> {
         }
         // Where this machine allows less, less it is.
         let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        let limit = Some(limit.min(most));
-        rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })
+        rustix::process::setrlimit(resource, protocol::rlimit(resource, limit, most))
             .map_err(at(Step::Limit))?;
     }
     let mut arguments: Vec<&CStr> = vec![&start.program];

@@ -16,6 +16,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
+use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::cgroup::{Delegation, GroupLimits};
@@ -203,8 +204,7 @@ pub(in crate::sandbox) fn encode_start(job: &Job, limits: &[u64; RLIMITS]) -> Ve
 pub(in crate::sandbox) const RLIMITS: usize = 9;
 
 /// Which resource each number of a start message limits.
-pub(in crate::sandbox) const fn rlimit_resources() -> [rustix::process::Resource; RLIMITS] {
-    use rustix::process::Resource;
+pub(in crate::sandbox) const fn rlimit_resources() -> [Resource; RLIMITS] {
     [
         Resource::As,
         Resource::Fsize,
@@ -216,6 +216,14 @@ pub(in crate::sandbox) const fn rlimit_resources() -> [rustix::process::Resource
         Resource::Msgqueue,
         Resource::Sigpending,
     ]
+}
+
+/// A limit as the kernel takes it. A process at its hard limit of CPU time is killed; only at a lower soft one does it
+/// get the signal that says why.
+pub(in crate::sandbox) fn rlimit(resource: Resource, limit: u64, most: u64) -> Rlimit {
+    let grace = u64::from(resource == Resource::Cpu);
+    let (current, maximum) = (limit.min(most), limit.saturating_add(grace).min(most));
+    Rlimit { current: Some(current), maximum: Some(maximum) }
 }
 
 /// "No limit" in a start message.
@@ -402,6 +410,18 @@ mod tests {
         assert_eq!(start.environment[0].as_bytes(), b"PATH=/usr/bin");
         assert_eq!(start.files, [("d/x.c", b"int x;\0" as &[u8])]);
         assert_eq!(u64::from_le_bytes(message[..8].try_into().unwrap()), message.len() as u64 - 8);
+    }
+
+    #[test]
+    fn only_cpu_time_is_announced() {
+        let limits = |resource, most| {
+            let Rlimit { current, maximum } = rlimit(resource, 5, most);
+            (current.unwrap(), maximum.unwrap())
+        };
+        assert_eq!(limits(Resource::Cpu, u64::MAX), (5, 6));
+        assert_eq!(limits(Resource::Cpu, 5), (5, 5), "where this machine allows no more");
+        assert_eq!(limits(Resource::Fsize, u64::MAX), (5, 5));
+        assert_eq!(limits(Resource::Nofile, 3), (3, 3));
     }
 
     #[test]

@@ -5,14 +5,18 @@
 //! been exchanged they have no names; each copy is made read-only with everything below it *before* it is attached
 //! where a job could ever look. The host's `/proc` stays, hidden under a directory nobody may enter, because the
 //! kernel lets a user namespace mount a new `/proc` only beside a complete one; each jail unmounts it at once.
+//!
+//! Until the root is exchanged, an absolute link in the new root leads into the host's. So everything is placed by
+//! descriptor, one name at a time, and no link is ever followed.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags,
@@ -60,22 +64,29 @@ pub(super) fn enter(readable: &[PathBuf]) -> Result<(), Failure> {
     rustix::process::fchdir(&root).map_err(Failure::at("enter the new root"))?;
 
     for (path, entry) in entries {
-        place(&path, entry).map_err(Failure::at(format!("show {} in the jail", path.display())))?;
+        place(&root, &path, entry).map_err(Failure::at(format!("show {} in the jail", path.display())))?;
     }
     for device in devices {
         let (name, copy) = device.map_err(Failure::at("copy the mount of a device in /dev"))?;
         sys::restrict_mount(copy.as_fd(), NO_SETUID | NO_EXECUTE, Reach::One)
             .map_err(Failure::at("restrict a device"))?;
-        place(&Path::new("/dev").join(name), Entry::File(copy))
+        place(&root, &Path::new("/dev").join(name), Entry::File(copy))
             .map_err(Failure::at(format!("show /dev/{name} in the jail")))?;
     }
-    for directory in ["app", "tmp", "proc", "etc", ".host-proc"] {
-        fs::create_dir_all(directory).map_err(Failure::at(format!("create /{directory} in the jail")))?;
+    for name in ["app", "tmp", "proc"] {
+        directory(&root, Path::new(name)).map_err(Failure::at(format!("create /{name} in the jail")))?;
     }
-    for (name, contents) in [("etc/passwd", PASSWD), ("etc/group", GROUP)] {
-        fs::write(name, contents).map_err(Failure::at(format!("write /{name} in the jail")))?;
+    let etc = directory(&root, Path::new("etc")).map_err(Failure::at("create /etc in the jail"))?;
+    for (name, contents) in [("passwd", PASSWD), ("group", GROUP)] {
+        let written = match new_file(&etc, Path::new(name)) {
+            // One of the readable paths.
+            Err(Errno::EXIST) => Ok(()),
+            file => file.and_then(|file| rustix::io::write(&file, contents.as_bytes()).map(drop)),
+        };
+        written.map_err(Failure::at(format!("write /etc/{name} in the jail")))?;
     }
-    attach(&host_proc, Path::new(".host-proc")).map_err(Failure::at("keep /proc for later"))?;
+    place(&root, Path::new(HOST_PROC), Entry::Directory(host_proc))
+        .map_err(Failure::at("keep /proc for later"))?;
 
     rustix::process::pivot_root(".", ".").map_err(Failure::at("exchange the root"))?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(Failure::at("unmount the host's root"))?;
@@ -109,16 +120,26 @@ pub(super) fn attach(mount: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
 fn pick_up(readable: &[PathBuf]) -> Result<Vec<(PathBuf, Entry)>, Failure> {
     let mut entries: Vec<(PathBuf, Entry)> = Vec::new();
     for path in readable.iter().collect::<BTreeSet<_>>() {
+        let below_a_link =
+            entries.iter().any(|(above, entry)| matches!(entry, Entry::Link(_)) && path.starts_with(above));
+        // The jail has that link too: what is behind it goes where it leads.
+        let path = if below_a_link { behind_links(path) } else { Some(path.clone()) };
+        let Some(path) = path else { continue };
         let covered = |(above, entry): &(PathBuf, Entry)| {
-            matches!(entry, Entry::Directory(_)) && path.starts_with(above)
+            path == *above || matches!(entry, Entry::Directory(_)) && path.starts_with(above)
         };
         if entries.iter().any(covered) {
             continue;
         }
-        let entry = entry(path).map_err(Failure::at(format!("copy the mount of {}", path.display())))?;
-        entries.extend(entry.map(|entry| (path.clone(), entry)));
+        let entry = entry(&path).map_err(Failure::at(format!("copy the mount of {}", path.display())))?;
+        entries.extend(entry.map(|entry| (path, entry)));
     }
     Ok(entries)
+}
+
+/// A path without links in its directory's name; nothing if it is not there.
+fn behind_links(path: &Path) -> Option<PathBuf> {
+    Some(fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?))
 }
 
 fn entry(path: &Path) -> io::Result<Option<Entry>> {
@@ -144,23 +165,48 @@ fn copy_mount(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-/// Puts an entry at its absolute path below the current directory.
-fn place(path: &Path, entry: Entry) -> io::Result<()> {
-    let path = path.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)?;
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
+/// Puts an entry at its absolute path below the new root.
+fn place(root: &OwnedFd, path: &Path, entry: Entry) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let parent = directory(root, parent)?;
     match entry {
-        Entry::Link(target) => std::os::unix::fs::symlink(target, path),
-        Entry::Directory(mount) => {
-            fs::create_dir_all(path)?;
-            Ok(attach(&mount, path)?)
-        }
-        Entry::File(mount) => {
-            fs::write(path, "")?;
-            Ok(attach(&mount, path)?)
-        }
+        Entry::Link(target) => Ok(rustix::fs::symlinkat(target, &parent, name)?),
+        Entry::Directory(mount) => Ok(cover(&mount, directory(&parent, Path::new(name))?.as_fd())?),
+        Entry::File(mount) => Ok(cover(&mount, new_file(&parent, Path::new(name))?.as_fd())?),
     }
+}
+
+/// Opens a directory below another, after making what is missing on the way.
+fn directory(above: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let mut here = rustix::io::fcntl_dupfd_cloexec(above, 3)?;
+    for component in path.components() {
+        let name = match component {
+            Component::RootDir | Component::CurDir => continue,
+            Component::Normal(name) => name,
+            Component::ParentDir | Component::Prefix(_) => return Err(Errno::INVAL),
+        };
+        match rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        here = rustix::fs::openat(&here, name, flags, Mode::empty())?;
+    }
+    Ok(here)
+}
+
+/// Creates an empty file, which nothing stood in the place of.
+fn new_file(directory: &OwnedFd, name: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644))
+}
+
+/// Attaches a detached mount over an open file or directory.
+fn cover(mount: &OwnedFd, place: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let by_descriptor = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount.as_fd(), "", place, "", by_descriptor)
 }
 
 /// Makes nothing in a mount executable.

@@ -150,6 +150,25 @@ fn a_single_file_is_bounded() {
 }
 
 #[test]
+fn a_source_that_speaks_of_limits_has_hit_none() {
+    let bed = Bed::make();
+    let mut compile = job("/usr/bin/gcc", &["-S", "-o", "/app/o.s", "/app/a.c"]);
+    let said = "int x = \"CPU time limit exceeded, No space left on device\" 1; // File too large\n";
+    compile.files = vec![file("a.c", &format!("{said}#error No space left on device\n"))];
+    let finished = bed.run(compile);
+    assert!(stderr(&finished).contains("CPU time limit exceeded"), "{}", stderr(&finished));
+    assert_eq!(finished.stop, Stop::Exited(1));
+}
+
+#[test]
+fn the_processor_limit_is_announced_before_it_kills() {
+    let bed = Bed::make();
+    let limits = stdout(&bed.run(script("ulimit -S -t; ulimit -H -t")));
+    let seconds: Vec<u64> = limits.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(seconds[0] + 1, seconds[1], "a soft limit that is the hard one kills without a name");
+}
+
+#[test]
 fn a_sleeper_that_ignores_signals_ends_at_the_wall() {
     let bed = Bed::make();
     let begun = Instant::now();

@@ -76,6 +76,15 @@ fn an_ordinary_user_has_the_same_walls() {
 }
 
 #[test]
+fn a_narrow_umask_closes_no_jail() {
+    let copies = Copies::make();
+    let narrow = ["sh", "-c", "umask 077; exec \"$0\" \"$@\""];
+    let test = "jail::cannot_see_the_host::only_the_template_is_there";
+    let output = copies.start(&narrow, &["--exact", test]).output().unwrap();
+    assert!(output.status.success() && told(&output).contains("1 passed"), "{}", told(&output));
+}
+
+#[test]
 fn a_daemon_that_is_killed_leaves_no_job() {
     let copies = Copies::make();
     let mut daemon = copies

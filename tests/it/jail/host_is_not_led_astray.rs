@@ -1,9 +1,11 @@
 //! Whatever a job leaves under the name of an output, the host reads a regular file of its own or nothing.
 
-use compilation_worker::domain::result::Stop;
-use compilation_worker::sandbox::ReadError;
+use std::path::Path;
 
-use crate::jail::bed::{Bed, path, script};
+use compilation_worker::domain::result::Stop;
+use compilation_worker::sandbox::{ReadError, Settings};
+
+use crate::jail::bed::{Bed, job, path, script, settings, stdout};
 
 #[test]
 fn what_is_no_regular_file_is_no_output() {
@@ -57,4 +59,28 @@ fn a_huge_file_is_not_read() {
     ));
     assert!(matches!(read("small", 99), Err(ReadError::TooLarge { size: 100, cap: 99, .. })));
     assert_eq!(read("small", 100).unwrap().map(|bytes| bytes.len()), Some(100));
+}
+
+#[test]
+fn a_link_among_the_readable_paths_leads_to_no_file_of_the_host() {
+    // Not in /tmp, where every jail has its own; open to the helper, which is another user.
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    let allow = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let (real, link) = (place.path().join("real"), place.path().join("link"));
+    std::fs::create_dir(&real).unwrap();
+    std::fs::write(real.join("tool"), "precious").unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    allow(place.path(), 0o755);
+    allow(&real, 0o777);
+    allow(&real.join("tool"), 0o666);
+    let mut readable = Settings::default_readable();
+    readable.extend([link.clone(), link.join("tool")]);
+    {
+        let bed = Bed::with(Settings { readable, ..settings(1) });
+        let read = bed.run(job("/usr/bin/cat", &[link.join("tool").to_str().unwrap()]));
+        assert_eq!(stdout(&read), "precious");
+    }
+    assert_eq!(std::fs::read_to_string(real.join("tool")).unwrap(), "precious");
 }

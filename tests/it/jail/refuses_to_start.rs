@@ -10,7 +10,7 @@ use crate::jail::bed::settings;
 fn settings_that_make_no_sense_are_named() {
     let refused = |settings: Settings| Sandbox::launch(settings).unwrap_err();
     assert!(matches!(refused(settings(0)), LaunchError::Slots(0)));
-    for path in ["/tmp/compilers", "/app", "usr", "/", "/proc/1"] {
+    for path in ["/tmp/compilers", "/app", "usr", "/", "/proc/1", "/usr/../tmp"] {
         let wrong = Settings { readable: vec![PathBuf::from(path)], ..settings(1) };
         assert!(matches!(refused(wrong), LaunchError::Covered(_)), "{path}");
     }
