@@ -90,6 +90,7 @@ impl Drop for Group {
 
 /// Runs a job without a jail.
 pub(super) async fn run(job: Job) -> Result<Finished, RunError> {
+    let asked = Instant::now();
     let place = TempDirectory::create().map_err(io("create a temporary directory"))?;
     for file in &job.files {
         write_new(&place.path().join(file.path.as_path()), &file.contents)
@@ -98,6 +99,7 @@ pub(super) async fn run(job: Job) -> Result<Finished, RunError> {
     let begun = Instant::now();
     let deadline = Deadline::sooner(job.deadline, job.limits.wall);
     let mut group = Group(spawn(&job, place.path())?);
+    let start = asked.elapsed();
     let mut streams = Streams::of(&mut group.0, &job).map_err(io("connect the job's streams"))?;
     limit(&group.0, &job).map_err(io("limit the job"))?;
     let attended = tokio::time::timeout_at(deadline.instant(), streams.attend()).await;
@@ -125,7 +127,7 @@ pub(super) async fn run(job: Job) -> Result<Finished, RunError> {
         stop,
         stdout,
         stderr,
-        usage: Usage { wall: begun.elapsed(), ..Usage::default() },
+        usage: Usage { start, wall: begun.elapsed(), ..Usage::default() },
         workspace: Workspace::bare(directory, place),
     })
 }

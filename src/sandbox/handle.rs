@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use crate::sandbox::bare;
 use crate::sandbox::cgroup::{Delegated, Group, GroupLimits};
@@ -83,6 +84,7 @@ impl Sandbox {
     /// Runs a job to its end. Dropping the future kills all of it at once.
     pub async fn run(&self, job: Job) -> Result<Finished, RunError> {
         let Some(jails) = &self.0.jails else { return bare::run(job).await };
+        let asked = Instant::now();
         let jail = tokio::time::timeout_at(job.deadline.instant(), jails.next())
             .await
             .map_err(|_| RunError::NoJail)??;
@@ -90,7 +92,7 @@ impl Sandbox {
             .groups
             .as_ref()
             .map(|delegated| Group::of(&delegated.delegation, jail.serial, jails.group_limits));
-        run::run(jail, group, job).await
+        run::run(jail, group, job, asked).await
     }
 
     /// Resolves when the helper has ended by itself: from then on every job fails. Without one, never.

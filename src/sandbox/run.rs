@@ -140,8 +140,13 @@ impl Evidence {
     }
 }
 
-/// Runs a job in a jail that stands ready.
-pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> Result<Finished, RunError> {
+/// Runs a job in a jail that stands ready, and was `asked` for some time ago.
+pub(super) async fn run(
+    jail: StandingJail,
+    group: Option<Group>,
+    job: Job,
+    asked: Instant,
+) -> Result<Finished, RunError> {
     if let Some(group) = &group {
         group.adjust(&job.limits).map_err(io("set the limits of the job's cgroup"))?;
     }
@@ -149,7 +154,7 @@ pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> R
     let deadline = Deadline::sooner(job.deadline, job.limits.wall);
     let limits = rlimits(&job.limits, group.is_some());
     let mut running = jail.start(&job, &limits).map_err(io("send the job into its jail"))?;
-    let (mut evidence, used) = attend(&mut running, group.as_ref(), deadline, &job).await?;
+    let (mut evidence, started, used) = attend(&mut running, group.as_ref(), deadline, &job).await?;
     let wall = begun.elapsed();
 
     // Everyone who could write is dead: what is in the pipes now is all there will ever be.
@@ -179,7 +184,12 @@ pub(super) async fn run(jail: StandingJail, group: Option<Group>, job: Job) -> R
         stop,
         stdout,
         stderr,
-        usage: Usage { wall, cpu, peak_memory },
+        usage: Usage {
+            start: started.map_or_else(|| asked.elapsed(), |at| at - asked),
+            wall,
+            cpu,
+            peak_memory,
+        },
         workspace: Workspace::jailed(directory, lease),
     })
 }
@@ -190,9 +200,9 @@ async fn attend(
     group: Option<&Group>,
     deadline: Deadline,
     job: &Job,
-) -> Result<(Evidence, Option<Used>), RunError> {
+) -> Result<(Evidence, Option<Instant>, Option<Used>), RunError> {
     let mut evidence = Evidence::default();
-    let mut started = false;
+    let mut started = None;
     let out_of_time = tokio::time::sleep_until(deadline.instant());
     tokio::pin!(out_of_time);
     let mut memory_check = Instant::now() + MEMORY_CHECK;
@@ -204,7 +214,7 @@ async fn attend(
                 Ok(record) => match settle(record, job, &mut started)? {
                     Some((ended, used)) => {
                         evidence.ended = Some(ended);
-                        return Ok((evidence, Some(used)));
+                        return Ok((evidence, started, Some(used)));
                     }
                     None => Heard::Some,
                 },
@@ -251,13 +261,17 @@ async fn attend(
             used = Some(what);
         }
     }
-    Ok((evidence, used))
+    Ok((evidence, started, used))
 }
 
 /// What a record means: an end, a beginning, or a failure of ours.
-fn settle(record: Record, job: &Job, started: &mut bool) -> Result<Option<(Ended, Used)>, RunError> {
+fn settle(
+    record: Record,
+    job: &Job,
+    started: &mut Option<Instant>,
+) -> Result<Option<(Ended, Used)>, RunError> {
     match record {
-        Record::Started => *started = true,
+        Record::Started => *started = Some(Instant::now()),
         Record::Failed(Step::Execute, errno) => {
             let source = io::Error::from_raw_os_error(errno);
             return Err(RunError::Program { program: job.program.clone(), source });
@@ -265,8 +279,10 @@ fn settle(record: Record, job: &Job, started: &mut bool) -> Result<Option<(Ended
         Record::Failed(step, errno) => {
             return Err(RunError::Build { step, source: io::Error::from_raw_os_error(errno) });
         }
-        Record::Exited(code, used) if *started => return Ok(Some((Ended::Exited(code), used))),
-        Record::Signalled(signal, used) if *started => return Ok(Some((Ended::Signalled(signal), used))),
+        Record::Exited(code, used) if started.is_some() => return Ok(Some((Ended::Exited(code), used))),
+        Record::Signalled(signal, used) if started.is_some() => {
+            return Ok(Some((Ended::Signalled(signal), used)));
+        }
         // It ended before the job's program took over.
         Record::Exited(..) | Record::Signalled(..) => return Err(RunError::Silent),
     }

@@ -171,6 +171,8 @@ pub struct Captured {
 /// What a job used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
+    /// From the moment a jail was asked for until the job's program took over.
+    pub start: Duration,
     /// From the moment it was handed to its jail until all of it was gone.
     pub wall: Duration,
     /// CPU time of all its processes. Of a killed job, zero where no cgroup counted it.

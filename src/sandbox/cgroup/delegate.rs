@@ -1,13 +1,19 @@
 //! The daemon's part at start-up: a directory per hierarchy that the helper's user may make groups in.
 //!
-//! A directory is called `compilation-worker/<process id>-<n>`. Version 2 wants processes only in leaves: before its own directory can have limited children, the daemon moves
-//! itself into one. Leftovers of daemons that are gone are removed on the way.
+//! A directory is called `compilation-worker/<process id>-<random>`: in containers every daemon has the same process
+//! id, and a directory taken over from a dead one would bring its counters along. Its daemon holds a lock on it, which
+//! ends with the process however that ends: what nobody has locked is a leftover, and removed on the way.
+//!
+//! Version 2 wants processes only in leaves: before its own directory can have limited children, the daemon moves
+//! itself into one.
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::sandbox::cgroup::{Controller, Delegation, Version};
 use crate::sandbox::never_mind;
@@ -18,9 +24,6 @@ const OURS: &str = "compilation-worker";
 const DAEMON: &str = "compilation-worker.daemon";
 /// The leaf that the helper is moved to.
 const HELPER: &str = "helper";
-
-/// Sandboxes of this process so far: each has a directory of its own.
-static CLAIMS: AtomicU32 = AtomicU32::new(0);
 
 /// Why there are no cgroups.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,8 @@ fn denied<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> N
 #[derive(Debug)]
 pub(in crate::sandbox) struct Delegated {
     pub(in crate::sandbox) delegation: Delegation,
+    /// The proof to other daemons that this one lives.
+    locks: Vec<OwnedFd>,
 }
 
 /// A mounted hierarchy, as `/proc/self/mountinfo` tells.
@@ -88,12 +93,17 @@ pub(in crate::sandbox) fn delegate(
     {
         leave(own)?;
     }
-    let mut delegated = Delegated { delegation: Delegation { version, directories: Vec::new() } };
+    let delegation = Delegation { version, directories: Vec::new() };
+    let mut delegated = Delegated { delegation, locks: Vec::new() };
     let mut claimed: Vec<(PathBuf, PathBuf)> = Vec::new();
     for (controller, own) in directories {
         let mine = match claimed.iter().find(|(claimed, _)| *claimed == own) {
             Some((_, mine)) => mine.clone(),
-            None => claim(&own, version, owner)?,
+            None => {
+                let (mine, lock) = claim(&own, version, owner)?;
+                delegated.locks.push(lock);
+                mine
+            }
         };
         delegated.delegation.directories.push((controller, mine.clone()));
         claimed.push((own, mine));
@@ -182,19 +192,22 @@ fn leave(own: &Path) -> Result<(), NoCgroups> {
     Ok(())
 }
 
-/// Makes this daemon's directory, and sweeps those of daemons that are gone.
-fn claim(own: &Path, version: Version, owner: Option<u32>) -> Result<PathBuf, NoCgroups> {
+/// Makes and locks this daemon's directory, and sweeps those of daemons that are gone.
+fn claim(own: &Path, version: Version, owner: Option<u32>) -> Result<(PathBuf, OwnedFd), NoCgroups> {
     let all = own.join(OURS);
-    let mine = all.join(format!("{}-{}", std::process::id(), CLAIMS.fetch_add(1, Ordering::Relaxed)));
+    let mine = all.join(fresh_name().map_err(denied("name a directory in", &all))?);
     if version == Version::V2 {
         pass_on(own)?;
     }
     make(&all)?;
+    // One at a time: what another daemon has just made, and not yet locked, must not be swept.
+    let _turn = lock(&all, FlockOperation::LockExclusive).map_err(denied("lock", &all))?;
     sweep(&all);
     if version == Version::V2 {
         pass_on(&all)?;
     }
-    make(&mine)?;
+    fs::create_dir(&mine).map_err(denied("create the cgroup", &mine))?;
+    let lock = lock(&mine, FlockOperation::NonBlockingLockExclusive).map_err(denied("lock", &mine))?;
     if version == Version::V2 {
         pass_on(&mine)?;
     }
@@ -204,7 +217,21 @@ fn claim(own: &Path, version: Version, owner: Option<u32>) -> Result<PathBuf, No
                 .map_err(denied("give to the jail helper", &path))?;
         }
     }
-    Ok(mine)
+    Ok((mine, lock))
+}
+
+fn fresh_name() -> io::Result<String> {
+    let mut random = [0; 4];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    Ok(format!("{}-{:08x}", std::process::id(), u32::from_ne_bytes(random)))
+}
+
+/// Locks a directory, until what comes back is closed.
+fn lock(directory: &Path, operation: FlockOperation) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty())?;
+    rustix::fs::flock(&opened, operation)?;
+    Ok(opened)
 }
 
 /// Lets the children of a version 2 directory have limits. The CPU controller is welcome, not required.
@@ -231,8 +258,7 @@ fn sweep(all: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
-        let Some(process) = process else { continue };
-        if !Path::new(&format!("/proc/{process}")).exists() {
+        if process.is_some() && lock(&entry.path(), FlockOperation::NonBlockingLockExclusive).is_ok() {
             remove_tree(&entry.path());
         }
     }
@@ -359,18 +385,24 @@ broken line";
     #[test]
     fn only_what_the_dead_left_is_swept() {
         let all = tempfile::tempdir().unwrap();
-        let mine = format!("{}-0", std::process::id());
-        // No process has a number above 2^22.
-        for name in ["4194305-0/7", "4194305-1", mine.as_str(), "not-ours"] {
+        // A leftover may have the number of a process that lives, in a container even our own.
+        let namesake = format!("{}-0", std::process::id());
+        for name in ["4194305-0/7", "4194305-1", namesake.as_str(), "4194306-0", "not-ours"] {
             fs::create_dir_all(all.path().join(name)).unwrap();
         }
+        let _alive = lock(&all.path().join("4194306-0"), FlockOperation::NonBlockingLockExclusive).unwrap();
         sweep(all.path());
         let mut left: Vec<_> = fs::read_dir(all.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, [mine, "not-ours".to_owned()]);
+        assert_eq!(left, ["4194306-0", "not-ours"]);
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        assert_ne!(fresh_name().unwrap(), fresh_name().unwrap());
     }
 
     proptest! {

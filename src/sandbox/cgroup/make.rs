@@ -12,6 +12,8 @@ use crate::sandbox::cgroup::{Controller, Delegation, GroupLimits, Version};
 pub(in crate::sandbox) struct Maker {
     version: Version,
     directories: Vec<(Controller, OwnedFd)>,
+    /// Each once, where controllers share a hierarchy.
+    distinct: Vec<OwnedFd>,
     limits: GroupLimits,
 }
 
@@ -31,18 +33,17 @@ impl Maker {
             Ok((*controller, directory))
         };
         let directories = delegation.directories.iter().map(open).collect::<rustix::io::Result<_>>()?;
-        Ok(Self { version: delegation.version, directories, limits })
+        let distinct = delegation.distinct();
+        let distinct = distinct.into_iter().map(|path| rustix::fs::open(path, DIRECTORY, Mode::empty()));
+        let distinct = distinct.collect::<rustix::io::Result<_>>()?;
+        Ok(Self { version: delegation.version, directories, distinct, limits })
     }
 
     /// Makes the group of a jail, with the limits that most jobs have.
     pub(in crate::sandbox) fn make(&self, serial: u64) -> rustix::io::Result<Born> {
         let name = serial.to_string();
-        for (_, directory) in &self.directories {
-            match rustix::fs::mkdirat(directory, &name, Mode::from_raw_mode(0o755)) {
-                // Two controllers may share a hierarchy.
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error),
-            }
+        for directory in &self.distinct {
+            make_anew(directory.as_fd(), &name)?;
         }
         let groups: Vec<(Controller, OwnedFd)> = self
             .directories
@@ -76,7 +77,7 @@ impl Maker {
     pub(in crate::sandbox) fn remove(&self, serial: u64) -> bool {
         let name = serial.to_string();
         let mut gone = true;
-        for (_, directory) in &self.directories {
+        for directory in &self.distinct {
             gone &= rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR) != Err(Errno::BUSY);
         }
         gone
@@ -85,7 +86,37 @@ impl Maker {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Makes a group that has counted nothing yet.
+fn make_anew(directory: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
+    let make = || rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(0o755));
+    match make() {
+        Err(Errno::EXIST) => {
+            rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)?;
+            make()
+        }
+        made => made,
+    }
+}
+
 fn write(group: BorrowedFd<'_>, file: &str, value: &str) -> rustix::io::Result<()> {
     let file = rustix::fs::openat(group, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(&file, value.as_bytes()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_never_one_that_was_there() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = rustix::fs::open(parent.path(), DIRECTORY, Mode::empty()).unwrap();
+        std::fs::create_dir(parent.path().join("7")).unwrap();
+        let old = rustix::fs::openat(&directory, "7", DIRECTORY, Mode::empty()).unwrap();
+        make_anew(directory.as_fd(), "7").unwrap();
+        assert!(parent.path().join("7").is_dir());
+        assert_eq!(rustix::fs::fstat(&old).unwrap().st_nlink, 0, "the old one is gone");
+        std::fs::create_dir(parent.path().join("7/full")).unwrap();
+        assert_eq!(make_anew(directory.as_fd(), "7"), Err(Errno::NOTEMPTY));
+    }
 }

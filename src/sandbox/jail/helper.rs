@@ -116,6 +116,7 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let mut jails: Vec<Jail> = Vec::new();
     let mut emptied: Vec<u64> = Vec::new();
     let mut pause = None;
+    let mut setback = None;
     for serial in 0_u64.. {
         while free.is_empty() || pause.is_some() {
             if !wait(channel, &mut jails, pause.take()).map_err(Failure::at("wait for jails"))? {
@@ -130,14 +131,20 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
         }
         if let Some(lane) = free.pop_front() {
             match yard.raise(&lane, serial) {
-                Ok(built) => jails.push(Jail { serial, lane, built, dead: false, returned: false }),
+                Ok(built) => {
+                    jails.push(Jail { serial, lane, built, dead: false, returned: false });
+                    setback = None;
+                }
                 // The daemon is gone.
                 Err(failure) if failure.errno == Errno::PIPE.raw_os_error() => return Ok(()),
                 Err(failure) => {
-                    complain(&failure);
+                    if setback.is_none() {
+                        complain(&failure);
+                    }
                     emptied.push(serial);
                     free.push_back(lane);
-                    pause = Some(PAUSE);
+                    setback = Some(setback.map_or(PAUSE, |last: Duration| (2 * last).min(LONGEST_PAUSE)));
+                    pause = setback;
                 }
             }
         }
@@ -147,6 +154,8 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
 
 /// After a jail could not be built: what was short (memory, processes, descriptors) may be there again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// After it could not be built again and again: no more than this, for jobs wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The daemon's standard error is ours too, and the only place left: jobs wait for their jails meanwhile.
 fn complain(failure: &Failure) {
@@ -229,10 +238,17 @@ impl Yard<'_> {
                 )
             }
         };
-        let ends =
-            JailEnds { control, process: copy(&process)?, directory: work, tmp, stdin, stdout, stderr };
-        protocol::send_jail(self.channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))?;
-        Ok(Built { lease, process, _scratch: [our_work, our_tmp] })
+        let handed_over = copy(&process).and_then(|process| {
+            let ends = JailEnds { control, process, directory: work, tmp, stdin, stdout, stderr };
+            protocol::send_jail(self.channel.as_fd(), serial, &ends).map_err(failed("hand a jail over"))
+        });
+        match handed_over {
+            Ok(()) => Ok(Built { lease, process, _scratch: [our_work, our_tmp] }),
+            Err(failure) => {
+                bury(&process);
+                Err(failure)
+            }
+        }
     }
 
     /// The two writable places, mounted nowhere yet; nothing in `/tmp` can be executed.
@@ -246,6 +262,13 @@ impl Yard<'_> {
         template::forbid_execution(&tmp).map_err(Failure::at("forbid execution in /tmp"))?;
         Ok((work, tmp))
     }
+}
+
+/// Kills a jail that nobody will ever know of, and waits until it is gone: its lane is free only then.
+fn bury(process: &OwnedFd) {
+    never_mind(rustix::process::pidfd_send_signal(process, Signal::KILL));
+    let wait = || rustix::process::waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED);
+    while matches!(wait(), Err(Errno::INTR)) {}
 }
 
 /// Waits until a jail has died or come back, at most `patience`, and notes which. False when the daemon is gone.

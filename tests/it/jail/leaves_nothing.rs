@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use compilation_worker::domain::result::Stop;
+use rustix::process::{Pid, Resource, Rlimit};
 
-use crate::jail::bed::{Bed, eventually, file, script, stdout};
+use crate::jail::bed::{Bed, eventually, file, processes_with, script, stdout};
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -97,4 +98,49 @@ fn groups_go_with_their_jobs() {
     // Two slots, and twice as many jails standing: six groups in each hierarchy, and none of those that were used.
     let only_lanes = || groups().iter().all(|&count| count <= 6);
     assert!(eventually(Duration::from_secs(10), only_lanes), "{:?}", groups());
+}
+
+/// A helper that has no descriptor left for the hand-over has a jail already: at one of these limits.
+#[test]
+fn a_jail_that_cannot_be_handed_over_is_buried() {
+    let bed = Bed::with(crate::jail::bed::settings(1));
+    let me = std::process::id().to_string();
+    let helper = processes_with("jail-helper").into_iter().find(|process| parent_of(process) == me).unwrap();
+    let Ok(open) = std::fs::read_dir(format!("/proc/{helper}/fd")) else {
+        println!("skipped: an ordinary user may not count the helper's descriptors");
+        return;
+    };
+    let open = open.count() as u64;
+    let pid = Pid::from_raw(helper.parse().unwrap());
+    let limit = |current| {
+        let most = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: Some(current), maximum: most };
+        rustix::process::prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    for more in 0..30 {
+        let finished = bed.run(script("true"));
+        limit(open + more);
+        // Its lane is free at once, and the helper tries to build the next.
+        drop(finished);
+        std::thread::sleep(Duration::from_millis(20));
+        limit(1024);
+    }
+    drop(bed.run(script("true")));
+    let dead_children = || {
+        let stats = std::fs::read_dir("/proc").unwrap().flatten();
+        stats.filter(|entry| state_and_parent(&entry.path()) == Some(format!("Z {helper}"))).count()
+    };
+    assert!(eventually(Duration::from_secs(2), || dead_children() == 0), "{} zombies", dead_children());
+}
+
+fn parent_of(process: &str) -> String {
+    let both = state_and_parent(&std::path::Path::new("/proc").join(process)).unwrap_or_default();
+    both.rsplit(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The fields after the name in a process's `stat`, as `Z 17`.
+fn state_and_parent(process: &std::path::Path) -> Option<String> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some(format!("{} {}", fields.next()?, fields.next()?))
 }
