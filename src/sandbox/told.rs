@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use crate::text::ansi;
+
 /// Programs that speak for themselves, whatever triple stands before their names, or version behind.
 const TOOLS: [&str; 15] = [
     "as", "ld", "gold", "lld", "collect2", "cc1", "cc1plus", "lto1", "gcc", "g++", "cc", "c++", "clang",
@@ -19,6 +21,9 @@ const FAILURES: [&str; 4] = [
     "fatal error: error in backend: IO failure on output stream: ",
     "LLVM ERROR: IO failure on output stream: ",
 ];
+
+/// What a shell says, and nothing else on the line, of a program that a limit has ended.
+const SHELL: [&str; 2] = ["File size limit exceeded", "CPU time limit exceeded"];
 
 /// Whether a file could not grow.
 pub(super) fn disk_limit(stderr: &[u8]) -> bool {
@@ -37,7 +42,8 @@ pub(super) fn cpu_limit(stderr: &[u8]) -> bool {
 }
 
 fn any_line(stderr: &[u8], told: impl Fn(&str) -> bool) -> bool {
-    String::from_utf8_lossy(stderr).lines().filter_map(own_words).any(told)
+    // Tools are asked for colors.
+    ansi::strip(&String::from_utf8_lossy(stderr)).lines().filter_map(own_words).any(told)
 }
 
 /// What a tool says on a line of its own, without its name or the place it was at.
@@ -47,7 +53,7 @@ fn own_words(line: &str) -> Option<&str> {
     if line.starts_with([' ', '\t']) {
         return None;
     }
-    if is_failure(line) {
+    if is_failure(line) || SHELL.contains(&line) {
         return Some(line);
     }
     let (speaker, words) = line.split_once(": ")?;
@@ -73,6 +79,9 @@ mod tests {
     fn tools_are_believed() {
         for line in [
             "as: /app/o: No space left on device",
+            "File size limit exceeded",
+            "\u{1b}[0;1;31mfatal error: \u{1b}[0merror in backend: IO failure on output stream: No space left on device",
+            "\u{1b}[01m\u{1b}[Kg++:\u{1b}[m\u{1b}[K \u{1b}[01;31m\u{1b}[Kfatal error: \u{1b}[m\u{1b}[KFile size limit exceeded signal terminated program as",
             "/usr/bin/ld: final link failed: No space left on device",
             "/usr/bin/x86_64-linux-gnu-ld.bfd: final link failed: File too large",
             "collect2: fatal error: ld terminated with signal 25 [File size limit exceeded]",
