@@ -97,13 +97,12 @@ pub(in crate::sandbox) fn delegate(
     let mut delegated = Delegated { delegation, locks: Vec::new() };
     let mut claimed: Vec<(PathBuf, PathBuf)> = Vec::new();
     for (controller, own) in directories {
-        let mine = match claimed.iter().find(|(claimed, _)| *claimed == own) {
-            Some((_, mine)) => mine.clone(),
-            None => {
-                let (mine, lock) = claim(&own, version, owner)?;
-                delegated.locks.push(lock);
-                mine
-            }
+        let mine = if let Some((_, mine)) = claimed.iter().find(|(claimed, _)| *claimed == own) {
+            mine.clone()
+        } else {
+            let (mine, lock) = claim(&own, version, owner)?;
+            delegated.locks.push(lock);
+            mine
         };
         delegated.delegation.directories.push((controller, mine.clone()));
         claimed.push((own, mine));

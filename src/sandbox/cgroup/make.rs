@@ -94,7 +94,7 @@ fn make_anew(directory: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
             rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)?;
             make()
         }
-        made => made,
+        outcome => outcome,
     }
 }
 

@@ -79,8 +79,8 @@ fn a_link_among_the_readable_paths_leads_to_no_file_of_the_host() {
     readable.extend([link.clone(), link.join("tool")]);
     {
         let bed = Bed::with(Settings { readable, ..settings(1) });
-        let printed = bed.run(job("/usr/bin/cat", &[link.join("tool").to_str().unwrap()]));
-        assert_eq!(stdout(&printed), "precious");
+        let shown = bed.run(job("/usr/bin/cat", &[link.join("tool").to_str().unwrap()]));
+        assert_eq!(stdout(&shown), "precious");
     }
     assert_eq!(std::fs::read_to_string(real.join("tool")).unwrap(), "precious");
 }
