@@ -357,6 +357,7 @@ impl Engine {
             return Err(SlotError::Expired { waited }.into());
         }
         let raw = Arc::new(raw);
+        inner.metrics.sandbox_start.observe(raw.start.as_secs_f64());
         inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
         if raw.stdout.truncated || raw.stderr.truncated {
             inner.metrics.output_truncated.inc();

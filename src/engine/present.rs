@@ -185,6 +185,7 @@ mod tests {
             stdout: stream(""),
             stderr: stream(stderr),
             written: Written::File(Bytes::copy_from_slice(written.as_bytes())),
+            start: Duration::ZERO,
             wall: Duration::from_millis(7),
             directory: "/app".to_owned(),
         }

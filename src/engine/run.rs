@@ -44,6 +44,8 @@ pub(crate) struct RawOutput {
     pub(crate) stderr: Stream,
     /// The output file.
     pub(crate) written: Written,
+    /// From asking for a jail to the process running in it.
+    pub(crate) start: Duration,
     /// Wall time of the process.
     pub(crate) wall: Duration,
     /// The job's directory as the compiler saw it.
@@ -136,6 +138,7 @@ pub(crate) async fn run(
         stdout: stream(finished.stdout, limits.output),
         stderr: stream(finished.stderr, limits.output),
         written,
+        start: finished.usage.start,
         wall: finished.usage.wall,
         directory: finished.workspace.directory().to_owned(),
     })
