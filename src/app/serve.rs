@@ -68,12 +68,12 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
     let config = loaded.config;
     let settings = LogSettings { format: config.log.format, filter: config.log.filter.clone() };
     let log = log::start(&settings)?;
-    let _pump = lifecycle::thread("log", log.pump()).context("could not start the log's thread")?;
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }
     // On this thread, which lives as long as the process: the helper dies with the thread that started it.
     let sandbox = Sandbox::launch(parts::sandbox(&config, config.engine.slots))?;
+    let _pump = lifecycle::thread("log", log.pump()).context("could not start the log's thread")?;
     let catalogue = parts::catalogue(&config)?;
     report(&catalogue);
     let http = listen(config.http.listen, "http.listen")?;
