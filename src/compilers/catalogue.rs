@@ -8,6 +8,7 @@ use crate::compilers::compiler::Compiler;
 use crate::compilers::discovery;
 use crate::compilers::entry::Shop;
 use crate::compilers::groups::Expansion;
+use crate::compilers::instruction_set;
 use crate::compilers::language::Language;
 use crate::compilers::layers::{self, Layers, LoadError};
 use crate::compilers::option_rules::OptionRules;
@@ -137,7 +138,7 @@ impl Catalogue {
                 .default
                 .as_deref()
                 .filter(|id| shelf.find(id).is_some())
-                .or_else(|| shelf.compilers.first().map(|compiler| compiler.id.as_str())),
+                .or_else(|| shelf.first_choice().map(|compiler| compiler.id.as_str())),
         })
     }
 
@@ -153,6 +154,13 @@ impl Catalogue {
 }
 
 impl Shelf {
+    /// Without a configured default: a compiler for this machine goes before a cross compiler.
+    fn first_choice(&self) -> Option<&Arc<Compiler>> {
+        let native = instruction_set::of_target(std::env::consts::ARCH);
+        let mut compilers = self.compilers.iter();
+        compilers.find(|compiler| Some(&*compiler.instruction_set) == native).or(self.compilers.first())
+    }
+
     /// Of two compilers with one identifier the first stays, of two with one alias the first answers to it. So what
     /// was configured goes before what was discovered.
     fn fill(
@@ -346,6 +354,21 @@ mod tests {
         assert_eq!(shown(&compiler, "libsArr"), list(["fmt", "boost"]));
         assert_eq!(shown(&compiler, "libPath"), list(["/a", "/b"]));
         assert_eq!(shown(&compiler, "hidden"), Some(Shown::Flag(true)));
+    }
+
+    #[test]
+    fn a_compiler_for_this_machine_is_the_first_choice() {
+        let (native, foreign) =
+            if std::env::consts::ARCH == "aarch64" { ("aarch64", "amd64") } else { ("amd64", "aarch64") };
+        let chosen = |properties: &str| {
+            let (catalogue, problems, _directory) = load(&[("c++.local.properties", properties)]);
+            assert_eq!(problems, [""; 0]);
+            catalogue.languages().next().unwrap().default_compiler.unwrap().to_owned()
+        };
+        let both = "compilers=a:b\nexe=cc\ncompiler.a.name=a\ncompiler.b.name=b\n";
+        let kind = |id, set| format!("compiler.{id}.instructionSet={set}\n");
+        assert_eq!(chosen(&(both.to_owned() + &kind("a", foreign) + &kind("b", native))), "b");
+        assert_eq!(chosen(&(both.to_owned() + &kind("a", foreign) + &kind("b", foreign))), "a");
     }
 
     #[test]
