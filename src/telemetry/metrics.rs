@@ -18,9 +18,6 @@ use crate::domain::ids::LanguageId;
 use crate::domain::result::JobStatus;
 use crate::telemetry::process::Process;
 
-/// What `Content-Type` the rendered text has.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// A gauge of a quantity that is not a whole number.
 pub type Fraction = Gauge<f64, AtomicU64>;
 
