@@ -9,8 +9,9 @@ use tokio::io::unix::AsyncFd;
 use crate::sandbox::jail::sys;
 use crate::sandbox::spec::Captured;
 
-/// Room made for each read: a pipe holds this much.
-const CHUNK: usize = 64 * 1024;
+/// Least room for a read. Most jobs print little, and the first touch of a page is dear; the room of a stream that goes
+/// on doubles.
+const LEAST_ROOM: usize = 4 * 1024;
 
 /// One of a job's output streams.
 #[derive(Debug)]
@@ -86,7 +87,9 @@ impl Capture {
 }
 
 fn read_some(pipe: &OwnedFd, kept: &mut Captured, cap: usize) -> io::Result<Heard> {
-    kept.bytes.reserve(CHUNK);
+    if kept.bytes.spare_capacity_mut().len() < LEAST_ROOM {
+        kept.bytes.reserve(LEAST_ROOM);
+    }
     let room = cap.saturating_sub(kept.bytes.len());
     let before = kept.bytes.len();
     let got = rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut kept.bytes))?;
