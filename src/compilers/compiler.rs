@@ -1,9 +1,7 @@
 //! One compiler as the catalogue knows it: what was configured or discovered, before anything is run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use regex::Regex;
 
 use crate::compilers::language::Language;
 use crate::compilers::option_rules::OptionRules;
+use crate::compilers::toolchain::{Sight, Toolchain};
 use crate::domain::ids::{CompilerId, LanguageId};
 
 /// Whose command line a compiler understands.
@@ -86,54 +85,19 @@ pub struct Compiler {
     pub option_rules: Arc<OptionRules>,
     /// What listings show besides, by the member's name.
     pub shown: Vec<(&'static str, Shown)>,
+    pub(super) sight: Sight,
 }
 
 impl Compiler {
-    /// What the executable is now. One stat; links are followed.
-    pub fn toolchain(&self) -> io::Result<Toolchain> {
-        let metadata = fs::metadata(&self.exe)?;
-        let path = blake3::hash(self.exe.as_os_str().as_encoded_bytes());
-        Ok(Toolchain {
-            path: *path.as_bytes(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
-    }
-}
-
-/// The identity of an executable: it changes when the compiler is replaced, and then so does what it says.
-///
-/// The path counts too, because `g++` and `gcc` may be one file that looks at what it is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Toolchain {
-    path: [u8; 32],
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Toolchain {
-    /// The identity as bytes, for a digest.
-    pub fn to_bytes(self) -> [u8; 72] {
-        let numbers = [self.device, self.inode, self.size].map(u64::to_le_bytes);
-        let times = [self.modified.0, self.modified.1].map(i64::to_le_bytes);
-        let mut bytes = [0; 72];
-        let (path, rest) = bytes.split_at_mut(32);
-        path.copy_from_slice(&self.path);
-        for (place, number) in rest.chunks_exact_mut(8).zip(numbers.iter().chain(&times)) {
-            place.copy_from_slice(number);
-        }
-        bytes
+    /// What the executable is now; links are followed. Never waits for a file system longer than two seconds.
+    pub async fn toolchain(&self) -> io::Result<Toolchain> {
+        self.sight.toolchain(&self.exe).await
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::time::{Duration, SystemTime};
 
     /// A compiler with nothing configured.
     pub(crate) fn compiler(language: &str, exe: &str, family: Family) -> Compiler {
@@ -156,43 +120,7 @@ pub(crate) mod tests {
             extra_path: Vec::new(),
             option_rules: Arc::default(),
             shown: Vec::new(),
+            sight: Sight::default(),
         }
-    }
-
-    #[test]
-    fn a_replaced_executable_is_another_toolchain() {
-        let directory = tempfile::tempdir().unwrap();
-        let exe = directory.path().join("cc");
-        fs::write(&exe, "one").unwrap();
-        let link = directory.path().join("link");
-        std::os::unix::fs::symlink(&exe, &link).unwrap();
-        let of = |path: &PathBuf| compiler("c", path.to_str().unwrap(), Family::Gcc).toolchain();
-        let first = of(&exe).unwrap();
-        assert_eq!(of(&exe).unwrap(), first);
-        assert_ne!(of(&link).unwrap(), first, "the name counts");
-        assert_ne!(of(&link).unwrap().to_bytes(), first.to_bytes());
-
-        let set_time = |time| fs::File::options().write(true).open(&exe).unwrap().set_modified(time);
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        set_time(time).unwrap();
-        let dated = of(&exe).unwrap();
-        fs::write(&exe, "longer").unwrap();
-        set_time(time).unwrap();
-        assert_ne!(of(&exe).unwrap(), dated, "the size counts");
-        fs::write(&exe, "two").unwrap();
-        set_time(time).unwrap();
-        assert_eq!(of(&exe).unwrap(), dated);
-        set_time(time + Duration::from_nanos(1)).unwrap();
-        assert_ne!(of(&exe).unwrap(), dated, "the time counts");
-        assert_ne!(of(&exe).unwrap().to_bytes(), dated.to_bytes());
-        set_time(time).unwrap();
-        let other = directory.path().join("other");
-        fs::write(&other, "two").unwrap();
-        fs::rename(&other, &exe).unwrap();
-        set_time(time).unwrap();
-        assert_ne!(of(&exe).unwrap(), dated, "the inode counts");
-
-        fs::remove_file(&exe).unwrap();
-        assert!(of(&exe).is_err());
     }
 }

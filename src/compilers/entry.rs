@@ -15,6 +15,7 @@ use crate::compilers::option_rules::OptionRules;
 use crate::compilers::problems::Problems;
 use crate::compilers::properties::{Origin, assignment, quote};
 use crate::compilers::settings::{Key, Settings};
+use crate::compilers::toolchain::Sight;
 use crate::domain::ids::{CompilerId, LanguageId};
 
 /// What a broken entry complains of, and where.
@@ -74,6 +75,7 @@ impl Shop<'_> {
             option_rules: Arc::clone(&self.rules),
             shown,
             exe,
+            sight: Sight::default(),
         })
     }
 

@@ -14,10 +14,12 @@ pub mod option_rules;
 pub mod problems;
 pub mod properties;
 pub mod settings;
+pub mod toolchain;
 pub mod views;
 
 pub use capabilities::{Answer, Capabilities, Probe, Question};
 pub use catalogue::{Catalogue, CatalogueSettings, Loaded};
-pub use compiler::{Compiler, Family, Toolchain};
+pub use compiler::{Compiler, Family};
 pub use layers::LoadError;
 pub use problems::Problem;
+pub use toolchain::Toolchain;

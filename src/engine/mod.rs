@@ -224,11 +224,15 @@ impl Engine {
     }
 
     /// The remembered answer to a byte-identical request, unless the compiler has changed since.
-    pub fn recall(&self, key: &RequestKey) -> Option<Answer> {
+    pub async fn recall(&self, key: &RequestKey) -> Option<Answer> {
         let asked = Instant::now();
         let metrics = &self.0.metrics;
-        let reply = self.0.replies.find(key);
-        let current = reply.filter(|reply| reply.compiler.toolchain().ok() == Some(reply.toolchain));
+        let mut current = self.0.replies.find(key);
+        if let Some(reply) = &current
+            && reply.compiler.toolchain().await.ok() != Some(reply.toolchain)
+        {
+            current = None;
+        }
         metrics.count_lookup(REPLIES, if current.is_some() { Lookup::Hit } else { Lookup::Miss });
         let reply = current?;
         metrics.count_compilation(&reply.compiler.language);
@@ -287,7 +291,7 @@ impl Engine {
         compiler: &Arc<Compiler>,
         request: &CompileRequest,
     ) -> Result<(Arc<Plan>, Toolchain), CompileError> {
-        let toolchain = compiler.toolchain().map_err(|source| CompileError::Toolchain {
+        let toolchain = compiler.toolchain().await.map_err(|source| CompileError::Toolchain {
             path: compiler.exe.display().to_string(),
             source: Arc::new(source),
         })?;

@@ -225,7 +225,7 @@ impl Prober {
     /// What `compiler` can do. The first caller asks it, the others wait for the same answer; if the first one gives
     /// up, the next one asks.
     pub async fn capabilities(&self, compiler: &Arc<Compiler>) -> Result<Arc<Capabilities>, ProbeError> {
-        let toolchain = compiler.toolchain().map_err(|source| ProbeError::Executable {
+        let toolchain = compiler.toolchain().await.map_err(|source| ProbeError::Executable {
             id: compiler.id.clone(),
             exe: compiler.exe.clone(),
             source: Arc::new(source),

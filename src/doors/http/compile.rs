@@ -113,7 +113,7 @@ impl<W: Workshop> Desk<W> {
             &[order.rendition as u8, order.media as u8],
             &order.body.bytes,
         ]);
-        if let Some(answer) = workshop.recall(&key) {
+        if let Some(answer) = workshop.recall(&key).await {
             return Ok(answered(answer, order.rendition, None));
         }
         let draft = read(&order)?;

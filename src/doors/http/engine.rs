@@ -23,8 +23,8 @@ impl Workshop for Engine {
         Self::key(self, parts)
     }
 
-    fn recall(&self, key: &RequestKey) -> Option<Answer> {
-        Self::recall(self, key)
+    async fn recall(&self, key: &RequestKey) -> Option<Answer> {
+        Self::recall(self, key).await
     }
 
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {

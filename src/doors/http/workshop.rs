@@ -23,7 +23,7 @@ pub trait Workshop: Clone + Send + Sync + Unpin + 'static {
     fn key(&self, parts: &[&[u8]]) -> Self::Key;
 
     /// The remembered answer to a byte-identical request.
-    fn recall(&self, key: &Self::Key) -> Option<Answer>;
+    fn recall(&self, key: &Self::Key) -> impl Future<Output = Option<Answer>> + Send;
 
     /// Compiles. Dropping the future cancels.
     fn compile(&self, job: Job<Self>) -> impl Future<Output = Result<Answer, Failure>> + Send;

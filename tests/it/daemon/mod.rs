@@ -9,4 +9,5 @@ mod overload;
 mod reloads;
 mod remembers;
 mod shares;
+mod silence;
 mod tells;

@@ -188,7 +188,7 @@ impl Workshop for Fake {
         parts.join(&b"\n--\n"[..])
     }
 
-    fn recall(&self, key: &Vec<u8>) -> Option<Answer> {
+    async fn recall(&self, key: &Vec<u8>) -> Option<Answer> {
         self.0.remembered.lock().unwrap().get(key).cloned()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,6 +24,11 @@ impl Obedient {
         made.rewrite("answer");
         made.list(&[ID]);
         made
+    }
+
+    /// Where the compiler and the catalogue are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,0 +1,81 @@
+//! A file system that never answers takes only those requests with it that need it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::daemon::compile;
+use crate::support::obedient::{ID, Obedient, sleep};
+
+/// A file system whose server takes every question and answers none.
+struct Hung {
+    place: PathBuf,
+    server: Option<File>,
+}
+
+impl Hung {
+    /// `None` where such a thing may not be mounted.
+    fn over(place: &Path) -> Option<Self> {
+        use std::os::fd::AsRawFd as _;
+        let server = File::options().read(true).write(true).open("/dev/fuse").ok()?;
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", server.as_raw_fd());
+        let options = std::ffi::CString::new(options).unwrap();
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        mount("hung", place, "fuse", flags, options.as_c_str()).ok()?;
+        Some(Self { place: place.to_owned(), server: Some(server) })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // Without its server everybody who waits gets an error.
+        drop(self.server.take());
+        unmount(&self.place, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_compiler_stops_nobody_else() {
+    let obedient = Obedient::make();
+    obedient.catalogue(&format!(
+        "compilers={ID}:good\ncompiler.good.exe=/usr/bin/g++\ncompiler.{ID}.exe={}/compiler\n",
+        obedient.directory().display()
+    ));
+    let daemon = obedient.serve(&[]).await;
+    assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 200);
+    let Some(hung) = Hung::over(obedient.directory()) else {
+        println!("skipped: FUSE takes root and /dev/fuse");
+        return;
+    };
+    let mut waiting = Vec::new();
+    for number in 0..40 {
+        let mut client = daemon.client().await;
+        // Half of them were answered before, and are remembered.
+        client.send(compile(ID, &sleep("0", number / 2))).await;
+        waiting.push(client);
+    }
+    let begun = Instant::now();
+    let source = json!({"source": "int good;", "options": {}});
+    for _ in 0..3 {
+        assert_eq!(daemon.compile("good", &source).await.status, 200);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "the healthy waited {:?}", begun.elapsed());
+    for mut client in waiting {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.header("x-job-status")), (500, Some("infra_error")));
+    }
+    assert!(daemon.log().contains("has not answered"), "{}", daemon.log());
+    let begun = Instant::now();
+    assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 500);
+    assert!(begun.elapsed() < Duration::from_secs(1), "hung for {:?} again", begun.elapsed());
+    drop(hung);
+    let begun = Instant::now();
+    while daemon.compile(ID, &sleep("0", 0)).await.status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it never came back");
+    }
+    daemon.stop().await;
+}
