@@ -40,9 +40,12 @@ pub enum CompileError {
     /// The task that did the work panicked.
     #[error(transparent)]
     Lost(#[from] LostError),
-    /// The process is being stopped and the job was killed.
-    #[error("the worker is stopping and could not finish the job in time")]
+    /// The process is being stopped and the job never began.
+    #[error("the worker is stopping, ask another")]
     Stopped,
+    /// The process is being stopped and the job was killed.
+    #[error("the worker had to stop before the job's end")]
+    Killed,
 }
 
 impl CompileError {
@@ -61,10 +64,10 @@ impl Classify for CompileError {
             Self::Plan(error) => error.class(),
             Self::Slot(SlotError::Full { .. }) => Class::Busy,
             Self::Slot(SlotError::Expired { .. }) => Class::Expired,
+            Self::Probe(error) => error.class(),
+            Self::Run(error) => error.class(),
             Self::Stopped => Class::Draining,
-            Self::Probe(_) | Self::Toolchain { .. } | Self::Run(_) | Self::Read(_) | Self::Lost(_) => {
-                Class::Internal
-            }
+            Self::Toolchain { .. } | Self::Read(_) | Self::Lost(_) | Self::Killed => Class::Internal,
         }
     }
 }

@@ -295,7 +295,8 @@ impl Engine {
             path: compiler.exe.display().to_string(),
             source: Arc::new(source),
         })?;
-        let probed = self.0.prober.capabilities(compiler).await;
+        let probing = self.0.prober.capabilities(compiler);
+        let probed = self.0.kill.run_until_cancelled(probing).await.ok_or(CompileError::Stopped)?;
         let capabilities = probed.map_err(|error| CompileError::Probe(Arc::new(error)))?;
         let plan = plan::plan(request, compiler, &capabilities, &self.0.plan);
         Ok((Arc::new(plan.map_err(|error| CompileError::Plan(Arc::new(error)))?), toolchain))
@@ -346,12 +347,11 @@ impl Engine {
     ) -> Result<Arc<RawOutput>, CompileError> {
         let inner = &self.0;
         let slot = self.slot(deadline).await?;
-        let running = run::run(&inner.sandbox, &plan, inner.limits, deadline);
-        let outcome = inner.kill.run_until_cancelled(running).await;
+        let outcome = self.run(&plan, deadline).await;
         let waited = slot.waited;
         drop(slot);
         inner.metrics.queue_completed.inc();
-        let raw = outcome.unwrap_or(Err(CompileError::Stopped)).inspect_err(|error| {
+        let raw = outcome.inspect_err(|error| {
             if let CompileError::Run(error) = error {
                 inner.metrics.count_jail_failure(error.step());
             }
@@ -371,6 +371,15 @@ impl Engine {
             inner.metrics.count_put(OUTPUTS);
         }
         Ok(raw)
+    }
+
+    /// Runs `plan`, unless all work is to end: what has not begun by then never will, and what has is killed.
+    async fn run(&self, plan: &Plan, deadline: Deadline) -> Result<RawOutput, CompileError> {
+        let Inner { sandbox, kill, limits, .. } = &*self.0;
+        let room = kill.run_until_cancelled(sandbox.room(deadline)).await.ok_or(CompileError::Stopped)?;
+        let room = room.map_err(|error| CompileError::Run(Arc::new(error)))?;
+        let running = run::run(room, plan, *limits, deadline);
+        kill.run_until_cancelled(running).await.unwrap_or(Err(CompileError::Killed))
     }
 
     /// Counts one caller, whatever it waits for.

@@ -23,7 +23,7 @@ use crate::domain::request::CompileRequest;
 use crate::domain::result::Stop;
 use crate::engine::plan::{Command, PlanSettings, environment};
 use crate::engine::slots::{SlotError, Slots};
-use crate::sandbox::{Captured, Job, Sandbox};
+use crate::sandbox::{Captured, Job, RunError, Sandbox};
 
 /// How long one probe may take. They take tens of milliseconds; a compiler on a cold network disk may take seconds.
 pub const PROBE_BUDGET: Duration = Duration::from_secs(10);
@@ -142,7 +142,10 @@ impl Classify for ProbeError {
     fn class(&self) -> Class {
         match self {
             Self::Run { source, .. } if source.is::<SlotError>() => Class::Busy,
-            Self::Executable { .. } | Self::Run { .. } | Self::Answers { .. } => Class::Internal,
+            Self::Run { source, .. } => {
+                source.downcast_ref().map_or(Class::Internal, |error: &RunError| error.class())
+            }
+            Self::Executable { .. } | Self::Answers { .. } => Class::Internal,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::result::{JobStatus, Stop};
 use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
 use crate::engine::plan::Plan;
-use crate::sandbox::{Captured, Job, JobFile, ReadError, Sandbox};
+use crate::sandbox::{Captured, Job, JobFile, ReadError, Room};
 
 /// What stands at the end of a stream that was cut.
 const TRUNCATION_NOTICE: &str = "\n[Truncated]";
@@ -118,15 +118,15 @@ pub(crate) fn key(plan: &Plan, toolchain: &Toolchain, generation: u64) -> Key {
     key.finish()
 }
 
-/// Runs `plan` in the jail until `deadline`, and reads what it wrote. Dropping the future kills the job.
+/// Runs `plan` until `deadline`, and reads what it wrote. Dropping the future kills the job.
 pub(crate) async fn run(
-    sandbox: &Sandbox,
+    room: Room,
     plan: &Plan,
     limits: Limits,
     deadline: Deadline,
 ) -> Result<RawOutput, CompileError> {
     let finished =
-        sandbox.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
+        room.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
         Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
         Ok(None) => Written::Nothing,

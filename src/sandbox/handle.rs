@@ -11,6 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
+use crate::domain::limits::Deadline;
 use crate::sandbox::bare;
 use crate::sandbox::cgroup::{Delegated, Group, GroupLimits};
 use crate::sandbox::jail::{protocol, sys};
@@ -29,6 +30,24 @@ struct Inner {
     /// Nothing in mode `none`.
     jails: Option<Jails>,
     protections: Protections,
+}
+
+/// Room for one job: from here on, a job that fails has failed in our hands.
+#[derive(Debug)]
+pub struct Room {
+    /// Nothing in mode `none`.
+    jail: Option<(StandingJail, Option<Group>)>,
+    asked: Instant,
+}
+
+impl Room {
+    /// Runs a job to its end. Dropping the future kills all of it at once.
+    pub async fn run(self, job: Job) -> Result<Finished, RunError> {
+        match self.jail {
+            Some((jail, group)) => run::run(jail, group, job, self.asked).await,
+            None => bare::run(job).await,
+        }
+    }
 }
 
 /// Where jails come from. The order of the fields is the order of death: without its socket the helper ends, and
@@ -83,16 +102,18 @@ impl Sandbox {
 
     /// Runs a job to its end. Dropping the future kills all of it at once.
     pub async fn run(&self, job: Job) -> Result<Finished, RunError> {
-        let Some(jails) = &self.0.jails else { return bare::run(job).await };
+        self.room(job.deadline).await?.run(job).await
+    }
+
+    /// Waits until a job could start, at the latest until `deadline`.
+    pub async fn room(&self, deadline: Deadline) -> Result<Room, RunError> {
         let asked = Instant::now();
-        let jail = tokio::time::timeout_at(job.deadline.instant(), jails.next())
-            .await
-            .map_err(|_| RunError::NoJail)??;
-        let group = jails
-            .groups
-            .as_ref()
-            .map(|delegated| Group::of(&delegated.delegation, jail.serial, jails.group_limits));
-        run::run(jail, group, job, asked).await
+        let Some(jails) = &self.0.jails else { return Ok(Room { jail: None, asked }) };
+        let next = tokio::time::timeout_at(deadline.instant(), jails.next()).await;
+        let jail = next.map_err(|_| RunError::NoJail)??;
+        let groups = jails.groups.as_ref();
+        let group = groups.map(|delegated| Group::of(&delegated.delegation, jail.serial, jails.group_limits));
+        Ok(Room { jail: Some((jail, group)), asked })
     }
 
     /// Resolves when the helper has ended by itself: from then on every job fails. Without one, never.

@@ -89,6 +89,8 @@ impl Classify for RunError {
     fn class(&self) -> Class {
         match self {
             Self::NoJail => Class::Expired,
+            // The job has not begun, and this worker is about to end: another may take it.
+            Self::HelperGone => Class::Draining,
             // All arguments and variables together are more than the kernel passes on.
             Self::Program { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => Class::TooLarge,
             _ => Class::Internal,
