@@ -30,11 +30,21 @@ impl<V> Drop for Flight<V> {
     }
 }
 
-/// The work under way, by key.
+/// The flights under way, by key.
+type Board<K, V> = Arc<Mutex<HashMap<K, Weak<Flight<V>>>>>;
+
+/// The work under way.
 #[derive(Debug)]
 pub(super) struct Flights<K, V> {
     lifecycle: Lifecycle,
-    under_way: Arc<Mutex<HashMap<K, Weak<Flight<V>>>>>,
+    under_way: Board<K, V>,
+}
+
+/// A flight's entry on the board, taken down when this is dropped, however the flight ends.
+struct Notice<K: Copy + Eq + Hash, V> {
+    key: K,
+    flight: Weak<Flight<V>>,
+    board: Board<K, V>,
 }
 
 impl<K, V> Flights<K, V>
@@ -70,27 +80,33 @@ where
         let interest = CancellationToken::new();
         let flight = Arc::new(Flight { outcome, interest: interest.clone() });
         under_way.insert(key, Arc::downgrade(&flight));
-        let this = Arc::downgrade(&flight);
-        let map = Arc::clone(&self.under_way);
+        let notice = Notice { key, flight: Arc::downgrade(&flight), board: Arc::clone(&self.under_way) };
         let work = work();
         let _task = self.lifecycle.spawn("flight", async move {
+            // Inside, so that a panic takes it down too, and before the sender tells of it.
+            let notice = notice;
             let landed = tokio::select! {
                 // Interest first: work that nobody waits for must not win a race by being quick.
                 biased;
                 () = interest.cancelled() => None,
                 value = work => Some(value),
             };
-            // Off the board before landing, so that whoever comes next finds the cache, not a flight that is over.
-            let mut under_way = map.lock().unwrap_or_else(PoisonError::into_inner);
-            if under_way.get(&key).is_some_and(|flight| Weak::ptr_eq(flight, &this)) {
-                under_way.remove(&key);
-            }
-            drop(under_way);
+            // Before landing, so that whoever comes next finds the cache, not a flight that is over.
+            drop(notice);
             if landed.is_some() {
                 sender.send_replace(landed);
             }
         });
         flight
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Drop for Notice<K, V> {
+    fn drop(&mut self) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.get(&self.key).is_some_and(|flight| Weak::ptr_eq(flight, &self.flight)) {
+            board.remove(&self.key);
+        }
     }
 }
 
@@ -156,8 +172,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_an_error_for_its_callers_only() {
         let flights = Flights::<_, u8>::new(Lifecycle::default());
-        let lost = flights.join(1, || async { panic!("planted") }).await;
-        assert_eq!(lost, Err(LostError));
+        let (crash, crashed) = tokio::sync::oneshot::channel::<()>();
+        let work = || async {
+            crashed.await.unwrap();
+            panic!("planted")
+        };
+        let mut leader = Box::pin(flights.join(1, work));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut leader).await.is_err());
+        let mut follower = Box::pin(flights.join(1, || async { panic!("the work is under way") }));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut follower).await.is_err());
+        crash.send(()).unwrap();
+        assert_eq!(leader.await, Err(LostError));
+        // The follower has not been told yet, and holds the flight: who comes now must not board it.
         assert_eq!(flights.join(1, || async { 4 }).await, Ok(4));
+        assert_eq!(follower.await, Err(LostError));
+        assert!(flights.under_way.lock().unwrap().is_empty());
     }
 }
