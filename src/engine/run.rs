@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use crate::compilers::Toolchain;
 use crate::domain::limits::{Deadline, Limits};
@@ -16,6 +17,34 @@ use crate::sandbox::{Captured, Job, JobFile, ReadError, Room};
 
 /// What stands at the end of a stream that was cut.
 const TRUNCATION_NOTICE: &str = "\n[Truncated]";
+
+/// What shells return for a program that they could not execute.
+const NOT_EXECUTED: [i32; 2] = [126, 127];
+
+/// What compilers say when the machine failed them and not the source: what was short may be there again, what
+/// vanished may come back. The kernel's own words first, then those of drivers, the loader and allocators.
+///
+/// A driver that could not start its tools exits as if the source were wrong, so its words are all there is. Whoever
+/// writes them into a source loses no more than the memory of his own errors.
+const HOST_FAILURES: [&str; 17] = [
+    "Resource temporarily unavailable",
+    "Cannot allocate memory",
+    "Too many open files",
+    "Input/output error",
+    "Stale file handle",
+    "Transport endpoint is not connected",
+    "Connection timed out",
+    "Text file busy",
+    "No space left on device",
+    "cannot execute",
+    "error trying to exec",
+    "unable to execute command",
+    "signal terminated program",
+    "error while loading shared libraries",
+    "out of memory",
+    "memory exhausted",
+    "bad_alloc",
+];
 
 /// The file the compiler was to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +96,12 @@ impl RawOutput {
         let whole = !self.stdout.truncated
             && !self.stderr.truncated
             && !matches!(self.written, Written::TooLarge { .. });
-        whole && matches!(self.stop, Stop::Exited(_))
+        whole
+            && match self.stop {
+                Stop::Exited(0) => true,
+                Stop::Exited(code) => !NOT_EXECUTED.contains(&code) && !blames_the_host(&self.stderr.text),
+                _ => false,
+            }
     }
 
     /// The end in the one vocabulary.
@@ -160,6 +194,10 @@ fn job(plan: &Plan, limits: Limits, deadline: Deadline) -> Job {
     }
 }
 
+fn blames_the_host(stderr: &str) -> bool {
+    HOST_FAILURES.iter().any(|words| memmem::find(stderr.as_bytes(), words.as_bytes()).is_some())
+}
+
 /// Repairs UTF-8 and, where the stream was cut, makes room for the notice within `limit` bytes.
 fn stream(captured: Captured, limit: u64) -> Stream {
     let Captured { mut bytes, truncated } = captured;
@@ -184,6 +222,36 @@ fn stream(captured: Captured, limit: u64) -> Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_machine_did_is_not_remembered() {
+        let output = |stop, stderr: &str| RawOutput {
+            stop,
+            stdout: Stream { text: String::new(), truncated: false },
+            stderr: Stream { text: stderr.to_owned(), truncated: false },
+            written: Written::Nothing,
+            start: Duration::ZERO,
+            wall: Duration::ZERO,
+            directory: String::new(),
+        };
+        let failed = |stderr: &str| output(Stop::Exited(1), stderr).is_repeatable();
+        assert!(failed("<source>:1:5: error: 'nosuch' was not declared in this scope\n"));
+        for said in [
+            "g++: fatal error: cannot execute '/usr/lib/gcc/cc1plus': vfork: Resource temporarily unavailable",
+            "g++: \u{1b}[31mfatal error: \u{1b}[mvfork: Resource temporarily unavailable\ncompilation terminated.",
+            "g++: fatal error: cannot execute 'cc1plus': execvp: No such file or directory",
+            "cc1plus: out of memory allocating 65536 bytes after a total of 1048576 bytes",
+            "g++: fatal error: Killed signal terminated program cc1plus",
+            "clang: error: unable to execute command: posix_spawn failed: Cannot allocate memory",
+            "/usr/lib/gcc/cc1: error while loading shared libraries: libmpc.so.3: cannot open shared object file",
+            "as: /cefs/lib/libbfd.so: Stale file handle",
+        ] {
+            assert!(!failed(said), "{said}");
+            assert!(output(Stop::Exited(0), said).is_repeatable(), "it came to its end all the same: {said}");
+        }
+        assert!(!output(Stop::Exited(127), "").is_repeatable());
+        assert!(!output(Stop::Signalled(9), "").is_repeatable());
+    }
 
     #[test]
     fn a_cut_stream_ends_with_the_notice_and_whole_characters() {
