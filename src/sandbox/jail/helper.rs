@@ -22,7 +22,7 @@ use crate::sandbox::jail::filter::{self, Architecture};
 use crate::sandbox::jail::init::{self, Blueprint, Parts};
 use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, JailEnds, Order};
 use crate::sandbox::jail::sys::{self, Cloned, clone_flags};
-use crate::sandbox::jail::template;
+use crate::sandbox::jail::template::{self, Propagation};
 use crate::sandbox::never_mind;
 
 /// The helper's user and group inside its namespace; lanes follow. The number is the one that jobs have elsewhere.
@@ -99,7 +99,9 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
         order.cgroups.as_ref().map(|delegation| Maker::open(delegation, order.group_limits)).transpose();
     let groups = groups.map_err(Failure::at("open the cgroup directories"))?;
     let mut free = lanes(&order)?;
-    template::enter(&order.readable)?;
+    let landlock = sys::landlock_version();
+    let propagation = if landlock > 0 { Propagation::FromHost } else { Propagation::None };
+    let shown = template::enter(&order.readable, propagation)?;
     let filter = Architecture::native().and_then(|architecture| filter::program(architecture).ok());
     let filter = filter.ok_or_else(|| {
         Failure::at("find the numbers of this processor's system calls")(io::Error::from(Errno::NOSYS))
@@ -107,10 +109,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let blueprint = Blueprint {
         ids: order.ids,
         filter,
+        shown,
         count_by_user: order.ids == Ids::Single && order.cgroups.is_none(),
     };
-    protocol::send(channel, &Answer::Ready { landlock: sys::landlock_version() })
-        .map_err(Failure::at("report readiness"))?;
+    protocol::send(channel, &Answer::Ready { landlock }).map_err(Failure::at("report readiness"))?;
 
     let yard = Yard { order, blueprint, groups, channel };
     let mut jails: Vec<Jail> = Vec::new();

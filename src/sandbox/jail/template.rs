@@ -6,6 +6,10 @@
 //! where a job could ever look. The host's `/proc` stays, hidden under a directory nobody may enter, because the
 //! kernel lets a user namespace mount a new `/proc` only beside a complete one; each jail unmounts it at once.
 //!
+//! What the host mounts in a shown directory later on arrives there with the host's own attributes. The next jails
+//! restrict it when they are built; in those that stand already Landlock alone keeps it from being written to, so
+//! without Landlock nothing arrives.
+//!
 //! Until the root is exchanged, an absolute link in the new root leads into the host's. So everything is placed by
 //! descriptor, one name at a time, and no link is ever followed.
 
@@ -40,6 +44,15 @@ const NO_SETUID: u64 = MountAttrFlags::MOUNT_ATTR_NOSUID.bits() as u64;
 const NO_DEVICES: u64 = MountAttrFlags::MOUNT_ATTR_NODEV.bits() as u64;
 const NO_EXECUTE: u64 = MountAttrFlags::MOUNT_ATTR_NOEXEC.bits() as u64;
 
+/// Whether mounts made on the host later on, where the host shares them, appear in jails too. Never the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Propagation {
+    /// They do, even in a jail that runs: an automounter's reply to a job comes from outside.
+    FromHost,
+    /// They do not.
+    None,
+}
+
 /// What stands at a readable path.
 enum Entry {
     /// A link, kept as one: `/bin` stays `usr/bin`.
@@ -50,11 +63,19 @@ enum Entry {
     File(OwnedFd),
 }
 
-/// Exchanges the root of this process, which must be alone in its mount namespace, for the template.
-pub(super) fn enter(readable: &[PathBuf]) -> Result<(), Failure> {
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(Failure::at("make all mounts private"))?;
+/// Exchanges the root of this process, which must be alone in its mount namespace, for the template. The directories
+/// that it shows come back.
+pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<Vec<PathBuf>, Failure> {
+    let flags = match propagation {
+        Propagation::FromHost => MountPropagationFlags::DOWNSTREAM,
+        Propagation::None => MountPropagationFlags::PRIVATE,
+    };
+    rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
+        .map_err(Failure::at("keep mounts from the host"))?;
     let entries = pick_up(readable)?;
+    let is_directory =
+        |(path, entry): &(PathBuf, Entry)| matches!(entry, Entry::Directory(_)).then(|| path.clone());
+    let directories = entries.iter().filter_map(is_directory).collect();
     let devices = DEVICES.map(|name| copy_mount(&Path::new("/dev").join(name)).map(|copy| (name, copy)));
     let host_proc = copy_mount(Path::new("/proc")).map_err(Failure::at("copy the mount of /proc"))?;
 
@@ -94,7 +115,14 @@ pub(super) fn enter(readable: &[PathBuf]) -> Result<(), Failure> {
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(Failure::at("open the new root"))?;
     sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::One)
-        .map_err(Failure::at("make the new root read-only"))
+        .map_err(Failure::at("make the new root read-only"))?;
+    Ok(directories)
+}
+
+/// Restricts whatever the host has mounted in a shown directory since.
+pub(super) fn restrict(directory: &Path) -> io::Result<()> {
+    let directory = rustix::fs::open(directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    sys::restrict_mount(directory.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::Tree)
 }
 
 /// A tmpfs that is mounted nowhere yet.

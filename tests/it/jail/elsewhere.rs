@@ -15,12 +15,15 @@ use compilation_worker::domain::limits::Limits;
 use compilation_worker::domain::result::Stop;
 use compilation_worker::sandbox::{LaunchError, Mode, Sandbox, Settings};
 
-use crate::jail::bed::{BINARY, Bed, HELPER_OVERRIDE, eventually, processes_with, script, settings};
+use crate::jail::bed::{BINARY, Bed, HELPER_OVERRIDE, eventually, processes_with, script, settings, stdout};
 
 /// Set for the process that holds its slots until it is killed.
 const HOLD: &str = "JAIL_TEST_HOLD";
 /// Set where no jail can be built; its value is what the refusal must say.
 const REFUSAL: &str = "JAIL_TEST_REFUSAL";
+
+/// Set in a mount namespace that may be changed.
+const MOUNT: &str = "JAIL_TEST_MOUNT";
 
 /// This test binary and the helper, where everyone may execute them.
 struct Copies(tempfile::TempDir);
@@ -199,6 +202,54 @@ fn strict_mode_without_cgroups_is_refused() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn what_the_host_mounts_later_is_seen_and_nothing_goes_back() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root mounts");
+        return;
+    }
+    let copies = Copies::make();
+    let shared = ["unshare", "--mount", "--propagation", "shared"];
+    let test = "jail::elsewhere::late_mounts_are_readable_only";
+    let output = copies.start(&shared, &["--exact", test]).env(MOUNT, "1").output().unwrap();
+    assert!(output.status.success() && told(&output).contains("1 passed"), "{}", told(&output));
+}
+
+/// In a mount namespace made for it.
+#[test]
+fn late_mounts_are_readable_only() {
+    if std::env::var_os(MOUNT).is_none() {
+        println!("skipped: this is for a mount namespace of its own");
+        return;
+    }
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let late = place.path().join("late");
+    std::fs::create_dir(&late).unwrap();
+    let mut settings = settings(1);
+    settings.readable.push(place.path().to_owned());
+    let bed = Bed::with(settings);
+    let look = script(&format!(
+        "cat {0}/file; (echo x > {0}/new) 2>/dev/null && echo written; grep -c shared: /proc/self/mountinfo",
+        late.display()
+    ));
+    assert_eq!(stdout(&bed.run(look.clone())), "0\n");
+    rustix::mount::mount("late", &late, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=777").unwrap();
+    std::fs::write(late.join("file"), "there\n").unwrap();
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let before = mounts();
+    // The first jails stood before; the others were built afterwards, and their mount is read-only by itself.
+    for _ in 0..5 {
+        assert_eq!(stdout(&bed.run(look.clone())), "there\n0\n");
+    }
+    let flags = script(&format!("grep ' {} ' /proc/self/mountinfo | cut -d' ' -f6", late.display()));
+    let flags = stdout(&bed.run(flags));
+    assert!(["ro", "nosuid", "nodev"].iter().all(|flag| flags.contains(flag)), "{flags}");
+    assert_eq!(mounts(), before, "a mount of a jail came out of it");
+    rustix::mount::unmount(&late, rustix::mount::UnmountFlags::empty()).unwrap();
+    assert_eq!(stdout(&bed.run(look)), "0\n", "what is unmounted is gone");
 }
 
 /// By itself: it works. Where it cannot, the refusal must say what the starter expects.
