@@ -1,6 +1,8 @@
 //! The operator's door: metrics, health and the levers, on a thread and a runtime of their own, so that they answer
 //! while the main runtime is drowning.
 
+mod origin;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -26,8 +28,9 @@ use crate::doors::reply::{self, JSON, Reply};
 use crate::doors::server::{self, House, HttpSettings, Refusal, Service};
 use crate::lifecycle;
 
-/// Prometheus' text format.
-const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+/// What `prometheus-client` writes.
+const METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 /// Scrapers and people; nobody else comes here.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -128,10 +131,11 @@ fn router(controls: Controls) -> Router {
 }
 
 async fn only_here(Extension(peer): Extension<SocketAddr>, request: Request<Body>, next: Next) -> Reply {
-    if peer.ip().to_canonical().is_loopback() {
-        return next.run(request).await;
+    let afar = (!peer.ip().to_canonical().is_loopback()).then_some("only this machine itself may do that");
+    match afar.or_else(|| origin::objection(request.headers())) {
+        Some(objection) => error(StatusCode::FORBIDDEN, objection),
+        None => next.run(request).await,
     }
-    error(StatusCode::FORBIDDEN, "only this machine itself may do that")
 }
 
 async fn metrics(State(controls): State<Arc<Controls>>) -> Reply {

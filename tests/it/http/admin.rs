@@ -58,7 +58,8 @@ async fn the_operator_sees_and_moves() {
     let mut client = Client::connect(admin.address).await;
     let metrics = client.ask(get("/metrics", "")).await;
     assert_eq!((metrics.status, metrics.text()), (200, "# HELP x\n"));
-    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(metrics.header("content-type"), Some(openmetrics));
     for path in ["/healthcheck", "/health", "/health/live", "/health/ready"] {
         assert_eq!(client.ask(get(path, "")).await.status, 200, "{path}");
     }
@@ -73,6 +74,16 @@ async fn the_operator_sees_and_moves() {
         assert!(reply.status == 405 && reply.header("allow").is_some());
     }
     assert_eq!(client.ask(get("/nowhere", "")).await.status, 404);
+    for headers in ["Origin: https://example.com\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let refused = client.ask(post("/admin/drain", headers, "")).await;
+        assert_eq!(
+            (refused.status, &refused.json()["error"]),
+            (403, &"pages of other sites may not do that".into())
+        );
+    }
+    let rebound = "POST /admin/drain HTTP/1.1\r\nHost: rebound.example\r\nContent-Length: 0\r\n\r\n";
+    let refused = client.ask(rebound).await;
+    assert!(refused.status == 403 && refused.text().contains("localhost"), "{}", refused.text());
     let counts = [&admin.levers.reloads, &admin.levers.drains, &admin.levers.clears];
     assert_eq!(counts.map(|count| count.load(Ordering::SeqCst)), [2, 1, 1]);
     assert_eq!(Client::connect(admin.address).await.ask("BAD\r\n\r\n").await.status, 400);

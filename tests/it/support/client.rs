@@ -137,7 +137,7 @@ impl Reply {
 pub(crate) fn post(path: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut request =
-        format!("POST {path} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {}\r\n\r\n", body.len())
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n", body.len())
             .into_bytes();
     request.extend_from_slice(body);
     request
@@ -151,7 +151,7 @@ pub(crate) fn compile(source: &str) -> Vec<u8> {
 
 /// A request without a body; `headers` are whole lines.
 pub(crate) fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
 }
 
 /// Looks every few milliseconds until `true`, and says how long it took.
