@@ -11,12 +11,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Interval, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
 use super::head::{self, Framing};
@@ -27,6 +29,8 @@ use super::settings::HttpSettings;
 
 /// How much is read ahead of the reply that is being made, in bytes: a hundred pipelined requests of 2 KB.
 const MOST_AHEAD: usize = 256 * 1024;
+/// How often it is asked whether a peer that is so far ahead is still there.
+const GLANCE: Duration = Duration::from_millis(50);
 /// Room made for one read of a head, and of a body.
 const HEAD_ROOM: usize = 4 * 1024;
 const BODY_ROOM: usize = 64 * 1024;
@@ -51,6 +55,8 @@ pub(super) struct Guard {
     /// Present while the peer does not take what we write.
     blocked: Option<Pace>,
     timer: Pin<Box<Sleep>>,
+    /// Present once [`MOST_AHEAD`] was reached.
+    glances: Option<Interval>,
 }
 
 #[derive(Debug)]
@@ -100,6 +106,7 @@ impl Guard {
             gone: false,
             blocked: None,
             timer: Box::pin(sleep_until(until)),
+            glances: None,
         }
     }
 
@@ -187,6 +194,20 @@ impl Guard {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),
             }
+        }
+    }
+
+    /// Ready when the peer has left, for when nothing more is read that would tell. Readiness cannot be waited for: the
+    /// socket is readable all the while. A peer whose end stands behind bytes that find no room is not seen leaving.
+    fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let glances = self.glances.get_or_insert_with(|| tokio::time::interval(GLANCE));
+        loop {
+            let mut socket = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+            // Errors and hang-ups are told unasked.
+            if rustix::event::poll(&mut socket, Some(&Timespec::default())).is_ok_and(|events| events > 0) {
+                return Poll::Ready(());
+            }
+            ready!(glances.poll_tick(context));
         }
     }
 
@@ -320,7 +341,8 @@ impl Read for Guard {
             if let Stage::Reply = guard.stage
                 && guard.input.len() >= MOST_AHEAD
             {
-                return Poll::Pending;
+                ready!(guard.poll_departure(context));
+                return Poll::Ready(guard.end_of_input(Ok(0)));
             }
             match guard.fill(context) {
                 Poll::Ready(Ok(bytes)) if bytes > 0 => {}

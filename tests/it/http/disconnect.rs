@@ -60,6 +60,26 @@ async fn a_connection_that_had_sent_ahead() {
     .await;
 }
 
+/// More than is read ahead, so that the end is never read while the reply is made.
+#[tokio::test]
+async fn a_connection_that_had_sent_far_ahead() {
+    cancelled_after(Vec::new(), async |mut client| {
+        client.send(get("/health", "").repeat(350_000 / 40)).await;
+        sleep(Duration::from_millis(100)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_had_sent_far_ahead_and_is_reset() {
+    cancelled_after(Vec::new(), async |mut client| {
+        client.send(get("/health", "").repeat(350_000 / 40)).await;
+        sleep(Duration::from_millis(100)).await;
+        client.stream.set_zero_linger().unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_connection_with_a_past() {
     cancelled_after(get("/health", "").into_bytes(), async |client| drop(client)).await;
