@@ -1,9 +1,10 @@
 //! Permits to compile: as many as the machine carries, a bounded queue before them, and a quick no beyond.
 //!
 //! A request that could not start before its deadline is refused when it arrives, not when it has waited: a
-//! refusal within milliseconds lets the balancer try elsewhere. What a job takes on average is learnt as we go.
+//! refusal within milliseconds lets the balancer try elsewhere. What a job takes is learnt as we go: the median of the
+//! last ones, which a few that ran into their time limit do not move as they would an average.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,9 +73,14 @@ struct Inner {
     /// When each slot in use was taken, under ever higher numbers: the first is the oldest.
     taken: Mutex<BTreeMap<u64, Instant>>,
     next: AtomicU64,
-    /// What a job takes on average, in microseconds; 0 until the first has ended.
-    average: AtomicU64,
+    /// What the last [`MOST_RECENT`] jobs took.
+    recent: Mutex<VecDeque<Duration>>,
 }
+
+/// Jobs whose median is what the next one is expected to take.
+const MOST_RECENT: usize = 31;
+/// Fewer say too little to refuse anybody.
+const LEAST_RECENT: usize = 5;
 
 /// Counts one waiting request for as long as it lives, whatever ends the wait.
 struct Waiting<'a>(&'a AtomicUsize);
@@ -95,7 +101,7 @@ impl Slots {
             waiting: AtomicUsize::new(0),
             taken: Mutex::default(),
             next: AtomicU64::new(0),
-            average: AtomicU64::new(0),
+            recent: Mutex::default(),
         }))
     }
 
@@ -157,21 +163,32 @@ impl Inner {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When a slot comes free for a request with `ahead` others before it, going by the average job.
-    fn expected_wait(&self, ahead: usize) -> Duration {
-        let average = Duration::from_micros(self.average.load(Ordering::Relaxed));
-        let turns = u32::try_from(ahead / self.settings.slots + 1).unwrap_or(u32::MAX);
-        average.saturating_mul(turns)
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Duration>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the average an eighth of the way. Two slots that end together may lose one sample: it is an estimate.
+    /// When a slot comes free for a request with `ahead` others before it, if all take what jobs usually take.
+    fn expected_wait(&self, ahead: usize) -> Duration {
+        let turns = u32::try_from(ahead / self.settings.slots + 1).unwrap_or(u32::MAX);
+        self.usual().saturating_mul(turns)
+    }
+
+    /// What half of the last jobs did not exceed; nothing is expected of too few.
+    fn usual(&self) -> Duration {
+        let mut recent: Vec<Duration> = self.recent().iter().copied().collect();
+        if recent.len() < LEAST_RECENT {
+            return Duration::ZERO;
+        }
+        let middle = recent.len() / 2;
+        *recent.select_nth_unstable(middle).1
+    }
+
     fn learn(&self, took: Duration) {
-        let sample = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let average = match self.average.load(Ordering::Relaxed) {
-            0 => sample,
-            old => old - old / 8 + sample / 8,
-        };
-        self.average.store(average.max(1), Ordering::Relaxed);
+        let mut recent = self.recent();
+        if recent.len() == MOST_RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(took);
     }
 }
 
@@ -211,14 +228,45 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_that_cannot_succeed_is_refused_on_arrival() {
         let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
-        let slow = slots.acquire(soon()).await.unwrap();
-        tokio::time::advance(Duration::from_secs(8)).await;
-        assert_eq!(slots.oldest(), Some(Duration::from_secs(8)));
-        drop(slow);
-        assert_eq!(slots.oldest(), None);
+        for _ in 0..LEAST_RECENT {
+            let slow = slots.acquire(soon()).await.unwrap();
+            tokio::time::advance(Duration::from_secs(8)).await;
+            assert_eq!(slots.oldest(), Some(Duration::from_secs(8)));
+            drop(slow);
+            assert_eq!(slots.oldest(), None);
+        }
         let _held = slots.acquire(soon()).await.unwrap();
         let error = slots.acquire(Deadline::after(Duration::from_secs(5))).await.unwrap_err();
         assert_eq!(error, SlotError::Full { waiting: 0, retry_after: Duration::from_secs(8) });
+    }
+
+    /// Runs jobs that take so many milliseconds, one after the other.
+    async fn run(slots: &Slots, jobs: impl IntoIterator<Item = u64>) {
+        for millis in jobs {
+            let slot = slots.acquire(Deadline::after(Duration::from_hours(1))).await.unwrap();
+            tokio::time::advance(Duration::from_millis(millis)).await;
+            drop(slot);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_that_ran_into_their_limit_turn_nobody_away() {
+        let usual = |slots: &Slots| slots.0.usual().as_millis();
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 8 });
+        run(&slots, [10_000; LEAST_RECENT - 1]).await;
+        assert_eq!(usual(&slots), 0, "too few to tell");
+        run(&slots, (0..40).map(|number| 90 + number % 20)).await;
+        assert!((90..110).contains(&usual(&slots)), "{}", usual(&slots));
+        run(&slots, [10_000; 10]).await;
+        assert!((90..110).contains(&usual(&slots)), "{}", usual(&slots));
+        let held = slots.acquire(soon()).await.unwrap();
+        let waited = slots.acquire(Deadline::after(Duration::from_secs(1))).await.unwrap_err();
+        assert!(matches!(waited, SlotError::Expired { .. }), "it was turned away: {waited}");
+        drop(held);
+        run(&slots, [10_000; 10]).await;
+        assert_eq!(usual(&slots), 10_000, "when most are slow, that is what is usual");
+        run(&slots, [100; 20]).await;
+        assert_eq!(usual(&slots), 100);
     }
 
     #[tokio::test(start_paused = true)]
