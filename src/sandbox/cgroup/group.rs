@@ -33,7 +33,7 @@ impl Group {
         if wanted == self.limits {
             return Ok(());
         }
-        for (controller, file, value, required) in wanted.knobs(self.version) {
+        for (controller, file, value, required) in wanted.changes(self.limits, self.version) {
             let Some(directory) = self.directory(controller) else { continue };
             match fs::write(directory.join(file), value) {
                 Err(error) if required => return Err(error),

@@ -81,6 +81,12 @@ pub(super) struct GroupLimits {
     cpu_millis: u64,
 }
 
+/// A controller, a file of it, what is written there, and whether this kernel must have it.
+type Knob = (Controller, &'static str, String, bool);
+
+/// Version 1's limit of memory and swap together.
+const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
+
 /// The period of CPU quotas, in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
 
@@ -89,15 +95,25 @@ impl GroupLimits {
         Self { memory: limits.memory, pids: limits.pids + 1, cpu_millis: limits.cpu_millis }
     }
 
+    /// What to write where to change limits that stand at `before`. Version 1 never lets the limit of memory alone be
+    /// above that of memory and swap, so of the two the outer is raised first, and lowered last.
+    fn changes(self, before: Self, version: Version) -> Vec<Knob> {
+        let mut knobs = self.knobs(version);
+        if self.memory > before.memory {
+            knobs.sort_by_key(|(_, file, ..)| *file != MEMORY_AND_SWAP);
+        }
+        knobs
+    }
+
     /// What to write where: the controller, the file, the value, and whether this kernel must have it. Swap is
     /// either counted with memory or not allowed, where the kernel has a word for it.
-    fn knobs(self, version: Version) -> Vec<(Controller, &'static str, String, bool)> {
+    fn knobs(self, version: Version) -> Vec<Knob> {
         let (memory, pids) = (self.memory.to_string(), self.pids.to_string());
         let quota = self.cpu_millis * CPU_PERIOD / 1000;
         match version {
             Version::V1 => vec![
                 (Controller::Memory, "memory.limit_in_bytes", memory.clone(), true),
-                (Controller::Memory, "memory.memsw.limit_in_bytes", memory, false),
+                (Controller::Memory, MEMORY_AND_SWAP, memory, false),
                 (Controller::Pids, "pids.max", pids, true),
                 (Controller::Cpu, "cpu.cfs_quota_us", quota.to_string(), false),
             ],
@@ -109,5 +125,22 @@ impl GroupLimits {
                 (Controller::Cpu, "cpu.max", format!("{quota} {CPU_PERIOD}"), false),
             ],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limits::Limits;
+
+    #[test]
+    fn memory_is_never_limited_above_memory_and_swap() {
+        let limits = |memory| GroupLimits::of(&Limits { memory, ..Limits::default() });
+        let files = |from, to| -> Vec<&str> {
+            let changes = limits(to).changes(limits(from), Version::V1);
+            changes.iter().map(|(_, file, ..)| *file).filter(|file| file.starts_with("memory.")).collect()
+        };
+        assert_eq!(files(1, 2), [MEMORY_AND_SWAP, "memory.limit_in_bytes"]);
+        assert_eq!(files(2, 1), ["memory.limit_in_bytes", MEMORY_AND_SWAP]);
     }
 }
