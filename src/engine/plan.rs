@@ -7,9 +7,9 @@ pub mod files;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compilers::Compiler;
 use crate::compilers::capabilities::{Capabilities, VALUE};
 use crate::compilers::instruction_set;
+use crate::compilers::{Compiler, Family};
 use crate::domain::filters::Filters;
 use crate::domain::path::JobPath;
 use crate::domain::request::{CompileRequest, Override};
@@ -133,9 +133,19 @@ impl Arguments<'_> {
         all.extend(self.capabilities.diagnostics.iter().map(|&argument| argument.to_owned()));
         all.extend(self.overrides());
         all.extend(self.request.arguments.iter().cloned());
+        all.extend(self.libcxx(&all));
         all.push(format!("{WORK_DIR}/{}", files.input));
         all.retain(|argument| !argument.is_empty());
         all
+    }
+
+    /// Where Clang keeps what its libc++ has for this machine alone, for a cross compile that would not look there.
+    fn libcxx(&self, arguments: &[String]) -> Option<String> {
+        let crosses = || target_of(arguments).is_some_and(|target| target != &*self.compiler.instruction_set);
+        let libcxx = || arguments.iter().any(|argument| argument == "-stdlib=libc++");
+        let wanted = self.compiler.family == Family::Clang && libcxx() && crosses();
+        let directory = self.compiler.exe.parent().filter(|_| wanted)?.display();
+        Some(format!("-I{directory}/../include/x86_64-unknown-linux-gnu/c++/v1/"))
     }
 
     /// The flags of those overrides that the compiler has, in the client's order.

@@ -155,6 +155,21 @@ fn unsupported_filters_are_cleared() {
 }
 
 #[test]
+fn a_cross_compile_by_clang_finds_the_hosts_part_of_libcxx() {
+    let clang = compiler("c++", "/opt/clang/bin/clang++", Family::Clang);
+    let clang = (clang, Capabilities::default());
+    let include = "-I/opt/clang/bin/../include/x86_64-unknown-linux-gnu/c++/v1/";
+    let added = |arguments: &[&str], compiler| {
+        planned(&request(arguments), compiler).command.arguments.contains(&include.to_owned())
+    };
+    assert!(added(&["-stdlib=libc++", "--target=aarch64-linux-gnu"], &clang));
+    assert!(!added(&["--target=aarch64-linux-gnu"], &clang));
+    assert!(!added(&["-stdlib=libc++"], &clang));
+    assert!(!added(&["-stdlib=libc++", "--target=x86_64-linux-gnu"], &clang));
+    assert!(!added(&["-stdlib=libc++", "--target=aarch64-linux-gnu"], &gcc()));
+}
+
+#[test]
 fn names_stay_mangled_without_a_demangler() {
     assert!(planned(&request(&[]), &gcc()).filters.demangle);
     let mut plain = gcc();
