@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::domain::limits::Deadline;
 use crate::sandbox::bare;
 use crate::sandbox::cgroup::{Delegated, Group, GroupLimits};
+use crate::sandbox::ids::Users;
 use crate::sandbox::jail::{protocol, sys};
 use crate::sandbox::never_mind;
 use crate::sandbox::protections::Protections;
@@ -53,11 +54,13 @@ impl Room {
 /// Where jails come from. The order of the fields is the order of death: without its socket the helper ends, and
 /// only when it and its jails are gone can their cgroups be removed.
 #[derive(Debug)]
-struct Jails {
-    channel: AsyncFd<OwnedFd>,
-    helper: Helper,
-    groups: Option<Delegated>,
-    group_limits: GroupLimits,
+pub(super) struct Jails {
+    pub(super) channel: AsyncFd<OwnedFd>,
+    pub(super) helper: Helper,
+    pub(super) groups: Option<Delegated>,
+    pub(super) group_limits: GroupLimits,
+    /// Claimed until then.
+    pub(super) _users: Users,
 }
 
 /// The helper process. It is killed and reaped when this is dropped; its jails die with it.
@@ -83,16 +86,8 @@ impl Sandbox {
         Self(Arc::new(Inner { jails: None, protections }))
     }
 
-    pub(super) fn jailed(
-        channel: OwnedFd,
-        helper: Helper,
-        groups: Option<Delegated>,
-        group_limits: GroupLimits,
-        protections: Protections,
-    ) -> io::Result<Self> {
-        let channel = sys::watch(channel, Interest::READABLE)?;
-        let jails = Jails { channel, helper, groups, group_limits };
-        Ok(Self(Arc::new(Inner { jails: Some(jails), protections })))
+    pub(super) fn jailed(jails: Jails, protections: Protections) -> Self {
+        Self(Arc::new(Inner { jails: Some(jails), protections }))
     }
 
     /// What is really active.

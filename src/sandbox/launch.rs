@@ -8,12 +8,15 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tokio::io::Interest;
+
 use crate::domain::limits::{Deadline, Limits};
 use crate::sandbox::cgroup::{self, Delegated, GroupLimits, NoCgroups, Version};
-use crate::sandbox::handle::{Helper, Sandbox};
+use crate::sandbox::handle::{Helper, Jails, Sandbox};
+use crate::sandbox::ids::{self, Users};
 use crate::sandbox::jail::filter::{self, Architecture};
-use crate::sandbox::jail::helper::INSIDE_ID;
-use crate::sandbox::jail::protocol::{self, Answer, Failure, Ids, Order, RECORD, RLIMITS, Record, Step};
+use crate::sandbox::jail::protocol::{self, Answer, Failure, Order, RECORD, RLIMITS, Record, Step};
+use crate::sandbox::jail::sys;
 use crate::sandbox::probe;
 use crate::sandbox::protections::{LimitKeeper, Protections};
 use crate::sandbox::run::rlimits;
@@ -22,16 +25,10 @@ use crate::sandbox::spec::{Job, Mode, Settings};
 /// The first argument that turns this program into the jail helper.
 pub const HELPER_COMMAND: &str = "jail-helper";
 
-/// First id outside that the helper's range is mapped to, when the daemon is root. 60578 to 61183 are the ids that
-/// systemd documents as nobody's; they also exist in containers, which commonly have 65536.
-const FIRST_OUTSIDE_ID: u32 = 60_600;
-/// Ids in the range: one for the helper, one per lane.
-const OUTSIDE_IDS: u32 = 512;
-
 /// Jails that stand ready beyond twice the slots are memory for nothing, so this is the most; each costs about 1 MiB.
 const MOST_STANDING: usize = 32;
 /// Most jobs at once, so that every lane has an id of its own.
-const MOST_SLOTS: usize = OUTSIDE_IDS as usize - 1 - MOST_STANDING;
+const MOST_SLOTS: usize = ids::ALL as usize - 1 - MOST_STANDING;
 
 /// How long the helper may take for each step of its start. It takes 20 ms; this is for a machine in agony.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,6 +89,7 @@ struct LaunchedJails {
     helper: Helper,
     groups: Option<Delegated>,
     group_limits: GroupLimits,
+    users: Users,
 }
 
 impl Sandbox {
@@ -105,8 +103,10 @@ impl Sandbox {
             );
             return Ok(Launched { jails: None, protections: Protections::none() });
         }
-        let ids = choose_ids();
-        let groups = groups(&settings, ids)?;
+        let lanes = settings.slots + (2 * settings.slots).min(MOST_STANDING);
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
+        let users = Users::choose(lanes);
+        let groups = groups(&settings, users.helper())?;
         let (channel, theirs) = UnixStream::pair().map_err(at("make the helper's socket"))?;
         channel.set_read_timeout(Some(PATIENCE)).map_err(at("set the helper's patience"))?;
         let helper = Helper(spawn(&settings, theirs)?);
@@ -114,17 +114,16 @@ impl Sandbox {
             return Err(LaunchError::NoCgroups(error));
         }
         let group_limits = GroupLimits::of(&settings.limits);
-        let lanes = settings.slots + (2 * settings.slots).min(MOST_STANDING);
         let order = Order {
             readable: settings.readable,
-            lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
+            lanes,
             scratch: settings.limits.scratch,
             scratch_inodes: settings.limits.scratch_inodes,
-            ids,
+            ids: users.ids(),
             cgroups: groups.as_ref().map(|groups| groups.delegation.clone()),
             group_limits,
         };
-        let landlock = instruct(&channel, &helper.0, &order)?;
+        let landlock = instruct(&channel, &helper.0, &order, &users)?;
         if landlock == 0 {
             tracing::warn!("this kernel has no Landlock: jails have one wall less");
         }
@@ -136,12 +135,13 @@ impl Sandbox {
         prove(&channel, &order.readable, &rlimits(&settings.limits, groups.is_some()))?;
         let protections = Protections {
             mode: settings.mode.as_str(),
-            own_users: ids == Ids::Range,
+            own_users: users.helper().is_some(),
             landlock,
             syscalls: Architecture::native().and_then(|architecture| filter::allowed(architecture).ok()),
             limits,
         };
-        Ok(Launched { jails: Some(LaunchedJails { channel, helper, groups, group_limits }), protections })
+        let jails = LaunchedJails { channel, helper, groups, group_limits, users };
+        Ok(Launched { jails: Some(jails), protections })
     }
 }
 
@@ -155,9 +155,10 @@ impl Launched {
     pub fn attach(self) -> Result<Sandbox, LaunchError> {
         let Some(jails) = self.jails else { return Ok(Sandbox::bare(self.protections)) };
         jails.channel.set_nonblocking(true).map_err(at("make the helper's socket non-blocking"))?;
-        let channel = OwnedFd::from(jails.channel);
-        Sandbox::jailed(channel, jails.helper, jails.groups, jails.group_limits, self.protections)
-            .map_err(at("watch the helper's socket"))
+        let LaunchedJails { channel, helper, groups, group_limits, users } = jails;
+        let channel = sys::watch(OwnedFd::from(channel), Interest::READABLE)
+            .map_err(at("watch the helper's socket"))?;
+        Ok(Sandbox::jailed(Jails { channel, helper, groups, group_limits, _users: users }, self.protections))
     }
 }
 
@@ -175,8 +176,7 @@ fn check(settings: &Settings) -> Result<(), LaunchError> {
 }
 
 /// The cgroups that jobs will be limited by, if the mode can do without them or they are to be had.
-fn groups(settings: &Settings, ids: Ids) -> Result<Option<Delegated>, LaunchError> {
-    let owner = (ids == Ids::Range).then_some(FIRST_OUTSIDE_ID);
+fn groups(settings: &Settings, owner: Option<u32>) -> Result<Option<Delegated>, LaunchError> {
     match cgroup::delegate(settings.cgroup_parent.as_deref(), owner) {
         Ok(delegated) => Ok(Some(delegated)),
         Err(error) if settings.mode == Mode::Strict => Err(LaunchError::NoCgroups(error)),
@@ -191,7 +191,7 @@ fn groups(settings: &Settings, ids: Ids) -> Result<Option<Delegated>, LaunchErro
 }
 
 /// Tells the helper what to build, and maps its ids in between. Its Landlock version comes back.
-fn instruct(channel: &UnixStream, helper: &Child, order: &Order) -> Result<u32, LaunchError> {
+fn instruct(channel: &UnixStream, helper: &Child, order: &Order, users: &Users) -> Result<u32, LaunchError> {
     let speak = at("instruct the jail helper");
     let answer = || match protocol::receive(channel).map_err(at("hear from the jail helper"))? {
         Answer::Refused(failure) => Err(refused(failure)),
@@ -199,7 +199,8 @@ fn instruct(channel: &UnixStream, helper: &Child, order: &Order) -> Result<u32, 
     };
     protocol::send(channel, order).map_err(speak)?;
     answer()?;
-    map_ids(helper, order.ids)
+    users
+        .map(helper.id())
         .map_err(|source| refused(Failure::at("map user and group ids into the user namespace")(source)))?;
     protocol::send(channel, &()).map_err(at("instruct the jail helper"))?;
     match answer()? {
@@ -222,44 +223,6 @@ fn spawn(settings: &Settings, channel: UnixStream) -> Result<Child, LaunchError>
         .process_group(0)
         .spawn()
         .map_err(at("start the jail helper"))
-}
-
-/// A range of ids takes root to map, and a user namespace of our own, if we are in one, that has these ids.
-fn choose_ids() -> Ids {
-    let has_range = |map: &str| covers(&std::fs::read_to_string(map).unwrap_or_default());
-    let root = rustix::process::geteuid().is_root();
-    if root && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") {
-        Ids::Range
-    } else {
-        Ids::Single
-    }
-}
-
-/// Whether one line of an id map (first inside, first outside, count) holds the whole range.
-fn covers(map: &str) -> bool {
-    map.lines().any(|line| {
-        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let (first, end) = (u64::from(FIRST_OUTSIDE_ID), u64::from(FIRST_OUTSIDE_ID + OUTSIDE_IDS));
-        matches!(numbers[..], [inside, _, count] if inside <= first && end <= inside.saturating_add(count))
-    })
-}
-
-fn map_ids(helper: &Child, ids: Ids) -> io::Result<()> {
-    let process = PathBuf::from(format!("/proc/{}", helper.id()));
-    let (users, groups) = match ids {
-        Ids::Range => {
-            let map = format!("{INSIDE_ID} {FIRST_OUTSIDE_ID} {OUTSIDE_IDS}\n");
-            (map.clone(), map)
-        }
-        Ids::Single => {
-            // Without it the kernel lets nobody but root map a group.
-            std::fs::write(process.join("setgroups"), "deny")?;
-            let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-            (format!("{INSIDE_ID} {user} 1\n"), format!("{INSIDE_ID} {group} 1\n"))
-        }
-    };
-    std::fs::write(process.join("uid_map"), users)?;
-    std::fs::write(process.join("gid_map"), groups)
 }
 
 fn refused(failure: Failure) -> LaunchError {
@@ -309,18 +272,4 @@ fn prove(channel: &UnixStream, readable: &[PathBuf], limits: &[u64; RLIMITS]) ->
 
 fn exists(readable: &[PathBuf], program: &Path) -> bool {
     readable.iter().any(|path| program.starts_with(path)) && program.exists()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_of_ids_is_used_only_where_it_exists() {
-        assert!(covers("         0          0 4294967295\n"));
-        assert!(covers("0 100000 65536\n"));
-        assert!(!covers("0 100000 61000\n"));
-        assert!(!covers("0 1000 1\n1 100000 1000\n"));
-        assert!(!covers("garbage\n"));
-    }
 }

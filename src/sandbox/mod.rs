@@ -4,6 +4,7 @@ mod bare;
 mod capture;
 mod cgroup;
 mod handle;
+mod ids;
 mod jail;
 mod launch;
 pub mod probe;

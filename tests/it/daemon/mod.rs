@@ -4,6 +4,7 @@ mod compiles;
 mod ends;
 mod failures;
 mod lists;
+mod neighbors;
 mod notifies;
 mod overload;
 mod reloads;
