@@ -29,7 +29,10 @@ fn examine(loaded: &config::Loaded) -> Vec<Finding> {
         Ok(found) => {
             let names: Vec<&str> =
                 found.catalogue.compilers(None).map(|compiler| compiler.id.as_str()).take(20).collect();
-            let detail = format!("{} found: {}", found.catalogue.len(), names.join(", "));
+            let detail = match found.catalogue.len() {
+                0 => "none found".to_owned(),
+                count => format!("{count} found: {}", names.join(", ")),
+            };
             let fix = found.catalogue.is_empty().then(|| {
                 "install some (Debian: apt-get install g++ clang) or name a catalogue with --catalogue"
                     .to_owned()

@@ -47,6 +47,7 @@ use crate::wire;
 
 pub use self::answer::{Answer, Rendition};
 pub use self::error::CompileError;
+pub use self::slots::Waited;
 
 /// The digest of a request, byte for byte.
 pub type RequestKey = Key;
@@ -90,6 +91,8 @@ pub struct CompileJob {
     pub rendition: Rendition,
     /// Until when the caller waits.
     pub deadline: Deadline,
+    /// Where to note how long it waited for a slot.
+    pub waited: Waited,
 }
 
 /// What an operator asks of an engine.
@@ -281,8 +284,8 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<CompileResult, CompileError> {
         let (plan, toolchain) = self.plan(compiler, request).await?;
-        let raw =
-            self.execute(Arc::clone(&plan), run::key(&plan, &toolchain, self.generation()), deadline).await?;
+        let key = run::key(&plan, &toolchain, self.generation());
+        let raw = self.execute(Arc::clone(&plan), key, deadline, Waited::default()).await?;
         Ok(present::present(&plan, &raw, request, self.0.limits))
     }
 
@@ -310,13 +313,14 @@ impl Engine {
         job: &CompileJob,
     ) -> Result<(Arc<RawOutput>, bool), CompileError> {
         if job.request.bypass_cache == BypassCache::Compilation {
-            return Ok((self.execute(Arc::clone(plan), key, job.deadline).await?, false));
+            let raw = self.execute(Arc::clone(plan), key, job.deadline, job.waited.clone()).await?;
+            return Ok((raw, false));
         }
         let found = self.0.outputs.find(&key);
         self.0.metrics.count_lookup(OUTPUTS, if found.is_some() { Lookup::Hit } else { Lookup::Miss });
         match found {
             Some(raw) => Ok((raw, true)),
-            None => Ok((self.share(plan, key, job.deadline).await?, false)),
+            None => Ok((self.share(plan, key, job).await?, false)),
         }
     }
 
@@ -325,14 +329,15 @@ impl Engine {
         &self,
         plan: &Arc<Plan>,
         key: Key,
-        deadline: Deadline,
+        job: &CompileJob,
     ) -> Result<Arc<RawOutput>, CompileError> {
-        let (engine, shared) = (self.clone(), Arc::clone(plan));
-        let work = || async move { engine.execute(shared, key, deadline).await };
+        let deadline = job.deadline;
+        let (engine, shared, waited) = (self.clone(), Arc::clone(plan), job.waited.clone());
+        let work = || async move { engine.execute(shared, key, deadline, waited).await };
         match self.0.flights.join(key, work).await? {
             // It was the leader's patience that ended, not ours: go alone.
             Err(CompileError::Slot(SlotError::Expired { .. })) if !deadline.remaining().is_zero() => {
-                self.execute(Arc::clone(plan), key, deadline).await
+                self.execute(Arc::clone(plan), key, deadline, job.waited.clone()).await
             }
             outcome => outcome,
         }
@@ -344,9 +349,11 @@ impl Engine {
         plan: Arc<Plan>,
         key: Key,
         deadline: Deadline,
+        told: Waited,
     ) -> Result<Arc<RawOutput>, CompileError> {
         let inner = &self.0;
         let slot = self.slot(deadline).await?;
+        told.note(slot.waited);
         let outcome = self.run(&plan, deadline).await;
         let waited = slot.waited;
         drop(slot);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -40,6 +40,22 @@ pub enum SlotError {
         /// How long it waited.
         waited: Duration,
     },
+}
+
+/// How long a request waited for its slot, noted while it is still being answered: whoever leaves gets no answer that
+/// could tell. Clones are the same note.
+#[derive(Debug, Clone, Default)]
+pub struct Waited(Arc<OnceLock<Duration>>);
+
+impl Waited {
+    /// The time, once it has a slot. Who shares another's job has none of its own.
+    pub fn get(&self) -> Option<Duration> {
+        self.0.get().copied()
+    }
+
+    pub(super) fn note(&self, waited: Duration) {
+        let _the_first_slot_counts = self.0.set(waited);
+    }
 }
 
 /// Permission to run one job; dropping it frees the slot.

@@ -114,7 +114,7 @@ impl<W: Workshop> Desk<W> {
             &order.body.bytes,
         ]);
         if let Some(answer) = workshop.recall(&key).await {
-            return Ok(answered(answer, order.rendition, None));
+            return Ok(answered(answer, order.rendition));
         }
         let draft = read(&order)?;
         let Order { call, rendition, body, .. } = order;
@@ -122,11 +122,11 @@ impl<W: Workshop> Desk<W> {
         let _room = body.room();
         let id = id.or_else(|| draft.compiler.clone()).unwrap_or_default();
         let compiler = self.find(&draft, &id)?;
-        let request = draft.finish(W::split).map_err(|error| Rejection::from(error).about(&id))?;
+        call.found(id);
+        let request = draft.finish(W::split)?;
         let deadline = Deadline::at(call.arrived + self.parts.settings.answer_within);
-        let job = Job { key, compiler, request, rendition, deadline };
-        let answer = self.make(job, &call.id).await.map_err(|rejection| rejection.about(&id))?;
-        Ok(answered(answer, rendition, Some(id)))
+        let job = Job { key, compiler, request, rendition, deadline, waited: call.waited.clone() };
+        Ok(answered(self.make(job, &call.id).await?, rendition))
     }
 
     /// Has the engine do a job, for no longer than the caller waits.
@@ -157,7 +157,7 @@ impl<W: Workshop> Desk<W> {
         }
         draft.finish(W::split)?;
         let body = wire::result::refusal("Compiler does not support compiling to binaries");
-        let facts = Facts { compiler: None, job: JobStatus::Rejected, cached: false };
+        let facts = Facts { job: JobStatus::Rejected, cached: false };
         Ok(marked(reply::reply(StatusCode::OK, JSON, body), facts))
     }
 
@@ -167,14 +167,14 @@ impl<W: Workshop> Desk<W> {
     }
 }
 
-fn answered(answer: Answer, rendition: Rendition, compiler: Option<String>) -> Reply {
+fn answered(answer: Answer, rendition: Rendition) -> Reply {
     let content_type = match rendition {
         Rendition::Json => JSON,
         Rendition::Text => TEXT,
     };
     let mut reply = Reply::new(reply::pieces(answer.body));
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
-    marked(reply, Facts { compiler, job: answer.status, cached: answer.cached })
+    marked(reply, Facts { job: answer.status, cached: answer.cached })
 }
 
 /// The reply, saying how the job ended to the client and to the closing event.

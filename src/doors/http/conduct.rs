@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use axum::body::Body;
@@ -29,6 +30,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, Reply};
 use crate::doors::server::{Opening, Refusal};
+use crate::engine::Waited;
 use crate::lifecycle::panic_message;
 
 /// The name of a request, given by the caller or by us, on every answer.
@@ -39,13 +41,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Call {
     pub(super) id: RequestId,
     pub(super) arrived: Instant,
+    /// The compiler that was found, by the name it was asked by; a remembered answer needs none.
+    compiler: Arc<OnceLock<String>>,
+    /// How long it waited for a slot.
+    pub(super) waited: Waited,
 }
 
 /// What the closing event tells of a job. Travels as an extension of its reply.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    /// The compiler that was found, by the name it was asked by; a remembered answer needs none.
-    pub(super) compiler: Option<String>,
     pub(super) job: JobStatus,
     pub(super) cached: bool,
 }
@@ -84,7 +88,7 @@ pub(super) async fn conduct<W: Workshop>(
         Some(rejection) => {
             let shape = if place.kind == Kind::Compile { Shape::Compile } else { Shape::Plain };
             let (reply, class, job) = (rejected(&rejection, shape, &call), rejection.class, rejection.job());
-            let facts = Facts { compiler: rejection.compiler, job, cached: false };
+            let facts = Facts { job, cached: false };
             (reply.map(Body::from), Some(class), (shape == Shape::Compile).then_some(facts))
         }
     };
@@ -107,14 +111,19 @@ impl<W> Drop for Unanswered<'_, W> {
             bytes: 0,
             duration: self.call.arrived.elapsed(),
         };
-        close(&served, &self.call.id, None);
+        close(&served, self.call, false);
         (self.desk.parts.observe)(&served);
     }
 }
 
 impl Call {
     fn begin(id: RequestId) -> Self {
-        Self { id, arrived: Instant::now() }
+        Self { id, arrived: Instant::now(), compiler: Arc::default(), waited: Waited::default() }
+    }
+
+    /// Notes the compiler that was found.
+    pub(super) fn found(&self, compiler: String) {
+        let _only_one_is_looked_for = self.compiler.set(compiler);
     }
 
     /// The call whose request starts with `head`.
@@ -156,7 +165,7 @@ impl<W: Workshop> Desk<W> {
             bytes: ending.bytes,
             duration: call.arrived.elapsed(),
         };
-        close(&served, &call.id, ending.facts.as_ref());
+        close(&served, call, ending.facts.as_ref().is_some_and(|facts| facts.cached));
         (self.parts.observe)(&served);
     }
 }
@@ -208,18 +217,19 @@ fn rejected(rejection: &Rejection, shape: Shape, call: &Call) -> Response<Vec<u8
 }
 
 /// The closing event. Never the source, never the arguments.
-fn close(served: &Served, id: &RequestId, facts: Option<&Facts>) {
+fn close(served: &Served, call: &Call, cached: bool) {
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
-                request.id = %id,
+                request.id = %call.id,
                 route = served.route,
-                compiler.id = facts.and_then(|facts| facts.compiler.as_deref()),
+                compiler.id = call.compiler.get().map(String::as_str),
                 status = served.status,
                 class = served.class.map(Class::as_str),
                 job.status = served.job.map(JobStatus::as_str),
-                cached = facts.is_some_and(|facts| facts.cached),
+                cached,
                 bytes = served.bytes,
+                waited_ms = call.waited.get().map(|waited| waited.as_secs_f64() * 1e3),
                 duration_ms = served.duration.as_secs_f64() * 1e3,
                 "{}",
                 if served.status == GONE { "the caller left" } else { "answered" }

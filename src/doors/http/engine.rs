@@ -28,8 +28,8 @@ impl Workshop for Engine {
     }
 
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {
-        let Job { key, compiler, request, rendition, deadline } = job;
-        let job = CompileJob { key, compiler, request, rendition, deadline };
+        let Job { key, compiler, request, rendition, deadline, waited } = job;
+        let job = CompileJob { key, compiler, request, rendition, deadline, waited };
         Self::compile(self, job).await.map_err(|error| failure(&error))
     }
 

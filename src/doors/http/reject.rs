@@ -30,8 +30,6 @@ pub(super) struct Rejection {
     pub(super) class: Class,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
-    /// The compiler that was found before things went wrong, by the name it was asked by.
-    pub(super) compiler: Option<String>,
     /// Whether bytes of the request may still be on their way, so that the connection is of no further use.
     hang_up: bool,
 }
@@ -73,7 +71,7 @@ impl Rejection {
     pub(super) fn new(class: Class, message: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = matches!(class, Class::Busy | Class::Draining).then_some(RETRY);
         let message = message.into();
-        Self { status: status_of(class), class, message, retry_after, compiler: None, hang_up: false }
+        Self { status: status_of(class), class, message, retry_after, hang_up: false }
     }
 
     pub(super) fn no_compiler(id: &str) -> Self {
@@ -106,11 +104,6 @@ impl Rejection {
     /// The client stopped sending in the middle of its request; nobody will read this.
     pub(super) fn cut_off() -> Self {
         Self { hang_up: true, ..Self::new(Class::Malformed, "the request ended before its body did") }
-    }
-
-    /// The rejection of a request that had found its compiler.
-    pub(super) fn about(self, compiler: &str) -> Self {
-        Self { compiler: Some(compiler.to_owned()), ..self }
     }
 
     /// The reply, in the given shape. What failed inside is told to the log alone; the caller gets the request's id.

@@ -7,7 +7,7 @@ use crate::domain::class::Class;
 use crate::domain::ids::LanguageId;
 use crate::domain::limits::Deadline;
 use crate::domain::request::CompileRequest;
-use crate::engine::{Answer, Rendition};
+use crate::engine::{Answer, Rendition, Waited};
 
 /// Where compiles are made and compilers are known.
 pub trait Workshop: Clone + Send + Sync + Unpin + 'static {
@@ -56,6 +56,8 @@ pub struct Job<W: Workshop> {
     pub rendition: Rendition,
     /// Until when the caller waits.
     pub deadline: Deadline,
+    /// Where to note how long it waited for a slot.
+    pub waited: Waited,
 }
 
 /// Why there is no answer, in the words a caller may read.

@@ -134,7 +134,7 @@ fn the_doctor_fails_for_a_machine_without_compilers_and_says_what_to_do() {
     ];
     let (out, _, code) = run(&none);
     assert_eq!(code, 1, "{out}");
-    assert!(out.contains("FAIL  compilers") && out.contains("apt-get install"), "{out}");
+    assert!(out.contains("FAIL  compilers: none found\n") && out.contains("apt-get install"), "{out}");
 }
 
 #[test]

@@ -37,6 +37,15 @@ fn compile_prints_the_listing() {
 }
 
 #[test]
+fn a_setting_before_the_file_does_not_swallow_it() {
+    let (directory, file) = write("hello.cpp", "int x;\n");
+    let (out, err, code) =
+        run(&["compile", "--catalogue", directory.path().to_str().unwrap(), file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("x:"), "{out}");
+}
+
+#[test]
 fn compile_takes_the_language_from_the_name() {
     let (_directory, file) = write("hello.c", "int f(void) { int class = 1; return class; }\n");
     let (out, err, code) = run(&["compile", file.to_str().unwrap()]);

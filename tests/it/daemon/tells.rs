@@ -62,6 +62,7 @@ async fn how_each_request_ended() {
     drop(leaving);
     let left = event(&daemon, "leaving").await;
     assert_eq!((&left["status"], &left["job.status"]), (&json!(499), &json!("cancelled")), "{left}");
+    assert!(left["compiler.id"] == ID && left["waited_ms"].is_f64(), "{left}");
     for (status, count) in [("ok", 2), ("rejected", 3), ("timeout_wall", 1), ("cancelled", 1)] {
         let series = format!("compile_jobs_total{{status=\"{status}\"}}");
         assert_eq!(daemon.metric(&series).await, count, "{series}");
@@ -117,7 +118,7 @@ async fn the_metrics_name_what_dashboards_look_for() {
         pause(Duration::from_millis(10)).await;
     }
     let page = daemon.admin_page("/metrics").await;
-    assert!(page.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(page.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
     let public = daemon.ask(get("/metrics", "")).await;
     assert_eq!(public.status, 404, "metrics are not for the public");
     daemon.stop().await;
