@@ -201,3 +201,19 @@ fn the_32_bit_calls_of_another_architecture_are_death() {
     );
     assert_eq!(finished.stop, Stop::Signalled(31), "SIGSYS");
 }
+
+/// The kernel shows a process its mounts. What it tells of them must be what the process sees anyway, and of the host
+/// only where that comes from: device, kind and options.
+#[test]
+fn the_table_of_mounts_names_only_what_is_shown() {
+    let bed = Bed::make();
+    let table = stdout(&bed.run(script("cat /proc/self/mountinfo")));
+    let shown = compilation_worker::sandbox::Settings::default_readable();
+    for line in table.lines() {
+        let point = std::path::Path::new(line.split(' ').nth(4).unwrap());
+        let own = ["/", "/app", "/tmp", "/proc"].iter().any(|own| point == std::path::Path::new(own));
+        let known = own || point.starts_with("/dev") || shown.iter().any(|path| point.starts_with(path));
+        assert!(known, "{line}");
+    }
+    assert!(table.lines().count() > 8, "{table}");
+}
