@@ -22,6 +22,7 @@ use crate::domain::limits::{Deadline, Limits};
 use crate::domain::request::CompileRequest;
 use crate::domain::result::Stop;
 use crate::engine::plan::{Command, PlanSettings, environment};
+use crate::engine::run::blames_the_host;
 use crate::engine::slots::{SlotError, Slots};
 use crate::sandbox::{Captured, Job, RunError, Sandbox};
 
@@ -127,6 +128,16 @@ pub enum ProbeError {
         #[source]
         source: RunFailure,
     },
+    /// The machine failed it; what it said meanwhile is not what it can do.
+    #[error("ask compiler {id} for its {question:?}: the machine failed it, and it printed {printed:?}")]
+    Machine {
+        /// Which one.
+        id: CompilerId,
+        /// What was asked.
+        question: Question,
+        /// The first line it printed.
+        printed: String,
+    },
     /// Its answers do not make sense.
     #[error("understand compiler {id}; try its versionFlag by hand")]
     Answers {
@@ -145,7 +156,7 @@ impl Classify for ProbeError {
             Self::Run { source, .. } => {
                 source.downcast_ref().map_or(Class::Internal, |error: &RunError| error.class())
             }
-            Self::Executable { .. } | Self::Answers { .. } => Class::Internal,
+            Self::Executable { .. } | Self::Machine { .. } | Self::Answers { .. } => Class::Internal,
         }
     }
 }
@@ -187,7 +198,9 @@ impl Finding {
     fn holds(&self) -> bool {
         match &self.result {
             Ok(_) => true,
-            Err(ProbeError::Answers { .. }) => self.at.elapsed() < FAILURE_MEMORY,
+            Err(ProbeError::Machine { .. } | ProbeError::Answers { .. }) => {
+                self.at.elapsed() < FAILURE_MEMORY
+            }
             Err(ProbeError::Executable { .. } | ProbeError::Run { .. }) => false,
         }
     }
@@ -276,6 +289,10 @@ impl Prober {
                 source,
             })?;
             let Printed { stdout, stderr, code } = printed;
+            if code != 0 && blames_the_host(&stderr) {
+                let printed = stderr.lines().next().unwrap_or_default().to_owned();
+                return Err(ProbeError::Machine { id: compiler.id.clone(), question, printed });
+            }
             answers.push(Answer { question, stdout, stderr, code });
         }
         let capabilities = Capabilities::read(compiler, &answers);
@@ -296,6 +313,8 @@ mod tests {
     struct Fake {
         version: Mutex<Result<&'static str, i32>>,
         broken: Mutex<bool>,
+        /// What it prints instead of help, and fails.
+        hindered: Mutex<Option<&'static str>>,
         runs: AtomicU32,
         gate: Semaphore,
     }
@@ -319,6 +338,10 @@ mod tests {
                 if *self.broken.lock().unwrap() {
                     return Err(RunFailure::from(Box::<dyn Error + Send + Sync>::from("no jail")));
                 }
+                let hindered = *self.hindered.lock().unwrap();
+                if let Some(said) = hindered.filter(|_| command.arguments != ["--version"]) {
+                    return Ok(Printed { stdout: String::new(), stderr: said.to_owned(), code: 1 });
+                }
                 let version = *self.version.lock().unwrap();
                 let stdout = if command.arguments == ["--version"] { version.unwrap_or("") } else { "" };
                 Ok(Printed {
@@ -341,6 +364,7 @@ mod tests {
         let fake = Arc::new(Fake {
             version: Mutex::new(Ok("cc 1.0")),
             broken: Mutex::new(false),
+            hindered: Mutex::default(),
             runs: AtomicU32::new(0),
             gate: Semaphore::new(open),
         });
@@ -419,6 +443,18 @@ mod tests {
         tokio::time::advance(moment).await;
         assert_eq!(version(ask().await), "cc 2.0");
         assert_eq!(bench.fake.runs(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_compiler_could_not_say_is_not_what_it_cannot_do() {
+        let bench = bench(100);
+        let hinder = |said| *bench.fake.hindered.lock().unwrap() = said;
+        hinder(Some("cc: fatal error: vfork: Resource temporarily unavailable\ncompilation terminated.\n"));
+        let error = bench.prober.capabilities(&bench.compiler).await.unwrap_err();
+        assert!(matches!(error, ProbeError::Machine { .. }) && error.class() == Class::Internal, "{error}");
+        hinder(Some("cc: error: unrecognized command-line option '--help=target'\n"));
+        tokio::time::advance(FAILURE_MEMORY).await;
+        assert_eq!(version(bench.prober.capabilities(&bench.compiler).await), "cc 1.0");
     }
 
     #[tokio::test]

@@ -194,7 +194,8 @@ fn job(plan: &Plan, limits: Limits, deadline: Deadline) -> Job {
     }
 }
 
-fn blames_the_host(stderr: &str) -> bool {
+/// Whether a compiler that failed says that it was not the source's fault.
+pub(super) fn blames_the_host(stderr: &str) -> bool {
     HOST_FAILURES.iter().any(|words| memmem::find(stderr.as_bytes(), words.as_bytes()).is_some())
 }
 
