@@ -101,7 +101,7 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let mut free = lanes(&order)?;
     let landlock = sys::landlock_version();
     let propagation = if landlock > 0 { Propagation::FromHost } else { Propagation::None };
-    let shown = template::enter(&order.readable, propagation)?;
+    template::enter(&order.readable, propagation)?;
     let filter = Architecture::native().and_then(|architecture| filter::program(architecture).ok());
     let filter = filter.ok_or_else(|| {
         Failure::at("find the numbers of this processor's system calls")(io::Error::from(Errno::NOSYS))
@@ -109,7 +109,6 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let blueprint = Blueprint {
         ids: order.ids,
         filter,
-        shown,
         count_by_user: order.ids == Ids::Single && order.cgroups.is_none(),
     };
     protocol::send(channel, &Answer::Ready { landlock }).map_err(Failure::at("report readiness"))?;

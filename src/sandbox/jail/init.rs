@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
@@ -31,8 +31,6 @@ pub(super) struct Blueprint {
     pub(super) ids: Ids,
     /// The system-call filter.
     pub(super) filter: Vec<Instruction>,
-    /// The host's directories that jobs see.
-    pub(super) shown: Vec<PathBuf>,
     /// Whether processes are counted by user, in a user namespace of each jail's own, because no cgroup counts them
     /// and all jails share one user.
     pub(super) count_by_user: bool,
@@ -114,9 +112,7 @@ fn build(
     sys::unshare(sys::clone_flags::CGROUP).map_err(at(Step::NewCgroupNamespace))?;
     rustix::thread::move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(at(Step::JoinNetwork))?;
-    for directory in &blueprint.shown {
-        template::restrict(directory).map_err(at(Step::RestrictMounts))?;
-    }
+    template::restrict().map_err(at(Step::RestrictMounts))?;
     template::attach(work, Path::new("/app")).map_err(at(Step::MountWork))?;
     template::attach(tmp, Path::new("/tmp")).map_err(at(Step::MountTmp))?;
     // Only processes, and of those only what the asking one may trace: no kernel settings, no other's environment.

@@ -318,7 +318,7 @@ steps! {
     JoinCgroup = "join the job's cgroup",
     NewCgroupNamespace = "unshare the cgroup namespace",
     JoinNetwork = "enter the empty network namespace",
-    RestrictMounts = "restrict the host's directories",
+    RestrictMounts = "restrict the mounts of the host",
     MountWork = "mount the work directory",
     MountTmp = "mount /tmp",
     MountProc = "mount /proc",

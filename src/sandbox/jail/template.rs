@@ -63,9 +63,8 @@ enum Entry {
     File(OwnedFd),
 }
 
-/// Exchanges the root of this process, which must be alone in its mount namespace, for the template. The directories
-/// that it shows come back.
-pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<Vec<PathBuf>, Failure> {
+/// Exchanges the root of this process, which must be alone in its mount namespace, for the template.
+pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<(), Failure> {
     let flags = match propagation {
         Propagation::FromHost => MountPropagationFlags::DOWNSTREAM,
         Propagation::None => MountPropagationFlags::PRIVATE,
@@ -73,9 +72,6 @@ pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<Ve
     rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
         .map_err(Failure::at("keep mounts from the host"))?;
     let entries = pick_up(readable)?;
-    let is_directory =
-        |(path, entry): &(PathBuf, Entry)| matches!(entry, Entry::Directory(_)).then(|| path.clone());
-    let directories = entries.iter().filter_map(is_directory).collect();
     let devices = DEVICES.map(|name| copy_mount(&Path::new("/dev").join(name)).map(|copy| (name, copy)));
     let host_proc = copy_mount(Path::new("/proc")).map_err(Failure::at("copy the mount of /proc"))?;
 
@@ -115,14 +111,15 @@ pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<Ve
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(Failure::at("open the new root"))?;
     sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::One)
-        .map_err(Failure::at("make the new root read-only"))?;
-    Ok(directories)
+        .map_err(Failure::at("make the new root read-only"))
 }
 
-/// Restricts whatever the host has mounted in a shown directory since.
-pub(super) fn restrict(directory: &Path) -> io::Result<()> {
-    let directory = rustix::fs::open(directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    sys::restrict_mount(directory.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::Tree)
+/// Restricts whatever the host has mounted in the template since; in a new jail, before it has mounts of its own. One
+/// call at the root of all: a walk to a place on a network file system could hang here.
+pub(super) fn restrict() -> io::Result<()> {
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // Devices stay devices: five of them are meant to be here.
+    sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID, Reach::Tree)
 }
 
 /// A tmpfs that is mounted nowhere yet.
