@@ -265,8 +265,8 @@ fn sweep(all: &Path) {
 
 /// Kills what is left in a directory's groups and removes them. What resists is left: the next start tries again.
 fn remove_tree(directory: &Path) {
-    // Death and the kernel's accounts of it take a moment each.
-    const TRIES: u32 = 40;
+    // Death and the kernel's accounts of it take a moment each; on a busy machine up to a second.
+    const TRIES: u32 = 400;
     const PAUSE: Duration = Duration::from_millis(5);
     for _ in 0..TRIES {
         let groups = fs::read_dir(directory).into_iter().flatten().flatten();
