@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -203,7 +203,10 @@ Examples:
 
 /// Runs one command line, its first word being the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams: &mut Streams) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match commands()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => return explain(&error, streams),
     };
@@ -223,6 +226,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         streams.say(format_args!("error: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// The whole command line. Settings that are lists take every word that follows, but not where a file may follow.
+fn commands() -> clap::Command {
+    let one_word = |argument: clap::Arg| match argument.get_action() {
+        ArgAction::Append if !argument.is_positional() => argument.num_args(1),
+        _ => argument,
+    };
+    Cli::command().mut_subcommand("compile", |compile| compile.mut_args(one_word))
 }
 
 /// Help that was asked for is data; anything else is a bad command line.

@@ -77,8 +77,7 @@ fn argument(key: &'static Key) -> Arg {
     let argument = if key.short_flag.is_some() { argument.alias(key.long_flag()) } else { argument };
     match key.shape {
         Shape::One => argument.action(ArgAction::Set).allow_hyphen_values(true),
-        // One value for each flag, or several between commas: a word that follows may be the command's own.
-        Shape::Many => argument.action(ArgAction::Append),
+        Shape::Many => argument.action(ArgAction::Append).num_args(1..),
         Shape::Switch => {
             argument.action(ArgAction::Set).num_args(0..=1).require_equals(true).default_missing_value("true")
         }

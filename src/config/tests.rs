@@ -82,7 +82,8 @@ fn later_layers_win() {
 
 #[test]
 fn the_fixed_flags_and_the_rule_both_work() {
-    let words = "--listen 127.0.0.1:0 --admin-listen [::1]:0 --catalogue a --catalogue b,c --catalogue d --sandbox strict";
+    let words =
+        "--listen 127.0.0.1:0 --admin-listen [::1]:0 --catalogue a b --catalogue c,d --sandbox strict";
     let loaded = load(inputs(&words.split(' ').collect::<Vec<_>>(), &[])).unwrap();
     assert_eq!(loaded.config.http.listen.port(), 0);
     assert_eq!(loaded.config.admin.listen.to_string(), "[::1]:0");
@@ -191,7 +192,7 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "limits.memory = 32MiB (flag --limits-memory): is less than limits.output or",
         ),
         (
-            "--sandbox-readable /opt,rel",
+            "--sandbox-readable /opt rel",
             "sandbox.readable = /opt,rel (flag --sandbox-readable): rel is not an absolute",
         ),
         ("--catalogue-search-path bin", "bin is not an absolute path; begin it with /"),
@@ -244,7 +245,7 @@ fn the_table_is_sound() {
 
 #[test]
 fn what_is_shown_can_be_given_again() {
-    let loaded = load(inputs(&["--http-environment", "prod", "--catalogue", "a,b"], &[])).unwrap();
+    let loaded = load(inputs(&["--http-environment", "prod", "--catalogue", "a", "b"], &[])).unwrap();
     let words: Vec<String> =
         loaded.settings.iter().map(|setting| format!("--{}={}", setting.key.flag(), setting.value)).collect();
     let again = load(inputs(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[])).unwrap();
