@@ -123,18 +123,32 @@ enum Ended {
 }
 
 impl Evidence {
-    /// The one reason that is told, the strongest first. `None` if nothing explains the end.
+    /// The one reason that is told; `None` if nothing explains the end.
+    ///
+    /// What the kernel did or refused comes before our own two stops, for a job that will not take a refusal for an
+    /// answer goes on until the clock or its own complaints end it: a fork bomb ran out of processes, not of time.
+    /// Among the kernel's, the surest first:
+    ///
+    /// 1. Memory: a counter says that a process was killed, and whatever the others did then is worth nothing, even
+    ///    a success.
+    /// 2. Processes: a counter too, but of a refusal, which a job may survive: it explains only a failure. So do all
+    ///    that follow.
+    /// 3. Processor time and file size, where a signal of the kernel's ended the job itself.
+    /// 4. The same two and the room for files, as tools tell of them or as the directory is found.
+    /// 5. The clock before the flood: where the clock struck, more than is kept was found only in what the pipes
+    ///    still held.
+    /// 6. The job's own way to end.
     fn verdict(self) -> Option<Stop> {
         let failed = self.ended != Some(Ended::Exited(0));
         Some(match self.ended {
             _ if self.out_of_memory => Stop::OutOfMemory,
-            _ if self.out_of_time => Stop::WallTime,
-            _ if self.too_much_output => Stop::TooMuchOutput,
             _ if failed && self.pids_limit => Stop::TooManyProcesses,
             Some(Ended::Signalled(libc::SIGXCPU)) => Stop::CpuTime,
-            _ if failed && self.cpu_limit => Stop::CpuTime,
             Some(Ended::Signalled(libc::SIGXFSZ)) => Stop::DiskLimit,
+            _ if failed && self.cpu_limit => Stop::CpuTime,
             _ if failed && self.disk_limit => Stop::DiskLimit,
+            _ if self.out_of_time => Stop::WallTime,
+            _ if self.too_much_output => Stop::TooMuchOutput,
             Some(Ended::Signalled(signal)) => Stop::Signalled(signal),
             Some(Ended::Exited(code)) => Stop::Exited(code),
             None => return None,
@@ -325,42 +339,73 @@ fn is_full(directory: &OwnedFd) -> bool {
 mod tests {
     use super::*;
 
+    /// All that can be known against a job at once.
+    const EVERYTHING: Evidence = Evidence {
+        ended: Some(Ended::Exited(4)),
+        out_of_memory: true,
+        out_of_time: true,
+        too_much_output: true,
+        pids_limit: true,
+        cpu_limit: true,
+        disk_limit: true,
+    };
+
     #[test]
-    fn the_strongest_reason_is_told() {
-        let all = Evidence {
-            ended: Some(Ended::Signalled(libc::SIGXCPU)),
-            out_of_memory: true,
-            out_of_time: true,
-            too_much_output: true,
-            pids_limit: true,
-            cpu_limit: true,
-            disk_limit: true,
-        };
+    fn the_cause_is_told_before_what_came_of_it() {
+        let all = EVERYTHING;
         assert_eq!(all.verdict(), Some(Stop::OutOfMemory));
         let all = Evidence { out_of_memory: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::TooManyProcesses));
+        let all = Evidence { pids_limit: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::CpuTime));
+        let all = Evidence { cpu_limit: false, ..all };
+        assert_eq!(all.verdict(), Some(Stop::DiskLimit));
+        let all = Evidence { disk_limit: false, ..all };
         assert_eq!(all.verdict(), Some(Stop::WallTime));
         let all = Evidence { out_of_time: false, ..all };
         assert_eq!(all.verdict(), Some(Stop::TooMuchOutput));
         let all = Evidence { too_much_output: false, ..all };
-        assert_eq!(all.verdict(), Some(Stop::TooManyProcesses));
-        let all = Evidence { pids_limit: false, ..all };
-        assert_eq!(all.verdict(), Some(Stop::CpuTime));
-        let all = Evidence { ended: Some(Ended::Exited(4)), cpu_limit: false, ..all };
-        assert_eq!(all.verdict(), Some(Stop::DiskLimit));
-        let all = Evidence { disk_limit: false, ..all };
         assert_eq!(all.verdict(), Some(Stop::Exited(4)));
+    }
+
+    #[test]
+    fn a_signal_of_the_kernels_is_surer_than_what_is_told() {
+        let signalled = |signal, cpu_limit| Evidence {
+            ended: Some(Ended::Signalled(signal)),
+            cpu_limit,
+            disk_limit: !cpu_limit,
+            ..Evidence::default()
+        };
+        assert_eq!(signalled(libc::SIGXCPU, false).verdict(), Some(Stop::CpuTime));
+        assert_eq!(signalled(libc::SIGXFSZ, true).verdict(), Some(Stop::DiskLimit));
+        let crashed = Evidence { ended: Some(Ended::Signalled(11)), ..Evidence::default() };
+        assert_eq!(crashed.verdict(), Some(Stop::Signalled(11)));
+    }
+
+    #[test]
+    fn who_ran_into_the_clock_ran_into_something_else_before() {
+        let late = Evidence { out_of_time: true, ..Evidence::default() };
+        assert_eq!(late.verdict(), Some(Stop::WallTime));
+        assert_eq!(Evidence { pids_limit: true, ..late }.verdict(), Some(Stop::TooManyProcesses));
+        assert_eq!(Evidence { disk_limit: true, ..late }.verdict(), Some(Stop::DiskLimit));
+        // It had succeeded in all it tried when the clock struck.
+        let at_last = Evidence { ended: Some(Ended::Exited(0)), pids_limit: true, ..late };
+        assert_eq!(at_last.verdict(), Some(Stop::WallTime));
     }
 
     #[test]
     fn a_job_that_succeeds_has_hit_nothing() {
         let grazed = Evidence {
             ended: Some(Ended::Exited(0)),
-            pids_limit: true,
-            disk_limit: true,
-            cpu_limit: true,
-            ..Evidence::default()
+            out_of_memory: false,
+            out_of_time: false,
+            too_much_output: false,
+            ..EVERYTHING
         };
         assert_eq!(grazed.verdict(), Some(Stop::Exited(0)));
+        // Memory is no matter of grazing, and what was cut is not whole.
+        assert_eq!(Evidence { out_of_memory: true, ..grazed }.verdict(), Some(Stop::OutOfMemory));
+        assert_eq!(Evidence { too_much_output: true, ..grazed }.verdict(), Some(Stop::TooMuchOutput));
         assert_eq!(Evidence::default().verdict(), None);
     }
 }

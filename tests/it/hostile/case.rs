@@ -111,6 +111,7 @@ impl Case {
             text.replace("@PORT@", &daemon.http.port().to_string())
                 .replace("@PID@", &daemon.process().to_string())
                 .replace("@CREDENTIALS@", daemon.secrets.credentials().to_str().unwrap())
+                .replace("@CONFIGURATION@", daemon.secrets.configuration().to_str().unwrap())
                 .replace("@SOCKET@", daemon.secrets.socket_path().to_str().unwrap())
         };
         let files: Vec<Value> = self
@@ -152,7 +153,7 @@ impl Case {
             let shown: String = told.chars().take(1500).collect();
             complaints.push(format!("after {took:?}:\n{shown}"));
         }
-        complaints.extend(daemon.ordinary_job(Who::Gcc).await.err());
+        complaints.extend(daemon.ordinary_job(who).await.err());
         if !daemon.healthy().await {
             complaints.push("unhealthy".to_owned());
         }

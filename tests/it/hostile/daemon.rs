@@ -31,6 +31,9 @@ const LIMITS: &[&str] = &[
     "--limits-artifact=2MiB",
 ];
 
+/// The program under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_compilation-worker");
+
 /// For what the clock must end.
 pub(super) const SHORT: &str = "--limits-wall=1500ms";
 /// For what must end by itself or by another limit, on however busy a machine.
@@ -71,16 +74,32 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one that holds a secret in its environment, one in a file and one in a descriptor it does not know of.
-    #[expect(clippy::disallowed_methods, reason = "the harness starts the program under test")]
+    /// Starts one with secrets in its environment, in its configuration, in its memory, in a file, and in a
+    /// descriptor it does not know of.
     pub(super) async fn start(flags: &[&str]) -> Self {
+        Self::start_by(&[], flags).await
+    }
+
+    /// The same by way of `wrapper`, a command that takes another as its last arguments.
+    #[expect(clippy::disallowed_methods, reason = "the harness starts the program under test")]
+    pub(super) async fn start_by(wrapper: &[&str], flags: &[&str]) -> Self {
         let secrets = Secrets::plant();
         let held_open = secrets.held_open();
+        let executable = if wrapper.is_empty() {
+            BINARY.into()
+        } else {
+            fs::copy(BINARY, secrets.executable()).unwrap();
+            secrets.executable()
+        };
         let mut child = Command::new("/bin/sh")
             .args(["-c", "exec 9<\"$0\" && exec \"$@\""])
             .arg(&held_open)
-            .arg(env!("CARGO_BIN_EXE_compilation-worker"))
+            .args(private_mounts())
+            .args(wrapper)
+            .arg(executable)
             .args(["serve", "--announce", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(secrets.configuration())
             .args(LIMITS.iter().filter(|limit| !flags.iter().any(|flag| name(flag) == name(limit))))
             .args(flags)
             .env("AWS_SECRET_ACCESS_KEY", &secrets.environment)
@@ -114,6 +133,7 @@ impl Daemon {
             _neighbors: neighbors,
         };
         daemon.compilers = daemon.find_compilers().await;
+        daemon.confide().await;
         for who in ALL {
             daemon.ordinary_job(*who).await.unwrap();
         }
@@ -141,13 +161,24 @@ impl Daemon {
         }
     }
 
+    /// Tells it a secret, as a request would that is somebody else's: it remembers the answer.
+    async fn confide(&self) {
+        let source = format!("const char *secret = \"{}\";", self.secrets.memory);
+        let named = format!("X-Request-Id: {}\r\n", self.secrets.request);
+        let reply = self.told(Who::Gcc, &named, &json!({"source": source, "options": {}})).await;
+        assert!(reply.text().contains(&self.secrets.memory), "{}", reply.text());
+    }
+
+    /// The answer to somebody else's request, who may know what it says; `headers` are whole lines.
+    pub(super) async fn told(&self, who: Who, headers: &str, body: &Value) -> Reply {
+        let headers = format!("Content-Type: application/json\r\nAccept: application/json\r\n{headers}");
+        let path = format!("/api/compiler/{}/compile", self.compiler(who));
+        reply(self.http, post(&path, &headers, body.to_string())).await
+    }
+
     /// One reply on a connection of its own; no secret may be in it.
     pub(super) async fn ask(&self, address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
-        let mut client = Client::connect(address).await;
-        client.send(request).await;
-        // The client's own patience is for replies that nobody has to compile for.
-        timeout(LONGEST_JOB, client.stream.readable()).await.expect("no reply").unwrap();
-        let reply = client.reply().await;
+        let reply = reply(address, request).await;
         let everything = format!("{:?}", reply.headers).into_bytes();
         for bytes in [&everything, &reply.body] {
             let leaks = self.secrets.found_in(bytes);
@@ -166,16 +197,6 @@ impl Daemon {
         let path = format!("/api/compiler/{}/compile", self.compiler(who));
         let headers = "Content-Type: application/json\r\nAccept: application/json\r\n";
         self.ask(self.http, post(&path, headers, body)).await
-    }
-
-    /// Only the job's status: for replies too large to be searched for each byte.
-    pub(super) async fn compile_unsearched(&self, who: Who, body: Value) -> String {
-        let path = format!("/api/compiler/{}/compile", self.compiler(who));
-        let headers = "Content-Type: application/json\r\nAccept: application/json\r\n";
-        let mut client = Client::connect(self.http).await;
-        client.send(post(&path, headers, body.to_string())).await;
-        timeout(LONGEST_JOB, client.stream.readable()).await.expect("no reply").unwrap();
-        client.reply().await.header("x-job-status").unwrap_or_default().to_owned()
     }
 
     /// Begins a new peak of memory.
@@ -272,11 +293,37 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let log = fs::read_to_string(self.secrets.log()).unwrap();
+            let told = self.secrets.found_in(log.as_bytes());
+            // What a request calls itself is what the log calls it.
+            let leaks: Vec<_> =
+                told.iter().filter(|found| !found.starts_with(&self.secrets.request)).collect();
+            assert!(leaks.is_empty(), "{leaks:?} in the log");
+        }
         // It may have ended already, and been asked for its status.
         if self.child.try_wait().unwrap().is_none() {
             self.child.kill().unwrap();
             self.child.wait().unwrap();
         }
+    }
+}
+
+/// The reply to one request on a connection of its own.
+async fn reply(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
+    let mut client = Client::connect(address).await;
+    client.send(request).await;
+    // The client's own patience is for replies that nobody has to compile for.
+    timeout(LONGEST_JOB, client.stream.readable()).await.expect("no reply").unwrap();
+    client.reply().await
+}
+
+/// What keeps the mounts of others out of a daemon's census, where this user may ask for it.
+fn private_mounts() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() {
+        &["unshare", "--mount", "--propagation", "private"]
+    } else {
+        &[]
     }
 }
 

@@ -1,13 +1,20 @@
 //! I: jobs that look for a way out, or for each other.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::hostile::case::{Case, run, told};
 use crate::hostile::census::commands_below;
 use crate::hostile::daemon::{ALL, Daemon, GNU, LLVM, LONG, SHORT, Who};
+use crate::hostile::secrets::Secrets;
 use crate::hostile::vector;
+use crate::support::client::{Client, get};
 
 /// What the kernel answers to what no job has any business with. `EAFNOSUPPORT`, `EPERM` and `ENOSYS` are the
 /// filter's; the rest is what an unprivileged process gets from the kernel itself.
@@ -48,6 +55,8 @@ async fn nothing_of_the_host_is_in_sight() {
         Case::script("I03 environment", "ok", "env; exit 0").silent("AWS"),
         Case::script("I03 environment of everyone", "ok", "cat /proc/*/environ; exit 0").silent("AWS"),
         Case::script("I03 files of the host", "ok", "cat /etc/shadow @CREDENTIALS@ /proc/@PID@/environ /proc/1/root@CREDENTIALS@ /proc/1/cwd/Cargo.toml; exit 0"),
+        Case::script("I03 configuration of the daemon", "ok", "cat @CONFIGURATION@ /proc/@PID@/root@CONFIGURATION@ /proc/1/root@CONFIGURATION@ /proc/@PID@/cmdline; grep -r sqs.invalid /etc /app /tmp /proc/1 /usr/local; exit 0"),
+        Case::program("I03 memory of the daemon", "ok", include_str!("attacks/memory.c")).says("asked"),
         Case::script("I03 memory of others", "ok", "for p in /proc/[0-9]*; do head -c 100 $p/mem $p/maps; done; exit 0"),
         Case::script("I03 disguised", "ok", "base64 @CREDENTIALS@; od -x @CREDENTIALS@; rev @CREDENTIALS@; exit 0"),
         Case::script("I04 no one else to see", "ok", "ls -d /proc/[0-9]* | wc -l | sed 's/^/processes: /'; exit 0").silent("processes: 6"),
@@ -107,27 +116,37 @@ async fn one_job_leaves_nothing_to_the_next() {
     daemon.is_back_at(&before).await.unwrap();
 }
 
-/// Two live jobs: one holds a secret in its source, its files, its arguments and its memory, the other searches.
+/// Two live jobs: one holds secrets in its source, its files, its environment, its arguments, what it prints and
+/// what it writes; the other searches.
 #[tokio::test]
 async fn a_live_neighbor_is_out_of_reach() {
     let daemon = Daemon::start(&[SHORT]).await;
-    let mark = &daemon.secrets.neighbor;
+    let Secrets { neighbor: mark, output, request, .. } = &daemon.secrets;
+    let hold = format!(
+        "export SECRET={mark}; echo {output}; echo {output} >&2; echo '{output}: ret' > output.s; echo {output} > /tmp/secret; \
+         exec sh -c 'sleep 3180; : {mark}'"
+    );
+    let search = "cat /proc/*/cmdline /proc/*/environ /app/secret /tmp/secret /app/output.s /proc/*/root/app/secret \
+                  /proc/*/root/app/output.s /proc/*/cwd/* /dev/fd/* </dev/null; \
+                  for p in /proc/[0-9]*; do for f in 0 1 2 3 4 5; do timeout 0.01 head -c 100 $p/fd/$f; done; done 2>/dev/null; exit 0";
     for (holder, searcher) in [(Who::Gcc, Who::Clang), (Who::Clangxx, Who::Gxx)] {
-        let hold = json!({
-            "source": format!("/* {mark} */ int x;"),
-            "options": {"userArguments": "-fplugin=./x.so"},
-            "files": [
-                {"filename": "x.so", "contents": vector::plugin()},
-                {"filename": "x.sh", "contents": format!("exec sleep 3180 # {mark}")},
-                {"filename": "secret", "contents": mark},
-            ],
-        });
+        let job = |source: String, script: &str, secret: &str| {
+            json!({
+                "source": source,
+                "options": {"userArguments": "-fplugin=./x.so"},
+                "files": [
+                    {"filename": "x.so", "contents": vector::plugin()},
+                    {"filename": "x.sh", "contents": script},
+                    {"filename": "secret", "contents": secret},
+                ],
+            })
+        };
         let search = json!({
             "source": "int y;",
             "options": {"userArguments": "-fplugin=./x.so"},
             "files": [
                 {"filename": "x.so", "contents": vector::plugin()},
-                {"filename": "x.sh", "contents": "cat /proc/*/cmdline /proc/*/environ /app/secret /proc/*/root/app/secret /proc/*/cwd/*; exit 0"},
+                {"filename": "x.sh", "contents": search},
             ],
         });
         let searching = async {
@@ -138,21 +157,93 @@ async fn a_live_neighbor_is_out_of_reach() {
             }
             daemon.compile(searcher, &search).await
         };
-        let (ended, searched) = tokio::join!(held(&daemon, holder, &hold), searching);
+        // Its own reply may say its secrets: it is not searched.
+        let (hold, named) =
+            (job(format!("/* {mark} */ int x;"), &hold, mark), format!("X-Request-Id: {request}\r\n"));
+        let (ended, searched) = tokio::join!(daemon.told(holder, &named, &hold), searching);
         assert_eq!(
-            (ended.as_str(), searched.header("x-job-status")),
-            ("timeout_wall", Some("ok")),
+            (ended.header("x-job-status"), searched.header("x-job-status")),
+            (Some("timeout_wall"), Some("ok")),
             "{}",
             searched.text()
         );
+        assert!(ended.text().contains(output) && ended.header("x-request-id") == Some(request), "{ended:?}");
         daemon.ordinary_job(searcher).await.unwrap();
     }
 }
 
-/// The holder's own reply may say its secret: it is not searched.
-async fn held(daemon: &Daemon, who: Who, body: &serde_json::Value) -> String {
-    let reply = daemon.compile(who, body).await;
-    reply.header("x-job-status").unwrap_or_default().to_owned()
+/// Set for the process that lives where the metadata service is.
+const METADATA: &str = "HOSTILE_TEST_METADATA";
+
+/// I01: what a cloud tells every process of its machines reaches the daemon, but no job. The service is a fake, and
+/// its network one that this test made: there the test starts itself again.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness starts itself again, and tells itself so by environment"
+)]
+async fn the_metadata_service_is_out_of_reach() {
+    if std::env::var_os(METADATA).is_some() {
+        return beside_the_metadata_service().await;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: an ordinary user makes no networks");
+        return;
+    }
+    let network = "ip link set lo up && ip address add 169.254.169.254/32 dev lo && exec \"$0\" \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--net", "sh", "-c", network])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "hostile::isolation::the_metadata_service_is_out_of_reach", "--nocapture"])
+        .env(METADATA, "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+async fn beside_the_metadata_service() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let service = TcpListener::bind("169.254.169.254:80").await.unwrap();
+    let address = service.local_addr().unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", daemon.secrets.metadata.len())
+        + &daemon.secrets.metadata;
+    let callers = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&callers);
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        while let Ok((mut caller, _)) = service.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let _hung_up = caller.write_all(answer.as_bytes()).await;
+        }
+    });
+    let reply =
+        Client::connect(address).await.ask(get("/latest/meta-data/iam/security-credentials/", "")).await;
+    assert_eq!(
+        (reply.status, reply.text()),
+        (200, daemon.secrets.metadata.as_str()),
+        "beside the daemon it answers"
+    );
+    assert_eq!(callers.swap(0, Ordering::Relaxed), 1);
+    let token = "exec 3<>/dev/tcp/169.254.169.254/80 && echo connected; printf 'PUT /latest/api/token HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3";
+    let table = vec![
+        Case::script("I01 metadata by socket", "ok", "gcc -w -o p p.c && ./p; exit 0")
+            .file("p.c", include_str!("attacks/connect.c"))
+            .silent("connected")
+            .says("socket: Address family not supported by protocol")
+            .on(ALL),
+        Case::script("I01 metadata by bash", "ok", &format!("bash -c '{token}'; exit 0"))
+            .silent("connected")
+            .on(ALL),
+        Case::source("I01 metadata by include", "compile_error", "#include \"/dev/tcp/169.254.169.254/80\"")
+            .on(ALL),
+    ];
+    run(&daemon, table).await;
+    assert_eq!(callers.load(Ordering::Relaxed), 0, "somebody in a jail reached it");
 }
 
 /// I10: what one job used up is not counted against the next, nor against the one beside it.
