@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::hostile::census::Census;
-use crate::hostile::daemon::{Daemon, Who};
+use crate::hostile::daemon::{ALL, Daemon, Who};
 use crate::hostile::vector;
 
 /// Attacks under way at once: as many as there are slots.
@@ -24,6 +24,7 @@ pub(super) struct Case {
     arguments: String,
     files: BTreeMap<String, String>,
     says: Vec<&'static str>,
+    either: Vec<&'static str>,
     silent: Vec<&'static str>,
     within: Option<Duration>,
     output: Option<&'static str>,
@@ -41,6 +42,7 @@ impl Case {
             arguments: String::new(),
             files: BTreeMap::new(),
             says: Vec::new(),
+            either: Vec::new(),
             silent: Vec::new(),
             within: None,
             output: None,
@@ -85,6 +87,12 @@ impl Case {
     /// What the compiler's streams or the listing must say.
     pub(super) fn says(mut self, words: &'static str) -> Self {
         self.says.push(words);
+        self
+    }
+
+    /// Words of which they must say one.
+    pub(super) fn says_one_of<const N: usize>(mut self, words: [&'static str; N]) -> Self {
+        self.either.extend(words);
         self
     }
 
@@ -144,6 +152,9 @@ impl Case {
         }
         let missing = self.says.iter().filter(|words| !told.contains(**words));
         complaints.extend(missing.map(|words| format!("does not say {words:?}")));
+        if !self.either.is_empty() && !self.either.iter().any(|words| told.contains(words)) {
+            complaints.push(format!("says none of {:?}", self.either));
+        }
         let excess = self.silent.iter().filter(|words| told.contains(**words));
         complaints.extend(excess.map(|words| format!("says {words:?}")));
         if self.within.is_some_and(|most| took > most) {
@@ -170,14 +181,22 @@ pub(super) fn told(result: &Value) -> String {
     ["stdout", "stderr", "asm"].map(lines).concat().join("\n")
 }
 
-/// Runs a whole table, and then asks what is left of it.
-#[expect(clippy::print_stdout, reason = "the harness tells how much it tried")]
+/// Runs a whole table, each attack on one compiler of each family and language in turn, and then asks what is left.
 pub(super) async fn run(daemon: &Daemon, table: Vec<Case>) {
+    run_on(daemon, table, &[&[Who::Gcc, Who::Clangxx], &[Who::Gxx, Who::Clang]]).await;
+}
+
+/// The same with each attack on every compiler.
+pub(super) async fn run_on_all(daemon: &Daemon, table: Vec<Case>) {
+    run_on(daemon, table, &[ALL]).await;
+}
+
+#[expect(clippy::print_stdout, reason = "the harness tells how much it tried")]
+async fn run_on(daemon: &Daemon, table: Vec<Case>, turns: &[&[Who]]) {
     let before: Census = daemon.at_rest().await;
-    let turns = [&[Who::Gcc, Who::Clangxx], &[Who::Gxx, Who::Clang]];
     let attacks: Vec<(&Case, Who)> = table
         .iter()
-        .zip(turns.into_iter().cycle())
+        .zip(turns.iter().cycle())
         .flat_map(|(case, turn)| case.on.unwrap_or(turn).iter().map(move |who| (case, *who)))
         .collect();
     let wrong = RefCell::new(Vec::new());

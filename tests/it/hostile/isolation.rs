@@ -55,7 +55,7 @@ async fn nothing_of_the_host_is_in_sight() {
         Case::script("I03 environment", "ok", "env; exit 0").silent("AWS"),
         Case::script("I03 environment of everyone", "ok", "cat /proc/*/environ; exit 0").silent("AWS"),
         Case::script("I03 files of the host", "ok", "cat /etc/shadow @CREDENTIALS@ /proc/@PID@/environ /proc/1/root@CREDENTIALS@ /proc/1/cwd/Cargo.toml; exit 0"),
-        Case::script("I03 configuration of the daemon", "ok", "cat @CONFIGURATION@ /proc/@PID@/root@CONFIGURATION@ /proc/1/root@CONFIGURATION@ /proc/@PID@/cmdline; grep -r sqs.invalid /etc /app /tmp /proc/1 /usr/local; exit 0"),
+        Case::script("I03 configuration of the daemon", "ok", "cat @CONFIGURATION@ /proc/@PID@/root@CONFIGURATION@ /proc/1/root@CONFIGURATION@ /proc/@PID@/cmdline; grep -r sqs.invalid /etc /app /tmp; exit 0"),
         Case::program("I03 memory of the daemon", "ok", include_str!("attacks/memory.c")).says("asked"),
         Case::script("I03 memory of others", "ok", "for p in /proc/[0-9]*; do head -c 100 $p/mem $p/maps; done; exit 0"),
         Case::script("I03 disguised", "ok", "base64 @CREDENTIALS@; od -x @CREDENTIALS@; rev @CREDENTIALS@; exit 0"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::hostile::case::{Case, run};
+use crate::hostile::case::{Case, run_on_all};
 use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT, Who};
 
 const SHADOW: &str = "/etc/shadow";
@@ -97,7 +97,7 @@ async fn no_file_of_the_host_is_shown() {
             .on(LLVM),
         Case::source("C12 32 bits", "ok", "int f(int x) { return x; }").arguments("-m32"),
     ];
-    run(&daemon, table).await;
+    run_on_all(&daemon, table).await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn what_is_endless_is_not_read_for_ever() {
             .ungrouped("signalled")
             .on(LLVM),
     ];
-    run(&daemon, table).await;
+    run_on_all(&daemon, table).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_fifo_is_waited_for_until_the_clock() {
         .on(&[Who::Gcc, Who::Clangxx])
         .within(Duration::from_secs(3)),
     ];
-    run(&daemon, table).await;
+    run_on_all(&daemon, table).await;
 }
 
 /// C09: every way to make a compiler run what the request brings.
@@ -178,5 +178,5 @@ async fn code_that_runs_at_compile_time_runs_in_the_jail() {
             .on(LLVM)
             .says("in /app on ce"),
     ];
-    run(&daemon, table).await;
+    run_on_all(&daemon, table).await;
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::hostile::daemon::{Daemon, LONG, Who};
+use crate::hostile::daemon::{ALL, Daemon, LLVM, LONG, Who};
 
-/// Bodies, what they are answered with, and the job's status.
+/// Bodies, what they are answered with, and the job's status; where the families differ, GCC's and Clang's.
 fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let options = |options: &str| {
@@ -46,7 +46,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         ("unclosed quotes", options("\"'-DX=\\"), 200, "compile_error"),
         ("empty options", options(&" ".repeat(60_000)), 200, "ok"),
         ("option that is a file name", options("-- -x"), 200, "compile_error"),
-        ("environment", json!({"source": "int x;", "options": {"compilerOptions": {"overrides": [{"name": "env", "values": [{"name": "LD_PRELOAD", "value": "/app/x.so"}, {"name": "GCC_EXEC_PREFIX", "value": "/app/"}, {"name": "TMPDIR", "value": "/etc"}]}]}}}).to_string().into_bytes(), 200, "compile_error"),
+        ("environment", json!({"source": "int x;", "options": {"compilerOptions": {"overrides": [{"name": "env", "values": [{"name": "LD_PRELOAD", "value": "/app/x.so"}, {"name": "GCC_EXEC_PREFIX", "value": "/app/"}, {"name": "TMPDIR", "value": "/etc"}]}]}}}).to_string().into_bytes(), 200, "compile_error|ok"),
         ("output elsewhere", json!({"source": "int x;", "options": {"compilerOptions": {"customOutputFilename": "../../etc/hostile"}}}).to_string().into_bytes(), 400, "rejected"),
         ("output by absolute path", json!({"source": "int x;", "options": {"compilerOptions": {"customOutputFilename": "/etc/passwd"}}}).to_string().into_bytes(), 200, "compile_error"),
         ("output is the source", json!({"source": "int x;", "options": {"compilerOptions": {"customOutputFilename": "example.c"}}}).to_string().into_bytes(), 400, "rejected"),
@@ -61,12 +61,19 @@ async fn what_cannot_be_read_is_refused_and_the_rest_compiles() {
     let before = daemon.at_rest().await;
     let mut wrong = Vec::new();
     for (name, body, status, job) in bodies() {
-        let reply = daemon.compile_bytes(Who::Gcc, body).await;
-        let got = (reply.status, reply.header("x-job-status").unwrap_or("none"));
-        if got != (status, job) {
-            wrong.push(format!("{name}: {got:?}, not {:?}: {:.300}", (status, job), reply.text()));
+        // What is refused is refused before anyone asks for which compiler.
+        let compilers = if status == 200 { ALL } else { &[Who::Gcc] };
+        for who in compilers {
+            let (gnu, llvm) = job.split_once('|').unwrap_or((job, job));
+            let job = if LLVM.contains(who) { llvm } else { gnu };
+            let reply = daemon.compile_bytes(*who, &body).await;
+            let got = (reply.status, reply.header("x-job-status").unwrap_or("none"));
+            if got != (status, job) {
+                let want = (status, job);
+                wrong.push(format!("{name} on {who:?}: {got:?}, not {want:?}: {:.300}", reply.text()));
+            }
+            wrong.extend(daemon.ordinary_job(*who).await.err());
         }
-        wrong.extend(daemon.ordinary_job(Who::Gcc).await.err());
     }
     wrong.extend(daemon.is_back_at(&before).await.err());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

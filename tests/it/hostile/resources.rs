@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::hostile::case::{Case, run};
-use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT, Who};
+use crate::hostile::daemon::{ALL, Daemon, GNU, LLVM, LONG, SHORT, Who};
 
 /// What the clock's end may add to the time of a job, on a busy machine.
 const WALL_AND_MERCY: Duration = Duration::from_secs(3);
 
 /// A template that never ends of itself.
-const DEEP_TEMPLATES: &str = "template<int N> struct A { static const int v = A<N+1>::v; }; int x = A<0>::v;";
+const DEEP_TEMPLATES: &str = "template<int N> constexpr int v = v<N + 1>; int x = v<0>;";
+
+/// How GCC calls its own crashes.
+const ICE: &str = "internal compiler error";
 
 /// An expression far deeper than any stack.
-fn parentheses() -> String {
-    format!("int x = {}1{};", "(".repeat(200_000), ")".repeat(200_000))
+fn nested(opening: &str) -> String {
+    format!("int x = {}1{};", opening.repeat(200_000), ")".repeat(200_000))
 }
 
 #[tokio::test]
@@ -34,6 +39,7 @@ async fn what_multiplies_or_swells_hits_its_own_limit() {
             .ungrouped("ok"),
         Case::script("R04 hog and idle parent", "oom", "tail /dev/zero & sleep 1000")
             .ungrouped("timeout_wall"),
+        // Scratch holds less than memory here, and is full first: `scratch_files_count_as_memory` turns that round.
         Case::script(
             "R03 memory in scratch files",
             "disk_limit",
@@ -86,8 +92,10 @@ async fn what_multiplies_or_swells_hits_its_own_limit() {
 async fn what_never_ends_is_ended_by_the_clock() {
     let daemon = Daemon::start(&[SHORT]).await;
     let table: Vec<Case> = vec![
-        Case::program("R01 fork bomb that never gives up", "timeout_wall", "int main(){for(;;) fork();}")
-            .on(&[Who::Gcc]),
+        // The clock ends it; what it had run into is told. Without a group nobody has counted.
+        Case::program("R01 fork bomb that never gives up", "pids_limit", "int main(){for(;;) fork();}")
+            .ungrouped("timeout_wall")
+            .on(&[Who::Gcc, Who::Clangxx]),
         Case::script(
             "R14 deaf sleeper",
             "timeout_wall",
@@ -119,19 +127,14 @@ async fn what_never_ends_is_ended_by_the_clock() {
             "sleep 1000 & kill -STOP -1; kill -STOP $$; wait",
         )
         .on(&[Who::Clangxx]),
-        // GCC's parser for C++ tries again at every level.
-        Case::source("R13 parentheses", "timeout_wall", parentheses()).on(&[Who::Gxx]),
-        Case::source("R10 deeper than the clock", "timeout_wall", DEEP_TEMPLATES)
-            .arguments("-ftemplate-depth=999999")
-            .on(&[Who::Gxx]),
+        // GCC's parser for C++ tries again at every level: this takes it a quarter of a minute to crash on.
+        Case::source("R13 parentheses", "timeout_wall", nested("(")).on(&[Who::Gxx]),
         Case::source("R12 constexpr loop", "timeout_wall", include_str!("attacks/constexpr.cpp"))
             .arguments("-std=c++17 -fconstexpr-ops-limit=4000000000000 -fconstexpr-loop-limit=2000000000")
             .on(&[Who::Gxx]),
         Case::source("R12 constexpr loop", "timeout_wall", include_str!("attacks/constexpr.cpp"))
             .arguments("-std=c++17 -fconstexpr-steps=4294967295")
             .on(&[Who::Clangxx]),
-        Case::source("R11 exponential templates", "timeout_wall", include_str!("attacks/templates.cpp"))
-            .on(&[Who::Gxx, Who::Clangxx]),
     ];
     run(&daemon, table.into_iter().map(|case| case.within(WALL_AND_MERCY)).collect()).await;
 }
@@ -174,16 +177,96 @@ async fn what_overwhelms_a_compiler_is_a_result() {
             "template<int N> struct A { A<N+1> a; }; A<0> a;",
         )
         .on(&[Who::Gxx, Who::Clangxx]),
+        // Clang goes on in another thread whenever a stack ends, and so has none that could overflow.
         Case::source("R10 deeper than the stack", "oom", DEEP_TEMPLATES)
-            .arguments("-ftemplate-depth=999999")
+            .arguments("-std=c++17 -ftemplate-depth=999999")
+            .ungrouped("signalled")
             .on(&[Who::Clangxx]),
-        Case::source("R13 parentheses", "compile_error", parentheses()).on(&[
-            Who::Gcc,
-            Who::Clang,
-            Who::Clangxx,
-        ]),
+        Case::source("R11 exponential templates", "oom", include_str!("attacks/templates.cpp"))
+            .ungrouped("compile_error")
+            .on(&[Who::Gxx, Who::Clangxx]),
+        Case::source("R13 parentheses", "compile_error", nested("(")).says(ICE).on(&[Who::Gcc]),
+        Case::source("R13 parentheses of calls", "compile_error", nested("f(")).says(ICE).on(&[Who::Gxx]),
+        // Clang counts them, and refuses beyond 256.
+        Case::source("R13 parentheses", "compile_error", nested("("))
+            .says("bracket nesting level exceeded")
+            .on(LLVM),
+        // Clang's driver is the compiler, too: the crash is its own.
+        Case::source("R13 parentheses, uncounted", "signalled", nested("("))
+            .arguments("-fbracket-depth=999999")
+            .on(LLVM),
     ];
     run(&daemon, table).await;
+}
+
+/// R10: GCC crashes on a stack of 64 MiB, for which it takes three times that memory.
+#[tokio::test]
+async fn a_compiler_that_crashes_has_failed_to_compile() {
+    let daemon = Daemon::start(&[LONG, "--limits-memory=512MiB"]).await;
+    let table = vec![
+        Case::source("R10 deeper than the stack", "compile_error", DEEP_TEMPLATES)
+            .arguments("-std=c++17 -ftemplate-depth=999999")
+            .says(ICE)
+            .on(&[Who::Gxx]),
+    ];
+    run(&daemon, table).await;
+}
+
+/// R05: scratch files are memory, too; which limit they hit first is the operator's choice, and each has its name.
+#[tokio::test]
+async fn scratch_files_count_as_memory() {
+    let daemon = Daemon::start(&[LONG, "--limits-memory=96MiB", "--limits-scratch=256MiB"]).await;
+    let fill = "i=0; while [ $i -lt 25 ]; do head -c 8M /dev/zero > f$i || exit 1; i=$((i+1)); done";
+    let table = vec![Case::script("R03 memory in scratch files", "oom", fill).ungrouped("ok")];
+    run(&daemon, table).await;
+}
+
+/// R20: a daemon that leaked but one descriptor, process, mount or group per job, or per job of one kind, would hold
+/// a hundred more in the end.
+#[tokio::test]
+async fn after_a_thousand_jobs_it_holds_what_it_held() {
+    const JOBS: usize = 1000;
+    const KINDS: [(&str, &str); 10] = [
+        ("ok", "exit 0"),
+        ("compile_error", "exit 1"),
+        ("ok", "echo 'a: ret' > output.s; exit 0"),
+        ("compile_error", "kill -9 $$"),
+        ("ok", "mkfifo output.s; exit 0"),
+        ("output_truncated", "exec yes"),
+        ("ok", "sleep 1000 & exit 0"),
+        ("ok", "mkdir -p a/b; chmod 000 a; exit 0"),
+        ("disk_limit", "truncate -s 1T x || exit 1"),
+        ("ok", "ln -s /etc/shadow output.s; exit 0"),
+    ];
+    let daemon = Daemon::start(&[LONG, "--limits-output=4KiB"]).await;
+    let before = daemon.at_rest().await;
+    let lane = |first: usize| {
+        let daemon = &daemon;
+        async move {
+            for number in (first..JOBS).step_by(2) {
+                let (status, script) = KINDS[number / 2 % KINDS.len()];
+                let body = json!({
+                    "source": "int x;",
+                    "options": {"userArguments": "-wrapper /bin/sh,x.sh"},
+                    "files": [{"filename": "x.sh", "contents": script}],
+                    "bypassCache": 1,
+                });
+                let who = GNU[first];
+                let reply = daemon.compile(who, &body).await;
+                assert_eq!(
+                    reply.header("x-job-status"),
+                    Some(status),
+                    "{script} on {who:?}: {}",
+                    reply.text()
+                );
+            }
+        }
+    };
+    tokio::join!(lane(0), lane(1));
+    daemon.is_back_at(&before).await.unwrap();
+    for who in ALL {
+        daemon.ordinary_job(*who).await.unwrap();
+    }
 }
 
 #[tokio::test]

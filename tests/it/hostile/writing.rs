@@ -1,6 +1,6 @@
 //! C10: options that tell a compiler where to write.
 
-use crate::hostile::case::{Case, run};
+use crate::hostile::case::{Case, run_on_all};
 use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG};
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_compiler_writes_nowhere_but_in_its_directory() {
         Case::source("C10 split debug information", "ok", "int x;").arguments("-g -gsplit-dwarf").on(GNU),
         Case::source("C10 TMPDIR of its own", "ok", "int x;").arguments("-save-temps=cwd"),
     ];
-    run(&daemon, table).await;
+    run_on_all(&daemon, table).await;
     for place in ["/etc/hostile", "/usr/lib/hostile", "/hostile"] {
         assert!(!std::path::Path::new(place).exists(), "{place} was written");
     }
