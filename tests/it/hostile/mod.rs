@@ -12,5 +12,6 @@ mod requests;
 mod resources;
 mod secrets;
 mod troubles;
+mod unprivileged;
 mod vector;
 mod writing;

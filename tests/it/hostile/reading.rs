@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::hostile::case::{Case, run_on_all};
 use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT, Who};
+use crate::hostile::vector;
 
 const SHADOW: &str = "/etc/shadow";
 
@@ -38,15 +39,30 @@ async fn no_file_of_the_host_is_shown() {
             .arguments("-iquote /proc/@PID@"),
         Case::source("C03 response file", "compile_error", "int x;").arguments(format!("@{SHADOW}")),
         Case::source("C03 response file of secrets", "compile_error", "int x;").arguments("@@CREDENTIALS@"),
-        Case::source("C03 through the linker", "ok", "int x;")
+        // A listing needs no linker: `what_assemblers_and_linkers_read_is_the_jails` has it called all the same.
+        Case::source("C03 to the linker", "ok", "int x;")
             .arguments("-Wl,@/etc/shadow -Wl,-T,/etc/shadow -Wl,--version-script=/etc/shadow"),
         Case::source("C03 config file", "compile_error", "int x;").arguments("--config=/etc/shadow").on(LLVM),
+        // GCC hands assembly on unread.
         Case::source("C04 .incbin only named", "ok", "asm(\".incbin \\\"/etc/shadow\\\"\");").on(GNU),
         Case::source("C04 .incbin read by clang", "compile_error", "asm(\".incbin \\\"/etc/shadow\\\"\");")
             .on(LLVM)
             .says("Could not find incbin file"),
         Case::source("C04 .incbin of secrets", "compile_error", "asm(\".incbin \\\"@CREDENTIALS@\\\"\");")
             .on(LLVM),
+        Case::source(
+            "C04 .incbin in clang's object",
+            "compile_error",
+            "asm(\".incbin \\\"/etc/shadow\\\"\");",
+        )
+        .arguments("-Xclang -emit-obj")
+        .on(LLVM)
+        .says("Could not find incbin file"),
+        Case::source("C04 .incbin of its own in clang's object", "ok", "asm(\".incbin \\\"own\\\"\");")
+            .arguments("-Xclang -emit-obj")
+            .file("own", "what is its own")
+            .on(LLVM)
+            .says("what is its own"),
         Case::source("C04 .include read by clang", "compile_error", "asm(\".include \\\"/etc/shadow\\\"\");")
             .on(LLVM)
             .says("Could not find include file"),
@@ -98,6 +114,57 @@ async fn no_file_of_the_host_is_shown() {
         Case::source("C12 32 bits", "ok", "int f(int x) { return x; }").arguments("-m32"),
     ];
     run_on_all(&daemon, table).await;
+}
+
+/// A script of the request in the compiler's place: GCC has a switch for that; Clang's drivers, which have none,
+/// load the plugin that becomes it.
+fn instead(name: &'static str, status: &'static str, script: &str) -> [Case; 2] {
+    let script = format!("echo 'int main(void){{return 0;}}' > m.c\n{script}");
+    [
+        Case::script(name, status, &script.replace("$CC", "gcc")).arguments("-wrapper /bin/sh,x.sh").on(GNU),
+        Case::script(name, status, &script.replace("$CC", "clang -fno-integrated-as")).on(LLVM),
+    ]
+}
+
+/// C03-C05, C09 and C10 for real. A listing is written before anything is assembled or linked, and no switch of a
+/// request takes back the `-S` of every plan; but what runs at compile time can start an assembler and a linker.
+#[tokio::test]
+async fn what_assemblers_and_linkers_read_and_write_is_the_jails() {
+    let daemon = Daemon::start(&[LONG]).await;
+    let tools = [
+        instead("C03 -Wl,@file", "compile_error", "$CC m.c -o m -Wl,@/etc/shadow; r=$?; $CC m.c -o m -Wl,@@CREDENTIALS@ && exit 0; exit $r")
+            .map(|case| case.says("cannot find @/etc/shadow")),
+        instead("C03 -Wl,@file of its own", "ok", "echo --version > own; $CC m.c -o m -Wl,@own; exit 0").map(|case| case.says("GNU ld")),
+        instead("C03 as @file", "compile_error", "as @/etc/shadow; as @@CREDENTIALS@; exit 1").map(|case| case.says("@/etc/shadow")),
+        instead("C05 -Wl,-T", "compile_error", "$CC m.c -o m -Wl,-T,@CREDENTIALS@ && exit 0; exec $CC m.c -o m -Wl,-T,/etc/shadow")
+            .map(|case| case.says("cannot open linker script file /etc/shadow: No such file or directory")),
+        instead("C05 -Wl,-T of its own", "compile_error", "echo 'own script' > own; exec $CC m.c -o m -Wl,-T,own").map(|case| case.says("own:1")),
+        instead("C05 -Wl,-T of the jail's users", "compile_error", "exec $CC m.c -o m -Wl,-T,/etc/passwd").map(|case| case.says("/etc/passwd:2: syntax error")),
+        instead("C05 --version-script", "compile_error", "$CC m.c -o m -Wl,--version-script=@CREDENTIALS@ && exit 0; exec $CC m.c -shared -o m -Wl,--version-script=/etc/shadow")
+            .map(|case| case.says("cannot open linker script file /etc/shadow")),
+        instead("C05 --dynamic-list", "compile_error", "$CC m.c -o m -Wl,--dynamic-list=@CREDENTIALS@ && exit 0; exec $CC m.c -o m -Wl,--dynamic-list=/etc/shadow"),
+        instead("C04 .incbin in an object", "compile_error", "echo '.incbin \"@CREDENTIALS@\"' > i.s; $CC -c i.s && exit 0; echo '.incbin \"/etc/shadow\"' > i.s; exec as i.s")
+            .map(|case| case.says("file not found: /etc/shadow")),
+        instead("C04 .incbin of its own in an object", "ok", "echo 'what is its own' > own; echo '.incbin \"own\"' > i.s; as -o i.o i.s && strings i.o; cat i.o; exit 0")
+            .map(|case| case.says("what is its own")),
+        instead("C04 .include", "compile_error", "echo '.include \"/etc/shadow\"' > i.s; exec as i.s").map(|case| case.says("can't open /etc/shadow")),
+        instead("C10 -Wa,-al=", "compile_error", "$CC -c m.c -Wa,-al=/etc/hostile; [ -e /etc/hostile ] && exit 0; echo nop | as -al=/usr/lib/hostile; exit 1")
+            .map(|case| case.says("Read-only file system")),
+        instead("C10 -Wa,-al= beside it", "ok", "echo nop | as -al=/app/listing && cat listing; exit 0").map(|case| case.says("nop")),
+        instead("C10 -Wl,-Map=", "compile_error", "$CC m.c -o m -Wl,-Map=/etc/hostile; [ -e /etc/hostile ] && exit 0; $CC m.c -o m -Wl,-Map=/usr/lib/hostile && exit 0; exit 1")
+            .map(|case| case.says("Read-only file system")),
+        instead("C10 -Wl,-Map= beside it", "ok", "$CC m.c -o m -Wl,-Map=/app/map && grep crt map; exit 0").map(|case| case.says("crt")),
+        instead("C10 -Wl,-o", "compile_error", "exec $CC m.c -Wl,-o,/etc/hostile").map(|case| case.says("Read-only file system")),
+        instead("C09 -B with its own assembler", "ok", "printf '#!/bin/sh\necho \"I am $(id -u) in $(pwd)\" >&2\n' > as; chmod +x as; $CC -B. -c m.c; exit 0")
+            .map(|case| case.says("in /app").silent("I am 0 in")),
+        instead("C09 -B with its own linker", "ok", "printf '#!/bin/sh\necho \"I am $(id -u) in $(pwd)\" >&2\n' > ld; chmod +x ld; $CC -B. m.c; exit 0")
+            .map(|case| case.says("in /app").silent("I am 0 in")),
+        instead("C09 linker plugin", "ok", "ld -plugin ./x.so m.c; exit 0").map(|case| case.file("x.so", vector::plugin()).silent("I am 0 in")),
+    ];
+    run_on_all(&daemon, tools.into_iter().flatten().collect()).await;
+    for place in ["/etc/hostile", "/usr/lib/hostile"] {
+        assert!(!std::path::Path::new(place).exists(), "{place} was written");
+    }
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ async fn a_compiler_writes_nowhere_but_in_its_directory() {
         Case::source("C10 call graph", "ok", "int x(void){return 1;}")
             .arguments("-fcallgraph-info -fstack-usage")
             .on(GNU),
+        // Neither is called for a listing; they are in `reading`, where what runs at compile time calls them.
         Case::source("C10 the assembler's listing", "ok", "int x;").arguments("-Wa,-al=/etc/hostile").on(GNU),
         Case::source("C10 the linker's map", "ok", "int x;").arguments("-Wl,-Map=/etc/hostile"),
         Case::source("C10 diagnostics elsewhere", "compile_error", "int x;")

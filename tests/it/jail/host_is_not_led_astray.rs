@@ -1,9 +1,13 @@
 //! Whatever a job leaves under the name of an output, the host reads a regular file of its own or nothing.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use compilation_worker::domain::result::Stop;
-use compilation_worker::sandbox::{ReadError, Settings};
+use compilation_worker::sandbox::{Mode, ReadError, Settings};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tokio::time::Instant;
 
 use crate::jail::bed::{Bed, job, path, script, settings, stdout};
 
@@ -83,4 +87,59 @@ fn a_link_among_the_readable_paths_leads_to_no_file_of_the_host() {
         assert_eq!(stdout(&shown), "precious");
     }
     assert_eq!(std::fs::read_to_string(real.join("tool")).unwrap(), "precious");
+}
+
+/// Names are exchanged under the reader ten thousand times each. Behind a jail nobody is left to do that; without one
+/// the directory is this machine's, and the test takes the part of what a job left running.
+#[test]
+fn a_name_that_changes_under_the_reader_leads_nowhere_else() {
+    const ROUNDS: usize = 10_000;
+    const CAP: u64 = 1 << 10;
+    let bed = Bed::with(Settings { mode: Mode::None, ..settings(1) });
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x"), "precious").unwrap();
+    let plant = format!(
+        "echo own > file; ln -s {0}/x link; mkdir out; echo own > out/x; ln -s {0} host; \
+         echo own > small; truncate -s 1G large",
+        outside.path().display()
+    );
+    let finished = bed.run(script(&plant));
+    let place = Path::new(finished.workspace.directory());
+    let pairs = [("file", "link"), ("out", "host"), ("small", "large")];
+    let (exchanges, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    let (mut own, mut other) = ([0; 3], [0; 3]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !enough.load(Ordering::Relaxed) {
+                for (one, another) in pairs {
+                    renameat_with(CWD, place.join(one), CWD, place.join(another), RenameFlags::EXCHANGE)
+                        .unwrap();
+                }
+                exchanges.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut reads = 0;
+        while reads < ROUNDS || exchanges.load(Ordering::Relaxed) < ROUNDS {
+            if begun.elapsed() > Duration::from_mins(1) {
+                break;
+            }
+            reads += 1;
+            for (index, name) in ["file", "out/x", "small"].into_iter().enumerate() {
+                match bed.runtime.block_on(finished.workspace.read(&path(name), CAP)) {
+                    Ok(Some(bytes)) if bytes == b"own\n" => own[index] += 1,
+                    Ok(None) if index < 2 => other[index] += 1,
+                    Err(ReadError::TooLarge { .. }) if index == 2 => other[index] += 1,
+                    outcome => {
+                        enough.store(true, Ordering::Relaxed);
+                        panic!("{name} in round {reads}: {outcome:?}");
+                    }
+                }
+            }
+        }
+        enough.store(true, Ordering::Relaxed);
+    });
+    println!("{exchanges:?} exchanges; the file itself {own:?}, something else {other:?}");
+    assert!(exchanges.into_inner() >= ROUNDS, "too slow to prove anything");
+    assert!(own.iter().chain(&other).all(|&times| times > ROUNDS / 100), "no race: {own:?} {other:?}");
 }

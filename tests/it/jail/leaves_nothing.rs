@@ -133,6 +133,39 @@ fn a_jail_that_cannot_be_handed_over_is_buried() {
     assert!(eventually(Duration::from_secs(2), || dead_children() == 0), "{} zombies", dead_children());
 }
 
+/// F15: a job's place is free again, and another jail stands in it, soon after its files were read; as the machine
+/// may be busy with other things, the best of some times counts.
+#[test]
+fn the_worst_that_a_job_can_leave_is_cleared_at_once() {
+    const CLEARED: Duration = Duration::from_millis(50);
+    let bed = Bed::with(crate::jail::bed::settings(1));
+    let me = std::process::id().to_string();
+    let helper = processes_with("jail-helper").into_iter().find(|process| parent_of(process) == me).unwrap();
+    let jails = || {
+        let all =
+            std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| state_and_parent(&entry.path()));
+        all.filter(|it| !it.starts_with('Z') && it.ends_with(&format!(" {helper}"))).count()
+    };
+    // One in the slot, and twice as many behind it.
+    assert!(eventually(Duration::from_secs(5), || jails() == 3), "{}", jails());
+    let leave = "i=0; while [ $i -lt 300 ]; do mkdir -p $i/e; echo x > $i/e/f; chmod 000 $i/e/f $i/e $i; i=$((i+1)); done; \
+                 d=deep; while mkdir -p $d; do d=$d/deep; [ ${#d} -gt 400 ] && break; done; truncate -s 1G big; \
+                 mkfifo fifo; ln -s / root; chmod 000 /app; exit 0";
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let finished = bed.run(script(leave));
+        assert_eq!(finished.stop, Stop::Exited(0), "{}", crate::jail::bed::stderr(&finished));
+        assert!(eventually(Duration::from_secs(5), || jails() == 2), "{}", jails());
+        let begun = tokio::time::Instant::now();
+        drop(finished);
+        assert!(eventually(Duration::from_secs(5), || jails() == 3), "{}", jails());
+        times.push(begun.elapsed());
+    }
+    assert!(times.iter().min() < Some(&CLEARED), "{times:?}");
+    assert!(times.iter().max() < Some(&(20 * CLEARED)), "{times:?}");
+    println!("{times:?}");
+}
+
 fn parent_of(process: &str) -> String {
     let both = state_and_parent(&std::path::Path::new("/proc").join(process)).unwrap_or_default();
     both.rsplit(' ').next().unwrap_or_default().to_owned()
