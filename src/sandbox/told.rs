@@ -15,8 +15,9 @@ const TOOLS: [&str; 15] = [
 ];
 
 /// Beginnings of failures to write, with or without a place in the source before them.
-const FAILURES: [&str; 4] = [
+const FAILURES: [&str; 5] = [
     "Fatal error: can't ",
+    "error: could not open dump file ",
     "fatal error: error writing to ",
     "fatal error: error in backend: IO failure on output stream: ",
     "LLVM ERROR: IO failure on output stream: ",
@@ -89,6 +90,7 @@ mod tests {
             "gcc: internal compiler error: File size limit exceeded signal terminated program cc1",
             "/app/a.c:3:1: fatal error: error writing to /tmp/cc.s: No space left on device",
             "{standard input}: Fatal error: can't write 9 bytes to section .text of /app/o: 'File too large'",
+            "/app/a.c:1:89: error: could not open dump file '/app/output.c.301r.ira': No space left on device",
             "fatal error: error in backend: IO failure on output stream: File too large",
             "LLVM ERROR: IO failure on output stream: No space left on device",
             "clang: error: unable to execute command: File size limit exceeded",
@@ -111,6 +113,7 @@ mod tests {
             "/app/a.c:1:2: error: #error CPU time limit exceeded: File size limit exceeded",
             "/app/as.c:1:2: error: #error CPU time limit exceeded: File size limit exceeded",
             "/app/as.c: In function 'f': File too large",
+            "/app/a.c:1:2: error: #error could not open dump file: No space left on device",
             "/app/a.c:1:10: fatal error: error writing to File too large: No such file or directory",
             "/app/a.s:1: Error: File too large",
             "/usr/bin/ld: /app/a.o: undefined reference to `No space left on device'",

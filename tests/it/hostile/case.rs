@@ -28,6 +28,7 @@ pub(super) struct Case {
     silent: Vec<&'static str>,
     within: Option<Duration>,
     output: Option<&'static str>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Case {
@@ -46,6 +47,7 @@ impl Case {
             silent: Vec::new(),
             within: None,
             output: None,
+            environment: Vec::new(),
         }
     }
 
@@ -114,6 +116,12 @@ impl Case {
         self
     }
 
+    /// Sets a variable for the compiler.
+    pub(super) fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
     fn body(&self, daemon: &Daemon) -> Value {
         let fill = |text: &str| {
             text.replace("@PORT@", &daemon.http.port().to_string())
@@ -127,7 +135,14 @@ impl Case {
             .iter()
             .map(|(name, contents)| json!({"filename": name, "contents": fill(contents)}))
             .collect();
-        let backend = self.output.map_or_else(|| json!({}), |name| json!({"customOutputFilename": name}));
+        let mut backend = json!({});
+        if let Some(name) = self.output {
+            backend["customOutputFilename"] = name.into();
+        }
+        if !self.environment.is_empty() {
+            let values = self.environment.iter().map(|(name, value)| json!({"name": name, "value": value}));
+            backend["overrides"] = json!([{"name": "env", "values": values.collect::<Vec<_>>()}]);
+        }
         json!({
             "source": fill(&self.source),
             "options": {"userArguments": fill(&self.arguments), "compilerOptions": backend},

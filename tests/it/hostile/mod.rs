@@ -6,6 +6,7 @@ mod case;
 mod census;
 mod daemon;
 mod files;
+mod ingenuity;
 mod isolation;
 mod reading;
 mod requests;
