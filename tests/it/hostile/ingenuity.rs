@@ -83,5 +83,10 @@ async fn an_endless_chain_of_programs_ends_with_the_clock() {
 
 /// A source of as many functions, each with something to optimize.
 fn functions(number: usize) -> String {
-    (0..number).map(|number| format!("int f{number}(int *p, int n) {{ int s = 0; for (int i = 0; i < n; i++) s += p[i] * {number}; return s; }}\n")).collect()
+    let function = |number| {
+        format!(
+            "int f{number}(int *p, int n) {{ int s = 0; for (int i = 0; i < n; i++) s += p[i] * {number}; return s; }}"
+        )
+    };
+    (0..number).map(function).collect::<Vec<_>>().join("\n")
 }
