@@ -318,10 +318,12 @@ async fn reply(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
     client.reply().await
 }
 
-/// What keeps the mounts of others out of a daemon's census, where this user may ask for it.
+/// What keeps the mounts of others out of a daemon's census, where this user may ask for it. Its own would still
+/// spread from its helper's namespace to its own, if they spread at all.
 fn private_mounts() -> &'static [&'static str] {
     if rustix::process::geteuid().is_root() {
-        &["unshare", "--mount", "--propagation", "private"]
+        const SHARE: &str = "mount --make-rshared / && exec \"$0\" \"$@\"";
+        &["unshare", "--mount", "--propagation", "private", "sh", "-c", SHARE]
     } else {
         &[]
     }
