@@ -108,8 +108,16 @@ async fn what_never_ends_is_ended_by_the_clock() {
             "exec dd if=/dev/urandom of=/dev/null bs=64M",
         )
         .on(&[Who::Clang]),
+        Case::program(
+            "R15 kernel spin in splice",
+            "timeout_wall",
+            "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <unistd.h>\nstatic char text[65536];\n\
+             int main(){ int a[2], b[2]; pipe(a); pipe(b); write(a[1], text, sizeof text);\n\
+             for(;;) { splice(a[0], 0, b[1], 0, sizeof text, 0); splice(b[0], 0, a[1], 0, sizeof text, 0); } }",
+        )
+        .on(&[Who::Clangxx]),
         Case::script(
-            "R15 kernel spin in sync and splice",
+            "R15 kernel spin in sync",
             "timeout_wall",
             "while :; do head -c 1M /dev/zero > f; sync f; done",
         )
