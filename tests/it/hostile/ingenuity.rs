@@ -8,7 +8,7 @@ use crate::hostile::daemon::{Daemon, GNU, LLVM, LONG, SHORT};
 #[tokio::test]
 async fn what_is_left_and_reported_cannot_be_forged() {
     let daemon = Daemon::start(&[LONG]).await;
-    let quick = Duration::from_secs(5);
+    let quick = Duration::from_secs(10);
     let none = "<No output file>";
     let table = vec![
         Case::program("a pipe made as large as it gets", "output_truncated", include_str!("attacks/pipe.c")).says("1048576 bytes"),
@@ -74,9 +74,9 @@ async fn an_endless_chain_of_programs_ends_with_the_clock() {
         Case::script("an auditing library", "timeout_wall", "exit 0")
             .arguments("")
             .variable("LD_AUDIT", "/app/x.so")
-            .within(Duration::from_secs(3)),
+            .within(Duration::from_secs(5)),
         Case::script("a script that becomes itself", "timeout_wall", "exec sh x.sh")
-            .within(Duration::from_secs(3)),
+            .within(Duration::from_secs(5)),
     ];
     run(&daemon, table).await;
 }

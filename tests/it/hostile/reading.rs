@@ -205,7 +205,7 @@ async fn a_fifo_is_waited_for_until_the_clock() {
             "mkfifo f || exit 3; echo '#include \"f\"' > e.c; exec gcc -S e.c",
         )
         .on(&[Who::Gcc, Who::Clangxx])
-        .within(Duration::from_secs(3)),
+        .within(Duration::from_secs(5)),
     ];
     run_on_all(&daemon, table).await;
 }

@@ -62,5 +62,5 @@ async fn an_ordinary_users_clock_kills_as_well() {
             "sleep 1000 & kill -STOP -1; kill -STOP $$; wait",
         ),
     ];
-    run(&daemon, table.into_iter().map(|case| case.within(Duration::from_secs(4))).collect()).await;
+    run(&daemon, table.into_iter().map(|case| case.within(Duration::from_secs(6))).collect()).await;
 }
