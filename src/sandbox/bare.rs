@@ -200,7 +200,8 @@ fn spawn(job: &Job, directory: &Path) -> Result<Child, RunError> {
 /// Sets the limits per process. Between the start and this the job runs without: nothing here is a wall anyway.
 fn limit(child: &Child, job: &Job) -> io::Result<()> {
     let process = child.id().try_into().ok().and_then(Pid::from_raw);
-    for (resource, limit) in protocol::rlimit_resources().into_iter().zip(rlimits(&job.limits, false)) {
+    let own = protocol::rlimit_resources().into_iter().zip(rlimits(&job.limits, false));
+    for (resource, limit) in own.chain(protocol::COMMON_LIMITS) {
         // Processes are counted per user, who has others here.
         if limit == UNLIMITED || resource == rustix::process::Resource::Nproc {
             continue;

@@ -318,20 +318,8 @@ pub(super) fn rlimits(limits: &Limits, grouped: bool) -> [u64; RLIMITS] {
         cpu_seconds,
         // The jail's first process may count too.
         stand_in(limits.pids + 1),
-        NO_CORE,
-        LOCKED_MEMORY,
-        0,
-        PENDING_SIGNALS,
     ]
 }
-
-/// Bytes of a core file. No file is that small, so none is written; and where the machine pipes cores to a program
-/// of its own, the kernel asks this number only, and not zero, to leave a crash in a jail alone.
-const NO_CORE: u64 = 1;
-/// Bytes of memory a job may lock: enough for what asks out of habit.
-const LOCKED_MEMORY: u64 = 64 * 1024;
-/// Signals and timers a job may have waiting.
-const PENDING_SIGNALS: u64 = 1024;
 
 /// Whether a writable place has no room left.
 fn is_full(directory: &OwnedFd) -> bool {

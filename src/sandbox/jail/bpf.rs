@@ -51,24 +51,24 @@ pub(super) const ERRNO: u32 = 0x0005_0000;
 pub(super) enum Verdict {
     /// A constant answer: [`ALLOW`], [`KILL`] or [`ERRNO`] with a number.
     Always(u32),
-    /// Allowed if the low 32 bits of an argument are one of these, else refused with an error number.
-    IfOneOf {
-        /// Which argument, from 0.
-        argument: u32,
-        /// The values that pass.
-        values: &'static [u32],
+    /// Allowed if every condition holds, else refused with an error number.
+    If {
+        /// What must hold.
+        conditions: Vec<Condition>,
         /// The error number otherwise.
         otherwise: u32,
     },
-    /// Allowed if none of these bits is set in the low half of an argument, else refused with an error number.
-    IfNoneOf {
-        /// Which argument, from 0.
-        argument: u32,
-        /// The bits that must not be set.
-        bits: u32,
-        /// The error number otherwise.
-        otherwise: u32,
-    },
+}
+
+/// What must hold of the low half of an argument, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It is one of these.
+    OneOf(u32, &'static [u32]),
+    /// It is not this.
+    Not(u32, u32),
+    /// It has none of these bits.
+    NoneOf(u32, u32),
 }
 
 /// Assembles the filter: the architecture first (any other is killed), then a search for the call's verdict;
@@ -133,23 +133,34 @@ fn search(ranges: &[(u32, Verdict)], program: &mut Vec<Instruction>) {
 }
 
 fn decide(verdict: &Verdict, program: &mut Vec<Instruction>) {
+    match verdict {
+        Verdict::Always(answer) => program.push(step(RETURN, *answer)),
+        Verdict::If { conditions, otherwise } => {
+            for condition in conditions {
+                demand(*condition, program);
+                program.push(step(RETURN, ERRNO | otherwise));
+            }
+            program.push(step(RETURN, ALLOW));
+        }
+    }
+}
+
+/// Skips the next instruction if the condition holds.
+fn demand(condition: Condition, program: &mut Vec<Instruction>) {
     let load = |argument: u32| step(LOAD, FIRST_ARGUMENT + 8 * argument);
-    match *verdict {
-        Verdict::Always(answer) => program.push(step(RETURN, answer)),
-        Verdict::IfOneOf { argument, values, otherwise } => {
+    match condition {
+        Condition::OneOf(argument, values) => {
             program.push(load(argument));
             for (index, &operand) in values.iter().enumerate() {
                 let past_the_rest = u8::try_from(values.len() - index).unwrap_or(u8::MAX);
                 program.push(Instruction { code: IF_EQUAL, yes: past_the_rest, no: 0, operand });
             }
-            program.push(step(RETURN, ERRNO | otherwise));
-            program.push(step(RETURN, ALLOW));
         }
-        Verdict::IfNoneOf { argument, bits, otherwise } => {
-            program.push(load(argument));
-            program.push(Instruction { code: IF_ANY_BIT, yes: 0, no: 1, operand: bits });
-            program.push(step(RETURN, ERRNO | otherwise));
-            program.push(step(RETURN, ALLOW));
+        Condition::Not(argument, operand) => {
+            program.extend([load(argument), Instruction { code: IF_EQUAL, yes: 0, no: 1, operand }]);
+        }
+        Condition::NoneOf(argument, operand) => {
+            program.extend([load(argument), Instruction { code: IF_ANY_BIT, yes: 0, no: 1, operand }]);
         }
     }
 }
@@ -209,9 +220,14 @@ mod tests {
 
     #[test]
     fn conditions_look_at_the_low_half_of_the_argument() {
+        let only_if = |conditions: &[Condition]| Verdict::If {
+            conditions: conditions.to_vec(),
+            otherwise: NOT_ALLOWED,
+        };
         let verdicts = BTreeMap::from([
-            (16, Verdict::IfOneOf { argument: 1, values: &[0x5401, 0x5413], otherwise: NOT_ALLOWED }),
-            (56, Verdict::IfNoneOf { argument: 0, bits: 0x1000_0000, otherwise: NOT_ALLOWED }),
+            (16, only_if(&[Condition::OneOf(1, &[0x5401, 0x5413])])),
+            (56, only_if(&[Condition::NoneOf(0, 0x1000_0000)])),
+            (302, only_if(&[Condition::OneOf(0, &[0]), Condition::Not(1, 4)])),
         ]);
         let program = assemble(HERE, &verdicts, ERRNO | NO_SUCH_CALL);
         let ask = |number, arguments| interpret(&program, HERE, number, arguments).map(|(answer, _)| answer);
@@ -221,6 +237,9 @@ mod tests {
         assert_eq!(ask(16, [0, 0x1_0000_5412, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
         assert_eq!(ask(56, [0x0012_0011, 0, 0, 0, 0, 0]), Some(ALLOW));
         assert_eq!(ask(56, [0x1000_0011, 0, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
+        assert_eq!(ask(302, [0, 3, 0, 0, 0, 0]), Some(ALLOW));
+        assert_eq!(ask(302, [0, 4, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
+        assert_eq!(ask(302, [7, 3, 0, 0, 0, 0]), Some(ERRNO | NOT_ALLOWED));
         assert_eq!(ask(55, [0; 6]), Some(ERRNO | NO_SUCH_CALL));
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustix::io::Errno;
 
-use crate::sandbox::jail::bpf::{self, Instruction, Verdict};
+use crate::sandbox::jail::bpf::{self, Condition, Instruction, Verdict};
 
 /// The table: one call per line, with its numbers, its rule and its reason.
 const TABLE: &str = include_str!("syscalls.txt");
@@ -89,23 +89,22 @@ fn verdicts(architecture: Architecture) -> Result<BTreeMap<u32, Verdict>, BadLin
 }
 
 fn verdict(rule: &str) -> Option<Verdict> {
-    let eperm = Errno::PERM.raw_os_error().unsigned_abs();
-    Some(match rule {
-        "allow" => Verdict::Always(bpf::ALLOW),
-        "ENOSYS" => Verdict::Always(refuse(Errno::NOSYS)),
-        "EPERM" => Verdict::Always(refuse(Errno::PERM)),
-        "EAFNOSUPPORT" => Verdict::Always(refuse(Errno::AFNOSUPPORT)),
-        "no-namespaces" => Verdict::IfNoneOf { argument: 0, bits: NEW_NAMESPACES, otherwise: eperm },
-        "own-process" => Verdict::IfOneOf { argument: 0, values: &[0], otherwise: eperm },
-        "terminal-queries" => Verdict::IfOneOf { argument: 1, values: TERMINAL_QUERIES, otherwise: eperm },
-        "plain-personality" => Verdict::IfOneOf { argument: 0, values: PERSONALITIES, otherwise: eperm },
-        "harmless-options" => Verdict::IfOneOf {
-            argument: 0,
-            values: PROCESS_OPTIONS,
-            otherwise: Errno::INVAL.raw_os_error().unsigned_abs(),
-        },
+    let always = |answer| Some(Verdict::Always(answer));
+    let (conditions, otherwise) = match rule {
+        "allow" => return always(bpf::ALLOW),
+        "ENOSYS" => return always(refuse(Errno::NOSYS)),
+        "EPERM" => return always(refuse(Errno::PERM)),
+        "EAFNOSUPPORT" => return always(refuse(Errno::AFNOSUPPORT)),
+        "no-namespaces" => (vec![Condition::NoneOf(0, NEW_NAMESPACES)], Errno::PERM),
+        "own-process" => (vec![Condition::OneOf(0, &[0])], Errno::PERM),
+        "own-limits" => (vec![Condition::OneOf(0, &[0]), Condition::Not(1, LIMIT_OF_CORES)], Errno::PERM),
+        "limits" => (vec![Condition::Not(0, LIMIT_OF_CORES)], Errno::PERM),
+        "terminal-queries" => (vec![Condition::OneOf(1, TERMINAL_QUERIES)], Errno::PERM),
+        "plain-personality" => (vec![Condition::OneOf(0, PERSONALITIES)], Errno::PERM),
+        "harmless-options" => (vec![Condition::OneOf(0, PROCESS_OPTIONS)], Errno::INVAL),
         _ => return None,
-    })
+    };
+    Some(Verdict::If { conditions, otherwise: otherwise.raw_os_error().unsigned_abs() })
 }
 
 fn refuse(error: Errno) -> u32 {
@@ -115,6 +114,10 @@ fn refuse(error: Errno) -> u32 {
 /// `CLONE_NEWNS`, `CGROUP`, `UTS`, `IPC`, `USER`, `PID`, `NET`. (`CLONE_NEWTIME` shares its bit with the exit
 /// signal and exists for `clone3` and `unshare` only.)
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
+
+/// `RLIMIT_CORE`. A job begins with the one value that keeps a machine's handler of cores out of it, and whatever
+/// else it set would call the handler for its next crash.
+const LIMIT_OF_CORES: u32 = 4;
 
 /// Requests of `ioctl` that pass: is it a terminal (`TCGETS`, `TCGETS2`), how wide (`TIOCGWINSZ`), whose
 /// (`TIOCGPGRP`), how much waits (`FIONREAD`), and the descriptor flags (`FIONBIO`, `FIOCLEX`, `FIONCLEX`). Only the
@@ -204,6 +207,10 @@ mod tests {
             }
             assert_eq!(call("prlimit64", [0; 6]), bpf::ALLOW);
             assert_eq!(call("prlimit64", [1, 0, 0, 0, 0, 0]), refuse(Errno::PERM));
+            let cores = u64::from(libc::RLIMIT_CORE);
+            assert_eq!(call("prlimit64", [0, cores, 0, 0, 0, 0]), refuse(Errno::PERM));
+            assert_eq!(call("setrlimit", [cores, 0, 0, 0, 0, 0]), refuse(Errno::PERM));
+            assert_eq!(call("setrlimit", [3, 0, 0, 0, 0, 0]), bpf::ALLOW);
             assert_eq!(call("personality", [0x0004_0000, 0, 0, 0, 0, 0]), bpf::ALLOW);
             assert_eq!(call("personality", [0x0040_0000, 0, 0, 0, 0, 0]), refuse(Errno::PERM));
         }

@@ -123,6 +123,7 @@ fn build(
     rustix::system::sethostname(b"ce").map_err(at(Step::HostName))?;
     if blueprint.count_by_user {
         enter_user_namespace().map_err(at(Step::NewUserNamespace))?;
+        drop_bounding_set().map_err(at(Step::DropBounding))?;
     }
     // Not to be read or traced by the payload, even where both have the same user.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::DieWithHelper))
@@ -143,17 +144,23 @@ fn enter_user_namespace() -> io::Result<()> {
 /// What init keeps: the payload may be another user, and must die all the same.
 const KILL_THE_REST: CapabilitySet = CapabilitySet::KILL;
 
-/// Gives up every capability but `kept` for good, and becomes `user` if one is given.
-fn drop_privileges(user: Option<u32>, kept: CapabilitySet) -> Result<(), Failed> {
+/// Makes it impossible for whatever this process or its children execute to gain a capability. A new user namespace
+/// takes that back.
+pub(super) fn drop_bounding_set() -> io::Result<()> {
     for bit in 0..64_u32 {
         let Some(capability) = CapabilitySet::from_bits(1 << bit) else { continue };
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
             // The kernel knows no more of them.
             Err(rustix::io::Errno::INVAL) => break,
-            Err(error) => return Err((Step::DropBounding, error.into())),
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+/// Gives up every capability but `kept` for good, and becomes `user` if one is given.
+fn drop_privileges(user: Option<u32>, kept: CapabilitySet) -> Result<(), Failed> {
     if let Some(user) = user {
         rustix::thread::set_thread_groups(&[]).map_err(at(Step::DropGroups))?;
         let group = Gid::from_raw(user);

@@ -201,22 +201,25 @@ pub(in crate::sandbox) fn encode_start(job: &Job, limits: &[u64; RLIMITS]) -> Ve
 }
 
 /// Resource limits per process, in the order of [`rlimit_resources`].
-pub(in crate::sandbox) const RLIMITS: usize = 9;
+pub(in crate::sandbox) const RLIMITS: usize = 5;
 
 /// Which resource each number of a start message limits.
 pub(in crate::sandbox) const fn rlimit_resources() -> [Resource; RLIMITS] {
-    [
-        Resource::As,
-        Resource::Fsize,
-        Resource::Nofile,
-        Resource::Cpu,
-        Resource::Nproc,
-        Resource::Core,
-        Resource::Memlock,
-        Resource::Msgqueue,
-        Resource::Sigpending,
-    ]
+    [Resource::As, Resource::Fsize, Resource::Nofile, Resource::Cpu, Resource::Nproc]
 }
+
+/// Limits per process that are the same for every job.
+pub(in crate::sandbox) const COMMON_LIMITS: [(Resource, u64); 4] = [
+    // Bytes of a core file. No file is that small, so none is written; and where the machine pipes cores to a program
+    // of its own, the kernel asks this number only, and not zero, to leave a crash in a jail alone.
+    (Resource::Core, 1),
+    // Bytes of memory that may be locked: enough for what asks out of habit.
+    (Resource::Memlock, 64 * 1024),
+    // Bytes of POSIX message queues: nothing needs them.
+    (Resource::Msgqueue, 0),
+    // Signals and timers that may wait.
+    (Resource::Sigpending, 1024),
+];
 
 /// A limit as the kernel takes it. A process at its hard limit of CPU time is killed; only at a lower soft one does it
 /// get the signal that says why.
@@ -399,7 +402,7 @@ mod tests {
             limits: Limits::default(),
             deadline: Deadline::after(std::time::Duration::from_secs(1)),
         };
-        let limits = [1, 2, 3, 4, 5, 6, 7, 8, UNLIMITED];
+        let limits = [1, 2, 3, 4, UNLIMITED];
         let message = encode_start(&job, &limits);
         let start = Start::decode(&message[8..]).unwrap();
         assert_eq!(start.limits, limits);

@@ -22,7 +22,7 @@ async fn what_is_left_and_reported_cannot_be_forged() {
         Case::script("names that no shell can say", "ok", "printf x > \"$(printf 'a\\nb\\033[2J\\377')\"; mkdir -- -rf; exit 0").says(none),
         Case::script("a signal in a limit's name", "timeout_cpu", "kill -XCPU $$").on(LLVM),
         Case::script("the words of a limit", "disk_limit", "echo 'as: x: No space left on device' >&2; exit 1"),
-        Case::script("core dumps go nowhere", "compile_error", "grep core /proc/self/limits; ulimit -c unlimited && echo raised; ulimit -S -c unlimited && echo raised; exit 1").says("1                    1                    bytes").silent("raised"),
+        Case::script("core dumps go nowhere", "compile_error", "grep core /proc/self/limits; ulimit -c unlimited && echo raised; ulimit -S -c unlimited && echo raised; ulimit -c 0 && echo lowered; exit 1").says("1                    1                    bytes").silent("raised").silent("lowered"),
         Case::script("more of a limit", "ok", "ulimit -n 1000000 && echo raised; ulimit -f unlimited && echo raised; ulimit -t unlimited && echo raised; exit 0").silent("raised"),
         Case::script("before the others", "ok", "nice -n -5 true && echo niced; chrt -f 50 true && echo real; chrt -r 50 true && echo real; ionice -c 1 true && echo io; exit 0").silent("\nreal").silent("\nio\n"),
         Case::script("the kernel's settings", "ok", "for f in kernel/core_pattern kernel/modprobe vm/drop_caches fs/suid_dumpable; do cat /proc/sys/$f && echo read; echo '|/app/x' > /proc/sys/$f && echo wrote; done; exit 0").silent("\nread").silent("wrote"),
