@@ -10,8 +10,6 @@ use crate::text::scan::{self, Dollar};
 
 /// How many bytes a line has at least, on average: shorter ones make the list of lines grow on its way.
 const SHORT_LINE: usize = 20;
-/// Of how many lines one defines a name.
-const LINES_PER_NAME: usize = 4;
 
 /// A text's lines, and the names they define.
 #[derive(Debug)]
@@ -124,8 +122,11 @@ impl Marks {
 /// The lines of `text`, classified.
 pub(super) fn read(text: &str) -> Lines<'_> {
     let mut reader = Reader { words: Words::new(text), custom_depth: 0, dollar: Dollar::No };
-    let mut lines = Vec::with_capacity(text.len() / SHORT_LINE);
-    let mut names = Names::with_capacity(text.len() / SHORT_LINE / LINES_PER_NAME);
+    let likely_lines = text.len() / SHORT_LINE;
+    let mut lines = Vec::with_capacity(likely_lines);
+    // Nearly every name is a label, and a set that grows reads all its names again.
+    let colons = memchr::memchr_iter(b':', text.as_bytes()).count();
+    let mut names = Names::with_capacity(colons.min(likely_lines));
     for line in scan::lines(text) {
         let (mut line, name) = reader.line(line);
         line.name = name.map(|name| names.number(name));
