@@ -98,11 +98,6 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// No lines, with room for `lines` of them and `text` bytes.
-    pub fn with_capacity(lines: usize, text: usize) -> Self {
-        Self { texts: String::with_capacity(text), items: Vec::with_capacity(lines), ..Self::default() }
-    }
-
     /// Appends a line.
     pub fn push(&mut self, text: &str, source: Option<Source>, labels: Vec<LabelUse>) {
         let source = source.map(|source| self.add_source(source));

@@ -1,0 +1,63 @@
+//! How quickly a worker that is full says so.
+
+use std::time::{Duration, Instant};
+
+use crate::daemon::Daemon;
+use crate::numbers::{Millis, percentile, row};
+use crate::{COMPILER, fresh};
+
+const SLOTS: usize = 2;
+const QUEUE: usize = 2;
+const REFUSALS: usize = 1000;
+
+/// Every slot compiles without end, the queue is full, and more requests come.
+pub(crate) fn refuse() {
+    let (slots, queue) = (SLOTS.to_string(), QUEUE.to_string());
+    let daemon = Daemon::start(&["--engine-slots", &slots, "--engine-queue-length", &queue]);
+    let path = format!("/api/compiler/{COMPILER}/compile");
+    let _held: Vec<_> = (0..SLOTS + QUEUE)
+        .map(|_| {
+            let mut connection = daemon.connect();
+            connection.send_post(&path, &endless());
+            connection
+        })
+        .collect();
+    wait_until_full(&daemon);
+    let mut connection = daemon.connect();
+    let mut times: Vec<Duration> = (0..REFUSALS)
+        .map(|_| {
+            let body = endless();
+            let begun = Instant::now();
+            connection.send_post(&path, &body);
+            let reply = connection.receive();
+            let took = begun.elapsed();
+            assert_eq!((reply.status, reply.header("retry-after").is_some()), (503, true));
+            took
+        })
+        .collect();
+    row("503 when full, p50", &Millis(percentile(&mut times, 50)).to_string(), "", "", "< 5 ms");
+    row("  p99", &Millis(percentile(&mut times, 99)).to_string(), "", "", "< 5 ms");
+}
+
+/// A request that keeps the compiler busy until its time is up, unlike any other.
+fn endless() -> String {
+    let source = format!(
+        "// {}\\nconstexpr int f() {{ int x = 0; while (true) ++x; return x; }}\\nint y = f();\\n",
+        fresh()
+    );
+    let arguments = "-fconstexpr-ops-limit=2000000000 -fconstexpr-loop-limit=2000000000";
+    format!(r#"{{"source":"{source}","options":{{"userArguments":"{arguments}"}}}}"#)
+}
+
+fn wait_until_full(daemon: &Daemon) {
+    let end = Instant::now() + Duration::from_secs(5);
+    let mut connection = daemon.connect();
+    loop {
+        let health: serde_json::Value = serde_json::from_slice(&connection.get("/healthcheck").body).unwrap();
+        if health["slotsBusy"] == SLOTS && health["queued"] == QUEUE {
+            return;
+        }
+        assert!(Instant::now() < end, "the daemon did not fill up: {health}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
