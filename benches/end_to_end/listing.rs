@@ -41,7 +41,7 @@ pub(crate) fn present() {
         }
     }
     let compiler = percentile(&mut compiler, 50);
-    let mut print = |figure: &str, times: &mut [Duration], promise: &str| {
+    let print = |figure: &str, times: &mut [Duration], promise: &str| {
         let took = percentile(times, 50);
         let ratio = format!("{:.1} %", took.as_secs_f64() / compiler.as_secs_f64() * 100.0);
         row(figure, &Millis(took).to_string(), &Millis(compiler).to_string(), &ratio, promise);

@@ -74,6 +74,12 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
+/// Whether nothing in `text` ends a line as far as JavaScript is concerned: there, patterns stop at a carriage return
+/// or line separator too.
+pub(super) fn is_one_line(text: &str) -> bool {
+    !text.contains(['\r', '\u{2028}', '\u{2029}'])
+}
+
 /// The offset at or after `at` of the first character that is no white space.
 #[inline]
 pub(super) fn skip_space(text: &str, mut at: usize) -> usize {

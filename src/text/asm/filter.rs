@@ -228,26 +228,21 @@ fn signed(count: usize) -> i64 {
 fn is_comment(body: &str, machine: Machine) -> bool {
     let gas = machine == Machine::Gas;
     match body.as_bytes() {
-        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/") && is_one_line(body),
-        [b'#', ..] | [b'/', b'/', ..] => is_one_line(body),
-        [b'@', ..] => gas && is_one_line(body),
-        [b';', ..] if !gas => is_one_line(body),
+        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/") && scan::is_one_line(body),
+        [b'#', ..] | [b'/', b'/', ..] => scan::is_one_line(body),
+        [b'@', ..] => gas && scan::is_one_line(body),
+        [b';', ..] if !gas => scan::is_one_line(body),
         [b';', b';', ..] => {
             let mut rest = body[scan::skip_space(body, 2)..].chars();
-            rest.next().is_some_and(|first| first != '#') && is_one_line(rest.as_str())
+            rest.next().is_some_and(|first| first != '#') && scan::is_one_line(rest.as_str())
         }
         // What stands right behind the semicolon may be anything.
         [b';', ..] => {
             let mut rest = body[1..].chars();
-            rest.next().is_none() || is_one_line(rest.as_str()) || scan::trim(&body[1..]).is_empty()
+            rest.next().is_none() || scan::is_one_line(rest.as_str()) || scan::trim(&body[1..]).is_empty()
         }
         _ => false,
     }
-}
-
-/// A carriage return or line separator inside ends a comment as far as JavaScript is concerned.
-fn is_one_line(text: &str) -> bool {
-    !text.contains(['\r', '\u{2028}', '\u{2029}'])
 }
 
 #[cfg(test)]

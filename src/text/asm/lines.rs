@@ -224,14 +224,19 @@ fn names_at(text: &str, start: usize) -> Option<(Kind, &str)> {
     let end = scan::symbol_end(bytes, start, Dollar::Start)?;
     let equals = scan::skip_space(text, end);
     if bytes.get(equals) == Some(&b'=') {
-        let bare = matches!(scan::trim(&text[equals + 1..]), "" | ".");
+        let bare = is_bare(&text[scan::skip_space(text, equals + 1)..]);
         return Some((Kind::Assignment { bare }, &text[start..end]));
     }
     if &bytes[start..end] != b".set" {
         return None;
     }
     let set = Set::read(text)?;
-    Some((Kind::Set { bare: matches!(set.value, "" | "."), here: set.is_here() }, set.name))
+    Some((Kind::Set { bare: is_bare(set.value), here: set.is_here() }, set.name))
+}
+
+/// Whether a value is nothing or `.`, and the line ends with it in everyone's eyes.
+fn is_bare(value: &str) -> bool {
+    matches!(scan::trim(value), "" | ".") && scan::is_one_line(value)
 }
 
 /// The label that starts a line.
@@ -325,8 +330,12 @@ mod tests {
             (" $x=1", (Kind::Assignment { bare: false }, "$x")),
             (".x = .", (Kind::Assignment { bare: true }, ".x")),
             ("x =", (Kind::Assignment { bare: true }, "x")),
+            ("x = \r", (Kind::Assignment { bare: true }, "x")),
+            ("x = .\r", (Kind::Assignment { bare: false }, "x")),
+            ("x = . \u{2028}", (Kind::Assignment { bare: false }, "x")),
             ("\t.set a, b", (Kind::Set { bare: false, here: false }, "a")),
             ("\t.set a, .", (Kind::Set { bare: true, here: true }, "a")),
+            ("\t.set a, .\r", (Kind::Set { bare: false, here: true }, "a")),
             ("\t.set a, .+0", (Kind::Set { bare: false, here: true }, "a")),
             ("\t.set noat", (Kind::Directive(Directive::Set), "")),
             (".entry f(", (Kind::Opening, "entry")),
