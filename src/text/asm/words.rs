@@ -88,6 +88,8 @@ fn find_one_by_one(text: &str) -> Vec<Found> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -123,11 +125,13 @@ mod tests {
         assert_eq!(found, [none, text, equals, inst, none, text]);
     }
 
-    #[test]
-    fn without_the_processor_s_help_the_same_words_are_found() {
-        let text = ".text.data\n..inst .cfi_endprocx .entr .entry.func.section .cfi_startproc";
-        let found =
-            |found: Vec<Found>| found.iter().map(|found| (found.start, found.word)).collect::<Vec<_>>();
-        assert_eq!(found(find(text)), found(find_one_by_one(text)));
+    proptest! {
+        #[test]
+        fn without_the_processor_s_help_the_same_words_are_found(
+            text in "([.a\u{e9}\n]|\\.(text|data|inst|entry|func|section|cfi_startproc|cfi_endproc|cfi_|t)){0,40}"
+        ) {
+            let found = |found: Vec<Found>| found.iter().map(|found| (found.start, found.word)).collect::<Vec<_>>();
+            prop_assert_eq!(found(find(&text)), found(find_one_by_one(&text)));
+        }
     }
 }
