@@ -40,14 +40,14 @@ struct Pass<'l, 't> {
 }
 
 /// The listing of `lines` that `filters` leave.
-pub(super) fn build(lines: &Lines<'_>, used: &Used, filters: Filters) -> Listing {
+pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing {
     let Lines { lines, names, .. } = lines;
-    let mut sources = Sources::read(lines);
+    let mut sources = Sources::read(&lines);
     let mut pass = Pass {
         filters,
-        names,
+        names: &names,
         used,
-        library: filters.library_code.then(|| LibraryFilter::new(lines, &mut sources)),
+        library: filters.library_code.then(|| LibraryFilter::new(&lines, &mut sources)),
         sources,
         place: None,
         shown: None,
@@ -66,7 +66,10 @@ pub(super) fn build(lines: &Lines<'_>, used: &Used, filters: Filters) -> Listing
             pass.line(index, line);
         }
     }
-    pass.finish(lines.len())
+    let input_lines = lines.len();
+    // What is left to do can take as much memory as the lines do.
+    drop(lines);
+    pass.finish(input_lines)
 }
 
 impl<'t> Pass<'_, 't> {

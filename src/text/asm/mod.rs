@@ -30,7 +30,7 @@ pub fn process(text: &str, filters: Filters) -> Listing {
     let text = if filters.comment_only { comments::without_blocks(text) } else { text.into() };
     let mut lines = lines::read(&text);
     let used = labels::used(&mut lines, filters.directives);
-    filter::build(&lines, &used, filters)
+    filter::build(lines, &used, filters)
 }
 
 #[cfg(test)]
