@@ -121,33 +121,33 @@ impl Marks {
 
 /// The lines of `text`, classified.
 pub(super) fn read(text: &str) -> Lines<'_> {
-    let mut reader = Reader { words: Words::new(text), custom_depth: 0, dollar: Dollar::No };
     let likely_lines = text.len() / SHORT_LINE;
-    let mut lines = Vec::with_capacity(likely_lines);
     // Nearly every name is a label, and a set that grows reads all its names again.
     let colons = memchr::memchr_iter(b':', text.as_bytes()).count();
-    let mut names = Names::with_capacity(colons.min(likely_lines));
-    for line in scan::lines(text) {
-        let (mut line, name) = reader.line(line);
-        line.name = name.map(|name| names.number(name));
-        lines.push(line);
-    }
-    Lines { lines, names, dollar: reader.dollar }
+    let mut reader = Reader {
+        words: Words::new(text),
+        names: Names::with_capacity(colons.min(likely_lines)),
+        custom_depth: 0,
+        dollar: Dollar::No,
+    };
+    let mut lines = Vec::with_capacity(likely_lines);
+    lines.extend(scan::lines(text).map(|line| reader.line(line)));
+    Lines { lines, names: reader.names, dollar: reader.dollar }
 }
 
 /// What is known at a line from the lines before it.
 struct Reader<'t> {
     words: Words<'t>,
+    names: Names<'t>,
     custom_depth: i64,
     dollar: Dollar,
 }
 
 impl<'t> Reader<'t> {
-    /// The next line, without the number of what it defines, and that name.
-    fn line(&mut self, text: &'t str) -> (Line<'t>, Option<&'t str>) {
+    /// Reads the next line.
+    fn line(&mut self, mut text: &'t str) -> Line<'t> {
         let mut marks = self.words.marks(text);
         let mut body = scan::skip_space(text, 0);
-        let mut text = text;
         match text.as_bytes().get(body) {
             Some(b'#') => {
                 let change = custom_asm(&text[body..]);
@@ -164,10 +164,11 @@ impl<'t> Reader<'t> {
             body = 0;
         }
         let (kind, name) = classify(text, body, marks);
+        let name = name.map(|name| self.names.number(name));
         let opcode = Opcode::read(text, body, kind, marks);
         // An indentation of four gigabytes is read anew by whoever cares.
         let body = u32::try_from(body).unwrap_or(0);
-        (Line { text, body, name: None, kind, marks, opcode, names_none: false }, name)
+        Line { text, body, name, kind, marks, opcode, names_none: false }
     }
 }
 
