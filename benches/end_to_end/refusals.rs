@@ -18,13 +18,12 @@ pub(crate) fn refuse() {
     // From now on the daemon knows the compiler, and that a job is short: it lets others wait.
     compile(&mut daemon.connect());
     let path = format!("/api/compiler/{COMPILER}/compile");
-    let _held: Vec<_> = (0..SLOTS + QUEUE)
-        .map(|_| {
-            let mut connection = daemon.connect();
-            connection.send_post(&path, &endless());
-            connection
-        })
-        .collect();
+    let hold = || {
+        let mut connection = daemon.connect();
+        connection.send_post(&path, &endless());
+        connection
+    };
+    let _held: Vec<_> = std::iter::repeat_with(hold).take(SLOTS + QUEUE).collect();
     wait_until_full(&daemon);
     let mut connection = daemon.connect();
     let mut times = Vec::new();

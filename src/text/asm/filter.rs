@@ -41,7 +41,7 @@ struct Pass<'l, 't> {
 
 /// The listing of `lines` that `filters` leave.
 pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing {
-    let Lines { lines, names, .. } = lines;
+    let Lines { all: lines, names, .. } = lines;
     let mut sources = Sources::read(&lines);
     let mut pass = Pass {
         filters,

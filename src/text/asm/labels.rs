@@ -95,7 +95,7 @@ impl<'l, 't> Pass<'l, 't> {
     fn new(lines: &'l mut Lines<'t>) -> Self {
         let names = lines.names.len();
         Self {
-            lines: &mut lines.lines,
+            lines: &mut lines.all,
             names: &lines.names,
             dollar: lines.dollar,
             edges_of: vec![None; names],
@@ -141,8 +141,10 @@ impl<'l, 't> Pass<'l, 't> {
             }
             match line.kind {
                 Kind::Directive(Directive::Global) => {
-                    let name = directives::global_name(line.text).and_then(|name| self.names.find(name));
-                    name.into_iter().for_each(|name| self.reach(name));
+                    let name = directives::global_name(line.text);
+                    if let Some(name) = name.and_then(|name| self.names.find(name)) {
+                        self.reach(name);
+                    }
                 }
                 Kind::Set { here: true, .. } => alias = line.name,
                 _ => {}
@@ -282,7 +284,7 @@ mod tests {
         let mut lines = lines::read(text);
         let used = super::used(&mut lines, filter_directives);
         let is_used = |line: &&Line<'_>| line.name.is_some_and(|name| used.has(name));
-        lines.lines.iter().filter(is_used).filter_map(Line::name_text).collect()
+        lines.all.iter().filter(is_used).filter_map(Line::name_text).collect()
     }
 
     #[test]

@@ -15,7 +15,7 @@ const SHORT_LINE: usize = 20;
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     /// First to last.
-    pub(super) lines: Vec<Line<'t>>,
+    pub(super) all: Vec<Line<'t>>,
     /// What labels, assignments and `.set` define, and the words with which PTX opens kernels and functions.
     pub(super) names: Names<'t>,
     /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
@@ -132,7 +132,7 @@ pub(super) fn read(text: &str) -> Lines<'_> {
     };
     let mut lines = Vec::with_capacity(likely_lines);
     lines.extend(scan::lines(text).map(|line| reader.line(line)));
-    Lines { lines, names: reader.names, dollar: reader.dollar }
+    Lines { all: lines, names: reader.names, dollar: reader.dollar }
 }
 
 /// What is known at a line from the lines before it.
@@ -315,7 +315,7 @@ mod tests {
 
     fn kind(text: &str) -> (Kind, &str) {
         let lines = read(text);
-        let line = lines.lines[0];
+        let line = lines.all[0];
         let name = line.name_text().unwrap_or_default();
         assert_eq!(line.name, lines.names.find(name), "{text}");
         (line.kind, name)
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn the_bounds_of_custom_asm_and_mips_labels() {
         for (text, expected) in [(" #APP", true), ("# End ASM", true), ("#  APP", false), ("APP", false)] {
-            assert_eq!(read(text).lines[0].marks.has(Mark::CustomAsm), expected, "{text}");
+            assert_eq!(read(text).all[0].marks.has(Mark::CustomAsm), expected, "{text}");
         }
         for (text, expected) in [("$L1: x", Dollar::Start), ("$:", Dollar::No), (" $L1:", Dollar::No)] {
             assert_eq!(read(text).dollar, expected, "{text}");
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn inside_custom_asm_an_indented_label_loses_its_indentation() {
         let text = "  a:\n#APP\n  b:\n\t$c: x\n  1:\n  # Begin ASM\n#NO_APP\n  d:\n# End ASM\n  e:\n#NO_APP\n#APP\n  f:";
-        let texts: Vec<_> = read(text).lines.iter().map(|line| line.text).collect();
+        let texts: Vec<_> = read(text).all.iter().map(|line| line.text).collect();
         assert_eq!(
             texts,
             [

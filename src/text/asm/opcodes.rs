@@ -115,7 +115,7 @@ mod tests {
             ("a vector bar", " || add", false, true),
             ("a number", "  1", false, false),
         ] {
-            let line = lines::read(text).lines[0];
+            let line = lines::read(text).all[0];
             assert_eq!(line.has_opcode(Machine::Gas), gas, "{sentence}");
             assert_eq!(line.has_opcode(Machine::Cuda), cuda, "{sentence} in CUDA");
         }

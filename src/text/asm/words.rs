@@ -35,7 +35,7 @@ struct Found {
 /// The words of a text, handed out line by line.
 pub(super) struct Words<'t> {
     text: &'t str,
-    words: Peekable<std::vec::IntoIter<Found>>,
+    found: Peekable<std::vec::IntoIter<Found>>,
     equals: Peekable<memchr::Memchr<'t>>,
 }
 
@@ -43,7 +43,7 @@ impl<'t> Words<'t> {
     /// The words of `text`.
     pub(super) fn new(text: &'t str) -> Self {
         let equals = memchr::memchr_iter(b'=', text.as_bytes());
-        Self { text, words: find(text).into_iter().peekable(), equals: equals.peekable() }
+        Self { text, found: find(text).into_iter().peekable(), equals: equals.peekable() }
     }
 
     /// What the words of `line` mean. Lines have to come in their order, as slices of the text.
@@ -51,7 +51,7 @@ impl<'t> Words<'t> {
         let start = line.as_ptr().addr() - self.text.as_ptr().addr();
         let end = start + line.len();
         let mut marks = Marks::default();
-        while let Some(found) = self.words.next_if(|found| found.start < end) {
+        while let Some(found) = self.found.next_if(|found| found.start < end) {
             let (word, meaning) = WORDS[found.word];
             let next = line.as_bytes().get(found.start + word.len() - start);
             let is_part = meaning == Mark::EndsBlock && next.copied().is_some_and(scan::is_word);
