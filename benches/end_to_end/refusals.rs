@@ -8,8 +8,8 @@ use crate::{COMPILER, compile, fresh};
 
 const SLOTS: usize = 2;
 const QUEUE: usize = 1;
-/// How long requests are refused: well below what anybody waits in the queue.
-const TIME: Duration = Duration::from_secs(4);
+/// How long requests are refused: well below what a held job lasts before it has used up its memory.
+const TIME: Duration = Duration::from_secs(1);
 
 /// Every slot compiles without end, the queue is full, and more requests come.
 pub(crate) fn refuse() {
