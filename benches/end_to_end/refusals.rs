@@ -18,13 +18,14 @@ pub(crate) fn refuse() {
     // From now on the daemon knows the compiler, and that a job is short: it lets others wait.
     compile(&mut daemon.connect());
     let path = format!("/api/compiler/{COMPILER}/compile");
-    let hold = || {
+    // One by one: of several that arrive together, one may be refused while another is only about to start.
+    let mut held = Vec::new();
+    for (busy, queued) in (1..=SLOTS).map(|busy| (busy, 0)).chain((1..=QUEUE).map(|queued| (SLOTS, queued))) {
         let mut connection = daemon.connect();
         connection.send_post(&path, &endless());
-        connection
-    };
-    let _held: Vec<_> = std::iter::repeat_with(hold).take(SLOTS + QUEUE).collect();
-    wait_until_full(&daemon);
+        held.push(connection);
+        wait_for(&daemon, busy, queued);
+    }
     let mut connection = daemon.connect();
     let mut times = Vec::new();
     let end = Instant::now() + TIME;
@@ -37,6 +38,7 @@ pub(crate) fn refuse() {
         assert_eq!((reply.status, reply.header("retry-after").is_some()), (503, true));
     }
     row("503 when full, p50", &Millis(percentile(&mut times, 50)).to_string(), "", "", "< 5 ms");
+    drop(held);
     row("  p99", &Millis(percentile(&mut times, 99)).to_string(), "", "", "< 5 ms");
 }
 
@@ -50,12 +52,13 @@ fn endless() -> String {
     format!(r#"{{"source":"{source}","options":{{"userArguments":"{arguments}"}}}}"#)
 }
 
-fn wait_until_full(daemon: &Daemon) {
+/// Waits until so many slots are busy and so many requests wait.
+fn wait_for(daemon: &Daemon, busy: usize, queued: usize) {
     let end = Instant::now() + Duration::from_secs(5);
     let mut connection = daemon.connect();
     loop {
         let health: serde_json::Value = serde_json::from_slice(&connection.get("/healthcheck").body).unwrap();
-        if health["slotsBusy"] == SLOTS && health["queued"] == QUEUE {
+        if health["slotsBusy"] == busy && health["queued"] == queued {
             return;
         }
         assert!(Instant::now() < end, "the daemon did not fill up: {health}");
