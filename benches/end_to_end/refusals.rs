@@ -17,6 +17,7 @@ pub(crate) fn refuse() {
     let daemon = Daemon::start(&["--engine-slots", &slots, "--engine-queue-length", &queue]);
     // From now on the daemon knows the compiler, and that a job is short: it lets others wait.
     compile(&mut daemon.connect());
+    wait_for(&daemon, 0, 0);
     let path = format!("/api/compiler/{COMPILER}/compile");
     // One by one: of several that arrive together, one may be refused while another is only about to start.
     let mut held = Vec::new();
