@@ -9,8 +9,10 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
 mod daemon;
+mod listing;
 mod load;
 mod numbers;
+mod refusals;
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +34,9 @@ fn main() {
         return;
     }
     println!("{:<46} {:>12} {:>12} {:>9}  promise", "figure", "measured", "baseline", "ratio");
+    listing::present();
     start();
+    refusals::refuse();
     let daemon = Daemon::start(&[]);
     row("resident at rest", &format!("{} MB", daemon.resident_mb()), "", "", "<= 40 MB");
     latency(&daemon);

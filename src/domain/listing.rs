@@ -3,6 +3,7 @@
 //! Texts live in one buffer and label uses in one vector, so that a listing of a million lines costs a few
 //! allocations, not a million. Knows nothing of the syntax of what it holds.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,12 +56,28 @@ pub struct Line<'a> {
     pub scope: Option<&'a str>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A source that a [`Listing`] knows, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceId(NonZeroU32);
+
+impl SourceId {
+    /// The source with this index; four billion of them share the last number.
+    fn new(index: usize) -> Self {
+        Self(u32::try_from(index + 1).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+    }
+
+    const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// A line's text and label uses start where those of the line before end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Item {
-    text: Range<usize>,
-    labels: Range<usize>,
-    /// Index into `sources`.
-    source: Option<usize>,
+    text_end: usize,
+    /// Four billion label uses would not fit into memory.
+    labels_end: u32,
+    source: Option<SourceId>,
 }
 
 /// A finished listing.
@@ -83,47 +100,39 @@ pub struct Listing {
 impl Listing {
     /// Appends a line.
     pub fn push(&mut self, text: &str, source: Option<Source>, labels: Vec<LabelUse>) {
-        let first_byte = self.texts.len();
-        self.texts.push_str(text);
-        let first_label = self.labels.len();
+        let source = source.map(|source| self.add_source(source));
         self.labels.extend(labels);
-        let source = source.map(|source| {
-            if self.sources.last() != Some(&source) {
-                self.sources.push(source);
-            }
-            self.sources.len() - 1
-        });
-        self.items.push(Item {
-            text: first_byte..self.texts.len(),
-            labels: first_label..self.labels.len(),
-            source,
-        });
+        self.push_with(source, |texts| texts.push_str(text));
     }
 
     /// Appends a line without label uses, whose text `write` appends to the buffer it is given.
-    pub fn push_with(&mut self, source: Option<&Source>, write: impl FnOnce(&mut String)) {
-        let start = self.texts.len();
+    pub fn push_with(&mut self, source: Option<SourceId>, write: impl FnOnce(&mut String)) {
         write(&mut self.texts);
-        let source = source.map(|source| self.number(source));
-        let labels = self.labels.len();
-        self.items.push(Item { text: start..self.texts.len(), labels: labels..labels, source });
+        self.items.push(Item { text_end: self.texts.len(), labels_end: narrow(self.labels.len()), source });
     }
 
-    /// The index of a source; most lines come from the place of the line before.
-    fn number(&mut self, source: &Source) -> usize {
-        if self.sources.last() != Some(source) {
-            self.sources.push(source.clone());
+    /// The number of a source; most lines come from the place of the line before.
+    pub fn add_source(&mut self, source: Source) -> SourceId {
+        if self.sources.last() != Some(&source) {
+            self.sources.push(source);
         }
-        self.sources.len() - 1
+        SourceId::new(self.sources.len() - 1)
     }
 
     /// Removes the last line.
     pub fn pop(&mut self) {
-        if let Some(item) = self.items.pop() {
-            self.texts.truncate(item.text.start);
-            self.labels.truncate(item.labels.start);
+        if self.items.pop().is_some() {
+            let (text, labels) = self.ends(self.items.len());
+            self.texts.truncate(text);
+            self.labels.truncate(labels);
             self.scopes.truncate(self.items.len());
         }
+    }
+
+    /// Where the text and the label uses end that stand before line `index`.
+    fn ends(&self, index: usize) -> (usize, usize) {
+        let before = index.checked_sub(1).map(|before| self.items[before]);
+        before.map_or((0, 0), |item| (item.text_end, item.labels_end as usize))
     }
 
     /// Gives the last line a debug location.
@@ -136,12 +145,10 @@ impl Listing {
 
     /// Sets the source of every line that has a debug location.
     pub fn resolve_scopes(&mut self, mut resolve: impl FnMut(&str) -> Option<Source>) {
-        for (item, scope) in self.items.iter_mut().zip(&self.scopes) {
-            let Some(source) = scope.as_deref().and_then(&mut resolve) else { continue };
-            if self.sources.last() != Some(&source) {
-                self.sources.push(source);
+        for index in 0..self.scopes.len() {
+            if let Some(source) = self.scopes[index].as_deref().and_then(&mut resolve) {
+                self.items[index].source = Some(self.add_source(source));
             }
-            item.source = Some(self.sources.len() - 1);
         }
     }
 
@@ -155,20 +162,23 @@ impl Listing {
     /// Replaces the label uses of every line by what `find` appends for its index and text.
     pub fn link(&mut self, mut find: impl FnMut(usize, &str, &mut Vec<LabelUse>)) {
         self.labels.clear();
+        let mut start = 0;
         for (index, item) in self.items.iter_mut().enumerate() {
-            let first = self.labels.len();
-            find(index, &self.texts[item.text.clone()], &mut self.labels);
-            item.labels = first..self.labels.len();
+            find(index, &self.texts[start..item.text_end], &mut self.labels);
+            item.labels_end = narrow(self.labels.len());
+            start = item.text_end;
         }
     }
 
     /// Rewrites every text: `rewrite` appends the new text to the buffer, and may change the line's label uses.
     pub fn rewrite(&mut self, mut rewrite: impl FnMut(&str, &mut [LabelUse], &mut String)) {
         let mut texts = String::with_capacity(self.texts.len());
+        let (mut start, mut first_label) = (0, 0);
         for item in &mut self.items {
-            let start = texts.len();
-            rewrite(&self.texts[item.text.clone()], &mut self.labels[item.labels.clone()], &mut texts);
-            item.text = start..texts.len();
+            let labels_end = item.labels_end as usize;
+            rewrite(&self.texts[start..item.text_end], &mut self.labels[first_label..labels_end], &mut texts);
+            (start, first_label) = (item.text_end, labels_end);
+            item.text_end = texts.len();
         }
         self.texts = texts;
     }
@@ -176,16 +186,22 @@ impl Listing {
     /// The lines, first to last.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
         self.items.iter().enumerate().map(|(index, item)| Line {
-            text: &self.texts[item.text.clone()],
-            source: item.source.map(|source| &self.sources[source]),
-            labels: &self.labels[item.labels.clone()],
+            text: &self.texts[self.text(index)],
+            source: item.source.map(|source| &self.sources[source.index()]),
+            labels: &self.labels[self.ends(index).1..item.labels_end as usize],
             scope: self.scopes.get(index).and_then(Option::as_deref),
         })
     }
 
+    /// Where the text of line `index` stands.
+    fn text(&self, index: usize) -> Range<usize> {
+        self.ends(index).0..self.items[index].text_end
+    }
+
     /// The text of the last line.
     pub fn last_text(&self) -> Option<&str> {
-        self.items.last().map(|item| &self.texts[item.text.clone()])
+        let last = self.items.len().checked_sub(1)?;
+        Some(&self.texts[self.text(last)])
     }
 
     /// How many lines there are.
@@ -197,6 +213,10 @@ impl Listing {
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

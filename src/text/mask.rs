@@ -1,6 +1,9 @@
 //! Hides where a job really ran: the paths that clients see start at the job's directory.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::text::scan;
 
@@ -8,6 +11,9 @@ use crate::text::scan;
 const JOB_DIRECTORY: &str = "/compiler-explorer-compiler";
 /// What every job calls its directory.
 const SHOWN_DIRECTORY: &str = "/app/";
+
+/// Finds [`JOB_DIRECTORY`]: a listing with debug information names hundreds of files.
+static JOB_DIRECTORY_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(JOB_DIRECTORY));
 
 /// `text` with every path into a job directory rewritten to start with `/app/`, and then without a leading `/app/`.
 pub fn root_dir(text: &str) -> Cow<'_, str> {
@@ -25,15 +31,14 @@ pub(super) fn is_main_file(path: &str) -> bool {
     // What `example.` starts must reach the end without a slash, and be something.
     let base = &path[path.rfind('/').map_or(0, |slash| slash + 1)..];
     path == "-"
-        || path.contains("<stdin>")
-        || path.contains("<source>")
+        || path.contains('<') && ["<stdin>", "<source>"].into_iter().any(|name| path.contains(name))
         || base.find("example.").is_some_and(|at| at + "example.".len() < base.len())
 }
 
 fn shorten(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut copied = 0;
-    for at in memchr::memmem::find_iter(text.as_bytes(), JOB_DIRECTORY) {
+    for at in JOB_DIRECTORY_FINDER.find_iter(text.as_bytes()) {
         if at < copied {
             // Inside the name of the directory that was rewritten last.
             continue;

@@ -74,17 +74,15 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// The offset at or after `at` of the first character that is no white space.
-#[inline]
-pub(super) fn skip_space(text: &str, at: usize) -> usize {
-    let bytes = text.as_bytes();
-    match bytes.get(at) {
-        Some(&byte) if is(byte, SPACE) || byte >= 0x80 => skip_spaces(text, at),
-        _ => at,
-    }
+/// Whether nothing in `text` ends a line as far as JavaScript is concerned: there, patterns stop at a carriage return
+/// or line separator too.
+pub(super) fn is_one_line(text: &str) -> bool {
+    !text.contains(['\r', '\u{2028}', '\u{2029}'])
 }
 
-fn skip_spaces(text: &str, mut at: usize) -> usize {
+/// The offset at or after `at` of the first character that is no white space.
+#[inline]
+pub(super) fn skip_space(text: &str, mut at: usize) -> usize {
     let bytes = text.as_bytes();
     while let Some(&byte) = bytes.get(at) {
         if is(byte, SPACE) {
@@ -92,13 +90,17 @@ fn skip_spaces(text: &str, mut at: usize) -> usize {
         } else if byte < 0x80 {
             break;
         } else {
-            match text[at..].chars().next() {
-                Some(character) if is_space(character) => at += character.len_utf8(),
-                _ => break,
-            }
+            return skip_wide_space(text, at);
         }
     }
     at
+}
+
+/// The same, where a character beyond ASCII stands first.
+#[cold]
+fn skip_wide_space(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    at + (rest.len() - rest.trim_start_matches(is_space).len())
 }
 
 /// The offset at or after `at` of the first byte that does not satisfy `wanted`.

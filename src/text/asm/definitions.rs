@@ -1,22 +1,6 @@
 //! Which labels a listing defines, and where. Behaves like the JavaScript object that clients were made for.
 
-use crate::text::asm::names::Names;
-
-/// What every JavaScript object has: these count as defined, whatever the listing says.
-pub(super) const INHERITED: [&str; 12] = [
-    "constructor",
-    "toString",
-    "toLocaleString",
-    "valueOf",
-    "hasOwnProperty",
-    "isPrototypeOf",
-    "propertyIsEnumerable",
-    "__proto__",
-    "__defineGetter__",
-    "__defineSetter__",
-    "__lookupGetter__",
-    "__lookupSetter__",
-];
+use crate::text::asm::names::Name;
 
 /// The name that cannot be defined.
 const PROTOTYPE: &str = "__proto__";
@@ -24,45 +8,42 @@ const PROTOTYPE: &str = "__proto__";
 /// Names with the line each was last defined on.
 #[derive(Debug)]
 pub(super) struct Definitions<'t> {
-    names: Names<'t>,
-    /// By the name's number, its place in `entries`.
+    /// For each name its place in `entries`.
     places: Vec<Option<usize>>,
     /// In order of definition; `None` where one was taken back.
     entries: Vec<Option<(&'t str, usize)>>,
 }
 
 impl<'t> Definitions<'t> {
-    /// No definitions.
-    pub(super) fn new() -> Self {
-        Self { names: Names::new(), places: Vec::new(), entries: Vec::new() }
+    /// No definition of any of `names` names.
+    pub(super) fn new(names: usize) -> Self {
+        Self { places: vec![None; names], entries: Vec::new() }
     }
 
-    /// `name` is defined on `line`; an earlier definition loses its line, but not its place.
-    pub(super) fn define(&mut self, name: &'t str, line: usize) {
-        if name == PROTOTYPE {
+    /// `name`, which reads `text`, is defined on `line`; an earlier definition loses its line, but not its place.
+    pub(super) fn define(&mut self, name: Name, text: &'t str, line: usize) {
+        if text == PROTOTYPE {
             return;
         }
-        let number = self.names.number(name);
-        if number == self.places.len() {
-            self.places.push(None);
+        let entry = Some((text, line));
+        if let Some(place) = self.places[name.index()] {
+            self.entries[place] = entry;
+        } else {
+            self.places[name.index()] = Some(self.entries.len());
+            self.entries.push(entry);
         }
-        let place = *self.places[number].get_or_insert_with(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
-        self.entries[place] = Some((name, line));
     }
 
     /// `name` is not defined any more.
-    pub(super) fn remove(&mut self, name: &str) {
-        if let Some(place) = self.names.find(name).and_then(|number| self.places[number].take()) {
+    pub(super) fn remove(&mut self, name: Name) {
+        if let Some(place) = self.places[name.index()].take() {
             self.entries[place] = None;
         }
     }
 
     /// Whether clients would find `name`.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.names.find(name).is_some_and(|number| self.places[number].is_some()) || INHERITED.contains(&name)
+    pub(super) fn contains(&self, name: Name) -> bool {
+        name.is_inherited() || self.places[name.index()].is_some()
     }
 
     /// Names and lines in the order in which JavaScript lists an object's members: numbers first, by value.
@@ -84,30 +65,27 @@ fn array_index(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::asm::names::Names;
 
     #[test]
     fn definitions_behave_like_an_object() {
-        let mut definitions = Definitions::new();
-        for (line, name) in ["b", "a", "10", "9", "b", "01", "__proto__", "toString"].into_iter().enumerate()
+        let mut names = Names::with_capacity(9);
+        let mut definitions = Definitions::new(99);
+        for (line, text) in ["b", "a", "10", "9", "b", "01", "__proto__", "toString"].into_iter().enumerate()
         {
-            definitions.define(name, line);
+            definitions.define(names.number(text), text, line);
         }
-        assert!(definitions.contains("a") && definitions.contains("10") && !definitions.contains("c"));
-        definitions.remove("a");
-        assert!(!definitions.contains("a"));
-        definitions.define("a", 9);
-        definitions.remove("c");
+        let mut number = |text| names.number(text);
+        assert!(definitions.contains(number("a")) && definitions.contains(number("10")));
+        assert!(!definitions.contains(number("c")) && !definitions.contains(number("tostring")));
+        assert!(definitions.contains(number("__proto__")) && definitions.contains(number("valueOf")));
+        definitions.remove(number("a"));
+        assert!(!definitions.contains(number("a")));
+        definitions.define(number("a"), "a", 9);
+        definitions.remove(number("c"));
         let list = definitions.list();
         let list: Vec<_> = list.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!(list, [("9", 3), ("10", 2), ("b", 4), ("01", 5), ("toString", 7), ("a", 9)]);
-    }
-
-    #[test]
-    fn what_every_object_has_counts_as_defined() {
-        let definitions = Definitions::new();
-        assert!(INHERITED.into_iter().all(|name| definitions.contains(name)));
-        assert!(!definitions.contains("tostring"));
-        assert!(definitions.list().is_empty());
     }
 
     #[test]

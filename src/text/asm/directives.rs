@@ -94,7 +94,7 @@ pub(super) fn defines_function(line: &str) -> bool {
 pub(super) struct Set<'t> {
     /// What is set.
     pub(super) name: &'t str,
-    /// To what, without white space around it.
+    /// To what, without white space before it.
     pub(super) value: &'t str,
 }
 
@@ -107,7 +107,7 @@ impl<'t> Set<'t> {
         let end = scan::symbol_end(line.as_bytes(), start, Dollar::No)?;
         let comma = scan::skip_space(line, end);
         let is_set = start > word && line.as_bytes().get(comma) == Some(&b',');
-        is_set.then(|| Self { name: &line[start..end], value: scan::trim(&line[comma + 1..]) })
+        is_set.then(|| Self { name: &line[start..end], value: &line[scan::skip_space(line, comma + 1)..] })
     }
 
     /// Whether the name stands for the place where the next label will be: `.`, or `. + 0`.

@@ -2,26 +2,30 @@
 //! first.
 
 use crate::domain::filters::Filters;
-use crate::domain::listing::{Listing, Source};
+use crate::domain::listing::{Listing, SourceId};
 use crate::text::asm::definitions::Definitions;
 use crate::text::asm::directives::Directive;
+use crate::text::asm::labels::Used;
 use crate::text::asm::library::{LibraryFilter, Verdict};
-use crate::text::asm::lines::{self, Kind, Line, Mark};
-use crate::text::asm::opcodes::{Machine, has_opcode};
+use crate::text::asm::lines::{self, Kind, Line, Lines, Mark};
+use crate::text::asm::names::Names;
+use crate::text::asm::opcodes::Machine;
 use crate::text::asm::sources::{Effect, Place, Sources};
 use crate::text::asm::{label_uses, layout, ptx};
 use crate::text::scan;
 
 /// What is known at a line from the lines before it.
 #[derive(Debug)]
-struct Pass<'t> {
+struct Pass<'l, 't> {
     filters: Filters,
+    names: &'l Names<'t>,
+    used: &'l Used,
     sources: Sources<'t>,
     library: Option<LibraryFilter>,
     /// Where the code at this line comes from.
     place: Option<Place>,
-    /// The last place that was shown, as clients see it.
-    shown: Option<(Place, Source)>,
+    /// The last place that was shown, and the listing's number for it.
+    shown: Option<(Place, SourceId)>,
     /// Whether code of the main file came up since the last end of a block.
     own_source: bool,
     /// Whether the code at this line stands under a label that is used.
@@ -36,11 +40,14 @@ struct Pass<'t> {
 }
 
 /// The listing of `lines` that `filters` leave.
-pub(super) fn build(lines: &[Line<'_>], filters: Filters) -> Listing {
-    let mut sources = Sources::read(lines);
+pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing {
+    let Lines { all: lines, names, .. } = lines;
+    let mut sources = Sources::read(&lines);
     let mut pass = Pass {
         filters,
-        library: filters.library_code.then(|| LibraryFilter::new(lines, &mut sources)),
+        names: &names,
+        used,
+        library: filters.library_code.then(|| LibraryFilter::new(&lines, &mut sources)),
         sources,
         place: None,
         shown: None,
@@ -48,7 +55,7 @@ pub(super) fn build(lines: &[Line<'_>], filters: Filters) -> Listing {
         under_label: false,
         machine: Machine::Gas,
         in_parameters: false,
-        definitions: Definitions::new(),
+        definitions: Definitions::new(names.len()),
         listing: Listing::default(),
         names_labels: Vec::new(),
     };
@@ -59,10 +66,13 @@ pub(super) fn build(lines: &[Line<'_>], filters: Filters) -> Listing {
             pass.line(index, line);
         }
     }
-    pass.finish(lines.len())
+    let input_lines = lines.len();
+    // What is left to do can take as much memory as the lines do.
+    drop(lines);
+    pass.finish(input_lines)
 }
 
-impl<'t> Pass<'t> {
+impl<'t> Pass<'_, 't> {
     /// Of successive blank lines one is shown, and none at the top.
     fn blank(&mut self) {
         if self.listing.last_text().is_some_and(|last| !last.is_empty()) {
@@ -86,14 +96,14 @@ impl<'t> Pass<'t> {
     fn follow(&mut self, line: &Line<'t>) {
         match self.sources.effect(line) {
             Effect::None => {}
-            Effect::Set(place) => self.place = Some(place),
+            Effect::Set(place) => {
+                self.place = Some(place);
+                self.own_source |= self.sources.is_main(place);
+            }
             Effect::Clear => {
                 self.place = None;
                 self.under_label = false;
             }
-        }
-        if self.place.is_some_and(|place| self.sources.is_main(place)) {
-            self.own_source = true;
         }
         let ends_block =
             line.marks.has(Mark::EndsBlock) || (self.machine == Machine::Cuda && line.text.contains('}'));
@@ -112,8 +122,9 @@ impl<'t> Pass<'t> {
             Verdict::Keep => true,
             Verdict::Drop => false,
             Verdict::DropWithLabel => {
-                if let Some(label) = self.listing.last_text().and_then(lines::label_start) {
-                    self.definitions.remove(label.name);
+                let label = self.listing.last_text().and_then(lines::label_start);
+                if let Some(name) = label.and_then(|label| self.names.find(label.name)) {
+                    self.definitions.remove(name);
                 }
                 self.listing.pop();
                 self.names_labels.pop();
@@ -123,7 +134,7 @@ impl<'t> Pass<'t> {
     }
 
     fn is_comment(&self, line: &Line<'_>) -> bool {
-        !matches!(line.kind, Kind::Label { .. }) && is_comment(line.body(), self.machine)
+        matches!(line.kind, Kind::Other | Kind::Opening) && is_comment(line.body(), self.machine)
     }
 
     /// Notes what the line defines; false if it defines nothing but an unused label, and is to be dropped for that.
@@ -138,15 +149,15 @@ impl<'t> Pass<'t> {
             }
             _ => return true,
         };
-        if may_be_unused && !line.used {
+        if may_be_unused && !line.name.is_some_and(|name| self.used.has(name)) {
             if self.filters.labels {
                 self.under_label = false;
             }
             return !self.filters.labels;
         }
-        // Of an opening clients see the word as the label, not the name.
-        let name = line.name().or_else(|| ptx::opening(line.text)).unwrap_or_default();
-        self.definitions.define(name, self.listing.len() + 1);
+        if let (Some(name), Some(text)) = (line.name, line.name_text()) {
+            self.definitions.define(name, text, self.listing.len() + 1);
+        }
         if !matches!(line.kind, Kind::Set { .. }) {
             self.under_label = true;
             if let (Some(library), Machine::Gas) = (&mut self.library, self.machine) {
@@ -170,13 +181,8 @@ impl<'t> Pass<'t> {
     }
 
     fn show(&mut self, line: &Line<'_>) {
-        let place = self.place.filter(|_| has_opcode(line, self.machine));
-        if let Some(place) = place
-            && self.shown.as_ref().is_none_or(|(last, _)| *last != place)
-        {
-            self.shown = Some((place, self.sources.show(place, !self.filters.dont_mask_filenames)));
-        }
-        let source = place.and(self.shown.as_ref()).map(|(_, source)| source);
+        let place = self.place.filter(|_| line.has_opcode(self.machine));
+        let source = place.map(|place| self.source(place));
         let trim = self.filters.trim;
         self.listing.push_with(source, |texts| {
             if trim {
@@ -190,11 +196,25 @@ impl<'t> Pass<'t> {
         self.names_labels.push(!line.names_none && matches!(line.kind, Kind::Directive(_) | Kind::Other));
     }
 
+    /// The listing's number for `place`.
+    fn source(&mut self, place: Place) -> SourceId {
+        match self.shown {
+            Some((shown, source)) if shown == place => source,
+            _ => {
+                let source = self.sources.show(place, !self.filters.dont_mask_filenames);
+                let source = self.listing.add_source(source);
+                self.shown = Some((place, source));
+                source
+            }
+        }
+    }
+
     fn finish(self, input_lines: usize) -> Listing {
-        let Self { mut listing, definitions, names_labels, .. } = self;
+        let Self { mut listing, names, definitions, names_labels, .. } = self;
+        let is_defined = |name: &str| names.find(name).is_some_and(|name| definitions.contains(name));
         listing.link(|index, text, uses| {
             if names_labels[index] {
-                label_uses::find(text, |name| definitions.contains(name), uses);
+                label_uses::find(text, is_defined, uses);
             }
         });
         listing.filtered_count = signed(input_lines) - signed(listing.len());
@@ -211,26 +231,21 @@ fn signed(count: usize) -> i64 {
 fn is_comment(body: &str, machine: Machine) -> bool {
     let gas = machine == Machine::Gas;
     match body.as_bytes() {
-        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/") && is_one_line(body),
-        [b'#', ..] | [b'/', b'/', ..] => is_one_line(body),
-        [b'@', ..] => gas && is_one_line(body),
-        [b';', ..] if !gas => is_one_line(body),
+        [b'/', b'*', rest @ ..] => rest.ends_with(b"*/") && scan::is_one_line(body),
+        [b'#', ..] | [b'/', b'/', ..] => scan::is_one_line(body),
+        [b'@', ..] => gas && scan::is_one_line(body),
+        [b';', ..] if !gas => scan::is_one_line(body),
         [b';', b';', ..] => {
             let mut rest = body[scan::skip_space(body, 2)..].chars();
-            rest.next().is_some_and(|first| first != '#') && is_one_line(rest.as_str())
+            rest.next().is_some_and(|first| first != '#') && scan::is_one_line(rest.as_str())
         }
         // What stands right behind the semicolon may be anything.
         [b';', ..] => {
             let mut rest = body[1..].chars();
-            rest.next().is_none() || is_one_line(rest.as_str()) || scan::trim(&body[1..]).is_empty()
+            rest.next().is_none() || scan::is_one_line(rest.as_str()) || scan::trim(&body[1..]).is_empty()
         }
         _ => false,
     }
-}
-
-/// A carriage return or line separator inside ends a comment as far as JavaScript is concerned.
-fn is_one_line(text: &str) -> bool {
-    !text.contains(['\r', '\u{2028}', '\u{2029}'])
 }
 
 #[cfg(test)]

@@ -6,15 +6,14 @@
 
 use std::ops::Range;
 
-use crate::text::asm::definitions::INHERITED;
 use crate::text::asm::directives::{self, Directive};
-use crate::text::asm::lines::{Kind, Line, Mark};
-use crate::text::asm::names::Names;
-use crate::text::asm::opcodes::{Machine, has_opcode};
-use crate::text::asm::{label_uses, ptx};
+use crate::text::asm::label_uses;
+use crate::text::asm::lines::{Kind, Line, Lines, Mark};
+use crate::text::asm::names::{Name, Names};
+use crate::text::asm::opcodes::Machine;
 use crate::text::scan::{self, Dollar};
 
-/// A line, name, group or edge by number. Half the size of a `usize`, because listings are mostly labels, and what is read
+/// A line, group or edge by number. Half the size of a `usize`, because listings are mostly labels, and what is read
 /// once costs the memory it passes through.
 type Index = u32;
 
@@ -26,7 +25,7 @@ fn index(number: usize) -> Index {
 /// Labels that stand together, and the data below them.
 #[derive(Debug, Clone)]
 struct Group {
-    /// The lines that may be data.
+    /// The lines among which its data stands.
     lines: Range<Index>,
     /// Whether the data has been read.
     read: bool,
@@ -45,7 +44,7 @@ enum Target {
     /// The data of a group is used.
     Group(Index),
     /// A label is used.
-    Label(Index),
+    Label(Name),
 }
 
 /// Which lines name labels that are used.
@@ -61,73 +60,61 @@ enum Naming {
 
 #[derive(Debug)]
 struct Pass<'l, 't> {
-    lines: &'l [Line<'t>],
-    names: Names<'t>,
+    lines: &'l mut [Line<'t>],
+    names: &'l Names<'t>,
+    dollar: Dollar,
     /// For each name its first edge.
     edges_of: Vec<Option<Index>>,
     edges: Vec<Edge>,
     groups: Vec<Group>,
-    namings: Vec<Naming>,
-    /// The lines that define a name, and the name's number.
-    defined: Vec<(Index, Index)>,
-    /// Lines that name no label.
-    names_none: Vec<Index>,
-    used: Vec<bool>,
+    used: Used,
     /// Used labels whose edges have not been followed.
-    reached: Vec<Index>,
-    /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
-    dollar: Dollar,
+    reached: Vec<Name>,
 }
 
-/// Sets `used` of every line whose name is used.
-pub(super) fn mark_used(lines: &mut [Line<'_>], filter_directives: bool) {
+/// For each name whether it is used.
+#[derive(Debug)]
+pub(super) struct Used(Vec<bool>);
+
+impl Used {
+    /// Whether `name` is used.
+    pub(super) fn has(&self, name: Name) -> bool {
+        self.0[name.index()]
+    }
+}
+
+/// Which names are used. Marks lines that are known to name no label.
+pub(super) fn used(lines: &mut Lines<'_>, filter_directives: bool) -> Used {
     let mut pass = Pass::new(lines);
     pass.survey(filter_directives);
-    for index in 0..pass.lines.len() {
-        if pass.namings[index] == Naming::Strong {
-            pass.use_words(index);
-        }
-    }
     pass.follow();
-    let Pass { defined, used, names_none, .. } = pass;
-    for (line, name) in defined {
-        lines[line as usize].used = used[name as usize];
-    }
-    for line in names_none {
-        lines[line as usize].names_none = true;
-    }
+    pass.used
 }
 
 impl<'l, 't> Pass<'l, 't> {
-    fn new(lines: &'l [Line<'t>]) -> Self {
+    fn new(lines: &'l mut Lines<'t>) -> Self {
+        let names = lines.names.len();
         Self {
-            lines,
-            names: Names::new(),
-            edges_of: Vec::new(),
-            edges: Vec::new(),
+            lines: &mut lines.all,
+            names: &lines.names,
+            dollar: lines.dollar,
+            edges_of: vec![None; names],
+            edges: Vec::with_capacity(names),
             groups: Vec::new(),
-            namings: Vec::with_capacity(lines.len()),
-            defined: Vec::new(),
-            names_none: Vec::new(),
-            used: Vec::new(),
-            reached: Vec::new(),
-            dollar: Dollar::No,
+            used: Used(vec![false; names]),
+            reached: Vec::with_capacity(names),
         }
     }
 
-    /// Collects names, groups and explicit edges, and decides which lines name labels.
+    /// Collects groups and explicit edges, and reads the lines whose names are used whatever happens.
     fn survey(&mut self, filter_directives: bool) {
         let mut machine = Machine::Gas;
         let mut in_function = false;
         let mut in_group = false;
         let mut group = None;
         let mut alias = None;
-        // What clients take for defined without a definition is worth a look too.
-        for name in INHERITED.into_iter().chain(ptx::WORDS) {
-            self.name(name);
-        }
-        for (number, line) in self.lines.iter().enumerate() {
-            let number = index(number);
+        for number in 0..self.lines.len() {
+            let line = self.lines[number];
             if line.marks.has(Mark::CustomAsm) {
             } else if line.marks.has(Mark::StartsProcedure) {
                 in_function = true;
@@ -137,12 +124,7 @@ impl<'l, 't> Pass<'l, 't> {
             } else if line.marks.has(Mark::Opening) {
                 machine = Machine::Cuda;
             }
-            if line.marks.has(Mark::MipsLabel) {
-                self.dollar = Dollar::Start;
-            }
-            let name = line.name().map(|name| self.name(name));
-            self.defined.extend(name.map(|name| (number, name)));
-            if let (Kind::Label { .. }, Some(label)) = (line.kind, name) {
+            if let (Kind::Label { .. }, Some(label)) = (line.kind, line.name) {
                 let current = match group {
                     Some(current) if in_group => current,
                     _ => self.begin_group(number),
@@ -159,71 +141,59 @@ impl<'l, 't> Pass<'l, 't> {
             }
             match line.kind {
                 Kind::Directive(Directive::Global) => {
-                    if let Some(name) = directives::global_name(line.text) {
-                        let name = self.name(name);
+                    let name = directives::global_name(line.text);
+                    if let Some(name) = name.and_then(|name| self.names.find(name)) {
                         self.reach(name);
                     }
                 }
-                Kind::Set { here: true, .. } => alias = name,
+                Kind::Set { here: true, .. } => alias = line.name,
                 _ => {}
             }
-            let naming = match naming(line, machine, filter_directives) {
-                // Data in the middle of a function, such as a jump table.
-                Naming::Weak if in_function => Naming::Strong,
-                naming => naming,
-            };
-            self.namings.push(naming);
-            if let (Naming::Weak, Some(group)) = (naming, group) {
-                self.groups[group as usize].lines.end = number + 1;
+            match (naming(&line, machine, filter_directives), group) {
+                // Data in the middle of a function, such as a jump table, counts at once.
+                (Naming::Weak, _) if in_function => self.use_words(number),
+                (Naming::Weak, Some(group)) => self.groups[group as usize].lines.end = index(number + 1),
+                (Naming::Strong, _) => self.use_words(number),
+                _ => {}
             }
         }
     }
 
-    fn begin_group(&mut self, line: Index) -> Index {
-        self.groups.push(Group { lines: line..line, read: false });
+    fn begin_group(&mut self, line: usize) -> Index {
+        self.groups.push(Group { lines: index(line)..index(line), read: false });
         index(self.groups.len() - 1)
     }
 
-    fn name(&mut self, name: &'t str) -> Index {
-        let number = self.names.number(name);
-        if number == self.used.len() {
-            self.used.push(false);
-            self.edges_of.push(None);
-        }
-        index(number)
-    }
-
-    fn link(&mut self, label: Index, target: Target) {
-        let next = self.edges_of[label as usize].replace(index(self.edges.len()));
+    fn link(&mut self, label: Name, target: Target) {
+        let next = self.edges_of[label.index()].replace(index(self.edges.len()));
         self.edges.push(Edge { target, next });
     }
 
-    fn reach(&mut self, name: Index) {
-        if !std::mem::replace(&mut self.used[name as usize], true) {
+    fn reach(&mut self, name: Name) {
+        if !std::mem::replace(&mut self.used.0[name.index()], true) {
             self.reached.push(name);
         }
     }
 
     /// Marks every label that the line's words name as used.
     fn use_words(&mut self, line: usize) {
-        let mut words = Words { text: self.lines[line].text, at: 0, dollar: self.dollar, is_plain: true };
+        let text = self.lines[line].text;
+        let mut words = Words { text, at: 0, dollar: self.dollar, is_plain: true };
         let mut names_none = true;
         for word in words.by_ref() {
             if let Some(name) = self.names.find(word) {
                 names_none = false;
-                self.reach(index(name));
+                self.reach(name);
             }
         }
         // Behind a mnemonic such as `cvtsi2sd`, what follows its letters is a word to whoever reads the shown line.
-        if names_none && words.is_plain && !label_uses::splits_mnemonic(self.lines[line].text) {
-            self.names_none.push(index(line));
-        }
+        self.lines[line].names_none = names_none && words.is_plain && !label_uses::splits_mnemonic(text);
     }
 
     /// Follows the edges of all used labels.
     fn follow(&mut self) {
         while let Some(label) = self.reached.pop() {
-            let mut next = self.edges_of[label as usize];
+            let mut next = self.edges_of[label.index()];
             while let Some(edge) = next.map(|edge| self.edges[edge as usize]) {
                 match edge.target {
                     Target::Label(label) => self.reach(label),
@@ -234,13 +204,14 @@ impl<'l, 't> Pass<'l, 't> {
         }
     }
 
+    /// Reads the data of a group; what stands in a function has been read before, and tells nothing new.
     fn read_group(&mut self, group: Index) {
         let group = &mut self.groups[group as usize];
         if std::mem::replace(&mut group.read, true) {
             return;
         }
         for line in group.lines.start as usize..group.lines.end as usize {
-            if self.namings[line] == Naming::Weak {
+            if is_data(&self.lines[line]) {
                 self.use_words(line);
             }
         }
@@ -259,10 +230,15 @@ fn naming(line: &Line<'_>, machine: Machine, filter_directives: bool) -> Naming 
     if line.text.is_empty() || line.text.starts_with('.') {
         return Naming::None;
     }
-    if !filter_directives || has_opcode(line, machine) {
+    if !filter_directives || line.has_opcode(machine) {
         return Naming::Strong;
     }
-    if line.kind == Kind::Directive(Directive::Data) { Naming::Weak } else { Naming::None }
+    if is_data(line) { Naming::Weak } else { Naming::None }
+}
+
+/// Whether the line is data that counts as such: at column 0 it does not.
+fn is_data(line: &Line<'_>) -> bool {
+    line.kind == Kind::Directive(Directive::Data) && !line.text.starts_with('.')
 }
 
 /// The words of a line that could name a label, wherever they stand.
@@ -306,8 +282,9 @@ mod tests {
     /// The names of the lines that define a used name, in order.
     fn used(text: &str, filter_directives: bool) -> Vec<&str> {
         let mut lines = lines::read(text);
-        mark_used(&mut lines, filter_directives);
-        lines.iter().filter(|line| line.used).filter_map(Line::name).collect()
+        let used = super::used(&mut lines, filter_directives);
+        let is_used = |line: &&Line<'_>| line.name.is_some_and(|name| used.has(name));
+        lines.all.iter().filter(is_used).filter_map(Line::name_text).collect()
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) fn expand_tabs(text: &str, out: &mut String) {
     let mut correction = 0;
     let mut offset = 0;
     let mut rest = text;
-    while let Some(tab) = memchr::memchr(b'\t', rest.as_bytes()) {
+    // Tabs are near: a plain loop is there before anything clever has begun.
+    while let Some(tab) = rest.bytes().position(|byte| byte == b'\t') {
         let (before, behind) = rest.split_at(tab);
         offset += scan::utf16_len(before);
         let past_stop = (offset + correction) % TAB;

@@ -1,13 +1,26 @@
 //! Splits a text into lines and says what kind each is. Looks at one line at a time, and at the few words that count
 //! wherever they stand; knows nothing of filters.
 
-use std::sync::LazyLock;
-
-use aho_corasick::packed::{self, Searcher};
-
 use crate::text::asm::directives::{self, Directive, Set};
+use crate::text::asm::names::{Name, Names};
+use crate::text::asm::opcodes::{Machine, Opcode};
 use crate::text::asm::ptx;
+use crate::text::asm::words::Words;
 use crate::text::scan::{self, Dollar};
+
+/// How many bytes a line has at least, on average: shorter ones make the list of lines grow on its way.
+const SHORT_LINE: usize = 20;
+
+/// A text's lines, and the names they define.
+#[derive(Debug)]
+pub(super) struct Lines<'t> {
+    /// First to last.
+    pub(super) all: Vec<Line<'t>>,
+    /// What labels, assignments and `.set` define, and the words with which PTX opens kernels and functions.
+    pub(super) names: Names<'t>,
+    /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
+    pub(super) dollar: Dollar,
+}
 
 /// One line of the input.
 #[derive(Debug, Clone, Copy)]
@@ -16,20 +29,21 @@ pub(super) struct Line<'t> {
     pub(super) text: &'t str,
     /// The offset of the first character that is no white space.
     body: u32,
+    /// What the line defines, if it is a label, an assignment, `.set` or an opening.
+    pub(super) name: Option<Name>,
     /// What the line is.
     pub(super) kind: Kind,
     /// Words that count wherever they stand.
     pub(super) marks: Marks,
-    /// Whether the name is used somewhere; [`crate::text::asm::labels`] finds out.
-    pub(super) used: bool,
+    opcode: Opcode,
     /// Whether the line is known to name no label; [`crate::text::asm::labels`] finds out on its way.
     pub(super) names_none: bool,
 }
 
 impl<'t> Line<'t> {
-    fn new(text: &'t str, body: usize, kind: Kind, marks: Marks) -> Self {
-        // An indentation of four gigabytes is read anew by whoever cares.
-        Self { text, body: u32::try_from(body).unwrap_or(0), kind, marks, used: false, names_none: false }
+    /// Whether the line holds an instruction of `machine`.
+    pub(super) fn has_opcode(&self, machine: Machine) -> bool {
+        self.opcode.is_of(machine)
     }
 
     /// The text from the first character that is no white space.
@@ -37,11 +51,12 @@ impl<'t> Line<'t> {
         &self.text[self.body as usize..]
     }
 
-    /// What a label, assignment or `.set` defines; `None` for other kinds.
-    pub(super) fn name(&self) -> Option<&'t str> {
+    /// How the text spells what it defines. Of an opening clients see the word as the label, not the name.
+    pub(super) fn name_text(&self) -> Option<&'t str> {
         match self.kind {
             Kind::Label { .. } => label_start(self.text).map(|label| label.name),
             Kind::Assignment { .. } | Kind::Set { .. } => names_in(self.text).map(|(_, name)| name),
+            Kind::Opening => ptx::opening(self.text),
             _ => None,
         }
     }
@@ -79,8 +94,8 @@ pub(super) enum Mark {
     Opening = 8,
     /// The bounds of custom asm: such a line has no other meaning for the label pass.
     CustomAsm = 16,
-    /// A label that starts with `$` at column 0, as only MIPS assembly has.
-    MipsLabel = 32,
+    /// An equals sign: without one, nothing is an assignment.
+    Equals = 32,
 }
 
 /// The marks of one line.
@@ -94,95 +109,67 @@ impl Marks {
     }
 
     /// Adds `mark`.
-    const fn add(&mut self, mark: Mark) {
+    pub(super) const fn add(&mut self, mark: Mark) {
         self.0 |= mark as u8;
     }
 
     /// Takes `mark` away.
-    const fn remove(&mut self, mark: Mark) {
+    pub(super) const fn remove(&mut self, mark: Mark) {
         self.0 &= !(mark as u8);
     }
 }
 
-/// The words to be found anywhere, with what they mean; openings need a second look.
-const WORDS: [(&str, Mark); 8] = [
-    (".cfi_startproc", Mark::StartsProcedure),
-    (".cfi_endproc", Mark::EndsBlock),
-    (".data", Mark::EndsBlock),
-    (".text", Mark::EndsBlock),
-    (".section", Mark::EndsBlock),
-    (".inst", Mark::Instruction),
-    (".entry", Mark::Opening),
-    (".func", Mark::Opening),
-];
-
-/// Finds [`WORDS`] many bytes at a time, where the processor can.
-static FINDER: LazyLock<Option<Searcher>> =
-    LazyLock::new(|| packed::Config::new().builder().extend(WORDS.map(|(word, _)| word)).build());
-
-/// Where a word of [`WORDS`] stands, and which.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    start: usize,
-    word: usize,
-}
-
-/// Every word of [`WORDS`] in `text`, in order. No word holds another, so none is missed.
-fn find_words(text: &str) -> Vec<Found> {
-    if let Some(finder) = FINDER.as_ref() {
-        let found = finder.find_iter(text);
-        return found.map(|found| Found { start: found.start(), word: found.pattern().as_usize() }).collect();
-    }
-    let word_at = |start: usize| WORDS.iter().position(|(word, _)| text[start..].starts_with(word));
-    memchr::memchr_iter(b'.', text.as_bytes())
-        .filter_map(|start| word_at(start).map(|word| Found { start, word }))
-        .collect()
-}
-
 /// The lines of `text`, classified.
-pub(super) fn read(text: &str) -> Vec<Line<'_>> {
-    let found = find_words(text);
-    let mut words = found.iter().peekable();
-    let mut custom_depth = 0_i64;
-    let mut lines = Vec::with_capacity(text.len() / 20);
-    for line in scan::lines(text) {
-        let start = line.as_ptr().addr() - text.as_ptr().addr();
-        let mut marks = Marks::default();
-        while let Some(found) = words.next_if(|found| found.start < start + line.len()) {
-            let (word, meaning) = WORDS[found.word];
-            let next = line.as_bytes().get(found.start + word.len() - start);
-            let is_part = meaning == Mark::EndsBlock && next.copied().is_some_and(scan::is_word);
-            if !is_part {
-                marks.add(meaning);
-            }
-        }
-        // Once per line, however many such words it has.
-        if marks.has(Mark::Opening) && ptx::opening(line).is_none() {
-            marks.remove(Mark::Opening);
-        }
-        lines.push(read_line(line, marks, &mut custom_depth));
-    }
-    lines
+pub(super) fn read(text: &str) -> Lines<'_> {
+    let likely_lines = text.len() / SHORT_LINE;
+    // Nearly every name is a label, and a set that grows reads all its names again.
+    let colons = memchr::memchr_iter(b':', text.as_bytes()).count();
+    let mut reader = Reader {
+        words: Words::new(text),
+        names: Names::with_capacity(colons.min(likely_lines)),
+        custom_depth: 0,
+        dollar: Dollar::No,
+    };
+    let mut lines = Vec::with_capacity(likely_lines);
+    lines.extend(scan::lines(text).map(|line| reader.line(line)));
+    Lines { all: lines, names: reader.names, dollar: reader.dollar }
 }
 
-fn read_line<'t>(text: &'t str, mut marks: Marks, custom_depth: &mut i64) -> Line<'t> {
-    let body = scan::skip_space(text, 0);
-    let Some(&first) = text.as_bytes().get(body) else {
-        return Line::new(text, body, Kind::Blank, marks);
-    };
-    if first == b'#' {
-        let change = custom_asm(&text[body..]);
-        if change != 0 {
-            *custom_depth += change;
-            marks.add(Mark::CustomAsm);
+/// What is known at a line from the lines before it.
+struct Reader<'t> {
+    words: Words<'t>,
+    names: Names<'t>,
+    custom_depth: i64,
+    dollar: Dollar,
+}
+
+impl<'t> Reader<'t> {
+    /// Reads the next line.
+    fn line(&mut self, mut text: &'t str) -> Line<'t> {
+        let mut marks = self.words.marks(text);
+        let mut body = scan::skip_space(text, 0);
+        match text.as_bytes().get(body) {
+            Some(b'#') => {
+                let change = custom_asm(&text[body..]);
+                if change != 0 {
+                    self.custom_depth += change;
+                    marks.add(Mark::CustomAsm);
+                }
+            }
+            Some(b'$') if body == 0 && is_mips_label(text) => self.dollar = Dollar::Start,
+            _ => {}
         }
+        if self.custom_depth > 0 && body > 0 && is_indented_label(text, body) {
+            text = &text[body..];
+            body = 0;
+        }
+        let (kind, name) = classify(text, body, marks);
+        let name = name.map(|name| self.names.number(name));
+        let opcode = Opcode::read(text, body, kind, marks);
+        // An indentation of four gigabytes is read anew by whoever cares.
+        let body = u32::try_from(body).unwrap_or(0);
+        Line { text, body, name, kind, marks, opcode, names_none: false }
     }
-    if first == b'$' && body == 0 && is_mips_label(text) {
-        marks.add(Mark::MipsLabel);
-    }
-    let loses_indentation = *custom_depth > 0 && body > 0 && is_indented_label(text, body);
-    let (text, body) = if loses_indentation { (&text[body..], 0) } else { (text, body) };
-    Line::new(text, body, classify(text, body, marks), marks)
 }
 
 /// By how much a trimmed line changes the depth of custom asm.
@@ -208,20 +195,24 @@ fn is_indented_label(text: &str, body: usize) -> bool {
         .is_some_and(|end| text.as_bytes().get(end) == Some(&b':'))
 }
 
-fn classify(text: &str, body: usize, marks: Marks) -> Kind {
+/// What a line is, and what it defines.
+fn classify(text: &str, body: usize, marks: Marks) -> (Kind, Option<&str>) {
+    let Some(&first) = text.as_bytes().get(body) else { return (Kind::Blank, None) };
     if let Some(label) = label_start(text) {
-        return Kind::Label { whole: label.end == text.len() };
+        return (Kind::Label { whole: label.end == text.len() }, Some(label.name));
     }
-    if let Some((kind, _)) = names_at(text, body) {
-        return kind;
+    if (marks.has(Mark::Equals) || text[body..].starts_with(".set"))
+        && let Some((kind, name)) = names_at(text, body)
+    {
+        return (kind, Some(name));
     }
     if marks.has(Mark::Opening) {
-        return Kind::Opening;
+        return (Kind::Opening, ptx::opening(text));
     }
-    if text.as_bytes()[body] == b'.' {
-        return Kind::Directive(directives::classify(text, body));
+    if first == b'.' {
+        return (Kind::Directive(directives::classify(text, body)), None);
     }
-    Kind::Other
+    (Kind::Other, None)
 }
 
 /// The assignment or `.set` that `text` is, and the name it gives a value to.
@@ -234,14 +225,19 @@ fn names_at(text: &str, start: usize) -> Option<(Kind, &str)> {
     let end = scan::symbol_end(bytes, start, Dollar::Start)?;
     let equals = scan::skip_space(text, end);
     if bytes.get(equals) == Some(&b'=') {
-        let bare = matches!(scan::trim(&text[equals + 1..]), "" | ".");
+        let bare = is_bare(&text[scan::skip_space(text, equals + 1)..]);
         return Some((Kind::Assignment { bare }, &text[start..end]));
     }
     if &bytes[start..end] != b".set" {
         return None;
     }
     let set = Set::read(text)?;
-    Some((Kind::Set { bare: matches!(set.value, "" | "."), here: set.is_here() }, set.name))
+    Some((Kind::Set { bare: is_bare(set.value), here: set.is_here() }, set.name))
+}
+
+/// Whether a value is nothing or `.`, and the line ends with it in everyone's eyes.
+fn is_bare(value: &str) -> bool {
+    matches!(scan::trim(value), "" | ".") && scan::is_one_line(value)
 }
 
 /// The label that starts a line.
@@ -255,7 +251,14 @@ pub(in crate::text) struct LabelStart<'t> {
 
 /// The label at column 0, if there is one: letters, digits and `_ $ . @`, or a quoted run of them, and a colon. One
 /// character plus `proc` and blanks may stand before it.
+#[inline]
 pub(in crate::text) fn label_start(text: &str) -> Option<LabelStart<'_>> {
+    // Most lines are told apart here.
+    let (&first, rest) = text.as_bytes().split_first()?;
+    let may_be_proc = first >= 0x80 || rest.first().is_some_and(|second| second | 0x20 == b'p');
+    if !may_be_proc && !scan::in_label(first) && first != b'"' {
+        return None;
+    }
     after_proc(text).and_then(|at| label_at(text, at)).or_else(|| label_at(text, 0))
 }
 
@@ -272,12 +275,7 @@ fn label_at(text: &str, start: usize) -> Option<LabelStart<'_>> {
 
 /// The offset behind one character, `proc` and blanks.
 fn after_proc(text: &str) -> Option<usize> {
-    // Most lines are told apart here: the character before `proc` takes 1 to 3 bytes.
-    let first = *text.as_bytes().first()?;
-    if first < 0x80 && text.as_bytes().get(1).is_none_or(|second| second | 0x20 != b'p') {
-        return None;
-    }
-    let width = if first < 0x80 { 1 } else { text.chars().next().map_or(1, char::len_utf8) };
+    let width = text.chars().next().map_or(1, char::len_utf8);
     let word = text.as_bytes().get(width..width + 4)?;
     let blanks = width + 4;
     // Beyond the basic plane a character is two UTF-16 units, and the pattern wants one.
@@ -316,8 +314,11 @@ mod tests {
     }
 
     fn kind(text: &str) -> (Kind, &str) {
-        let line = read(text)[0];
-        (line.kind, line.name().unwrap_or_default())
+        let lines = read(text);
+        let line = lines.all[0];
+        let name = line.name_text().unwrap_or_default();
+        assert_eq!(line.name, lines.names.find(name), "{text}");
+        (line.kind, name)
     }
 
     #[test]
@@ -330,11 +331,15 @@ mod tests {
             (" $x=1", (Kind::Assignment { bare: false }, "$x")),
             (".x = .", (Kind::Assignment { bare: true }, ".x")),
             ("x =", (Kind::Assignment { bare: true }, "x")),
+            ("x = \r", (Kind::Assignment { bare: true }, "x")),
+            ("x = .\r", (Kind::Assignment { bare: false }, "x")),
+            ("x = . \u{2028}", (Kind::Assignment { bare: false }, "x")),
             ("\t.set a, b", (Kind::Set { bare: false, here: false }, "a")),
             ("\t.set a, .", (Kind::Set { bare: true, here: true }, "a")),
+            ("\t.set a, .\r", (Kind::Set { bare: false, here: true }, "a")),
             ("\t.set a, .+0", (Kind::Set { bare: false, here: true }, "a")),
             ("\t.set noat", (Kind::Directive(Directive::Set), "")),
-            (".entry f(", (Kind::Opening, "")),
+            (".entry f(", (Kind::Opening, "entry")),
             ("\t.long x", (Kind::Directive(Directive::Data), "")),
             ("\tmov a, b", (Kind::Other, "")),
             ("# c", (Kind::Other, "")),
@@ -344,37 +349,19 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_whole_words_anywhere() {
-        for (text, mark, expected) in [
-            ("\t.cfi_startproc", Mark::StartsProcedure, true),
-            ("\t.cfi_endproc", Mark::EndsBlock, true),
-            (" # .data", Mark::EndsBlock, true),
-            ("x.text y", Mark::EndsBlock, true),
-            (".section\t.rodata", Mark::EndsBlock, true),
-            (".data.rel.ro", Mark::EndsBlock, true),
-            (".data1", Mark::EndsBlock, false),
-            (".texture .text", Mark::EndsBlock, true),
-            (".rodata", Mark::EndsBlock, false),
-            (".inst.n 1", Mark::Instruction, true),
-            ("x: .func f(", Mark::Opening, true),
-            (".func f", Mark::Opening, false),
-            (" #APP", Mark::CustomAsm, true),
-            ("# End ASM", Mark::CustomAsm, true),
-            ("#  APP", Mark::CustomAsm, false),
-            ("$L1: x", Mark::MipsLabel, true),
-            ("$:", Mark::MipsLabel, false),
-            (" $L1:", Mark::MipsLabel, false),
-        ] {
-            assert_eq!(read(text)[0].marks.has(mark), expected, "{text}");
+    fn the_bounds_of_custom_asm_and_mips_labels() {
+        for (text, expected) in [(" #APP", true), ("# End ASM", true), ("#  APP", false), ("APP", false)] {
+            assert_eq!(read(text).all[0].marks.has(Mark::CustomAsm), expected, "{text}");
         }
-        let lines = read("a\n.text\nb\n.inst\n.data");
-        assert_eq!(lines.iter().map(|line| line.marks.0).collect::<Vec<_>>(), [0, 2, 0, 4, 2]);
+        for (text, expected) in [("$L1: x", Dollar::Start), ("$:", Dollar::No), (" $L1:", Dollar::No)] {
+            assert_eq!(read(text).dollar, expected, "{text}");
+        }
     }
 
     #[test]
     fn inside_custom_asm_an_indented_label_loses_its_indentation() {
         let text = "  a:\n#APP\n  b:\n\t$c: x\n  1:\n  # Begin ASM\n#NO_APP\n  d:\n# End ASM\n  e:\n#NO_APP\n#APP\n  f:";
-        let texts: Vec<_> = read(text).iter().map(|line| line.text).collect();
+        let texts: Vec<_> = read(text).all.iter().map(|line| line.text).collect();
         assert_eq!(
             texts,
             [

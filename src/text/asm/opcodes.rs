@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use crate::text::asm::lines::{self, Kind, Line, Mark};
+use crate::text::asm::lines::{self, Kind, Mark, Marks};
 use crate::text::scan::{self, Dollar};
 
 /// Whose assembly a line is.
@@ -14,42 +14,67 @@ pub(super) enum Machine {
     Cuda,
 }
 
-/// Whether `line` has an opcode.
-pub(super) fn has_opcode(line: &Line<'_>, machine: Machine) -> bool {
-    let code = match line.kind {
-        Kind::Blank | Kind::Label { whole: true } => return false,
-        Kind::Label { whole: false } => {
-            &line.text[lines::label_start(line.text).map_or(0, |label| label.end)..]
+/// On which machines a line has an opcode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opcode {
+    /// On none.
+    None,
+    /// On both.
+    Any,
+    /// On one.
+    Of(Machine),
+}
+
+impl Opcode {
+    /// What the line `text` has that is of `kind` and starts at `body`.
+    pub(super) fn read(text: &str, body: usize, kind: Kind, marks: Marks) -> Self {
+        let code = match kind {
+            Kind::Directive(_) if !marks.has(Mark::Instruction) => return Self::None,
+            Kind::Blank | Kind::Label { whole: true } => return Self::None,
+            Kind::Label { whole: false } => &text[lines::label_start(text).map_or(0, |label| label.end)..],
+            _ => &text[body..],
+        };
+        if marks.has(Mark::Instruction) && memmem::find(without_comment(code).as_bytes(), b".inst").is_some()
+        {
+            return Self::Any;
         }
-        _ => line.text,
-    };
-    if line.marks.has(Mark::Instruction) && memmem::find(without_comment(code).as_bytes(), b".inst").is_some()
-    {
-        return true;
+        match kind {
+            Kind::Assignment { .. } | Kind::Set { .. } | Kind::Directive(_) => Self::None,
+            Kind::Label { .. } if lines::names_in(code).is_some() => Self::None,
+            _ => Self::starting(code),
+        }
     }
-    match line.kind {
-        Kind::Assignment { .. } | Kind::Set { .. } | Kind::Directive(_) => false,
-        Kind::Label { .. } => lines::names_in(code).is_none() && starts_instruction(code, machine),
-        _ => starts_instruction(line.body(), machine),
+
+    /// What `code` starts with.
+    fn starting(code: &str) -> Self {
+        let bytes = code.as_bytes();
+        let first = scan::skip_space(code, 0);
+        match bytes.get(first) {
+            Some(letter) if letter.is_ascii_alphabetic() => Self::Any,
+            Some(b'@' | b'|') => Self::Of(Machine::Cuda),
+            // As LLVM writes them: `%name = opcode`.
+            Some(b'%') => {
+                let opcode = result_end(code, first + 1).map(|end| scan::skip_space(code, end));
+                let is_word = opcode.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphabetic);
+                if is_word { Self::Of(Machine::Gas) } else { Self::None }
+            }
+            _ => Self::None,
+        }
+    }
+
+    /// Whether the line holds an instruction of `machine`.
+    pub(super) fn is_of(self, machine: Machine) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Of(one) => one == machine,
+        }
     }
 }
 
 /// What stands before the first `#` or `;`.
 pub(super) fn without_comment(text: &str) -> &str {
     &text[..memchr::memchr2(b'#', b';', text.as_bytes()).unwrap_or(text.len())]
-}
-
-fn starts_instruction(code: &str, machine: Machine) -> bool {
-    let bytes = code.as_bytes();
-    let first = scan::skip_space(code, 0);
-    match bytes.get(first) {
-        Some(letter) if letter.is_ascii_alphabetic() => true,
-        Some(b'@' | b'|') => machine == Machine::Cuda,
-        // As LLVM writes them: `%name = opcode`.
-        Some(b'%') if machine == Machine::Gas => result_end(code, first + 1)
-            .is_some_and(|end| bytes.get(scan::skip_space(code, end)).is_some_and(u8::is_ascii_alphabetic)),
-        _ => false,
-    }
 }
 
 /// Where `name =` at `at` ends.
@@ -90,9 +115,9 @@ mod tests {
             ("a vector bar", " || add", false, true),
             ("a number", "  1", false, false),
         ] {
-            let lines = lines::read(text);
-            assert_eq!(has_opcode(&lines[0], Machine::Gas), gas, "{sentence}");
-            assert_eq!(has_opcode(&lines[0], Machine::Cuda), cuda, "{sentence} in CUDA");
+            let line = lines::read(text).all[0];
+            assert_eq!(line.has_opcode(Machine::Gas), gas, "{sentence}");
+            assert_eq!(line.has_opcode(Machine::Cuda), cuda, "{sentence} in CUDA");
         }
     }
 }

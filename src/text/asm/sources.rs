@@ -267,7 +267,7 @@ mod tests {
     /// What the last line does after [`FILES`]: file, line, column.
     fn effect(line: &str, masked: bool) -> Option<Place> {
         let text = format!("{FILES}{line}");
-        let lines = lines::read(&text);
+        let lines = lines::read(&text).all;
         let mut sources = Sources::read(&lines);
         match sources.effect(lines.last().unwrap()) {
             Effect::Set(place) => {
