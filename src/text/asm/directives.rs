@@ -50,9 +50,8 @@ pub(super) fn classify(line: &str, dot: usize) -> Directive {
         Some(b'w') => data(&["word"]),
         Some(b'x') => data(&["xword"]),
         Some(b'z') => data(&["zero"]),
-        Some(b'g') if starts(&["globl", "global"]) => Directive::Global,
-        Some(b'G') if starts(&["GLB"]) => Directive::Global,
-        Some(b'e') if starts(&["export"]) => Directive::Global,
+        // `global_name` looks closer.
+        Some(b'g' | b'G' | b'e') => Directive::Global,
         Some(b't') if starts(&["type"]) => Directive::Type,
         Some(b'p') if starts(&["proc"]) => Directive::Type,
         Some(b'c') if starts(&["cv_loc"]) => Directive::Source,

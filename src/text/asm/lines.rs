@@ -159,7 +159,7 @@ impl<'t> Reader<'t> {
             Some(b'$') if body == 0 && is_mips_label(text) => self.dollar = Dollar::Start,
             _ => {}
         }
-        if self.custom_depth > 0 && body > 0 && is_indented_label(text, body) {
+        if self.custom_depth > 0 && is_indented_label(text, body) {
             text = &text[body..];
             body = 0;
         }
@@ -302,6 +302,7 @@ mod tests {
             ("proc with one character before", ".proc  f:", Some(("f", 9))),
             ("case-insensitive", "xPROC\tf:", Some(("f", 8))),
             ("any character before proc", "\u{e9}proc f:", Some(("f", 9))),
+            ("of the basic plane", "\u{20ac}proc f:", Some(("f", 10))),
             ("none beyond the basic plane", "\u{1f600}proc f:", None),
             ("blanks are needed behind proc", ".procf:", Some((".procf", 7))),
             ("no blank before the colon", "main :", None),

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn each_line_has_its_own() {
-        let text = "a\n.text\nb = c\n.inst\nd\n.data";
+        let text = "a\n.text\nb = c\n.inst\n.data1\n.data";
         let mut words = Words::new(text);
         let marks = [Mark::EndsBlock, Mark::Equals, Mark::Instruction];
         let found: Vec<_> =
