@@ -11,9 +11,12 @@ const TAB: usize = 8;
 /// far grows by `k - 1` for a tab at column `k` past a stop, so later tabs of a line drift off the stops.
 pub(super) fn expand_tabs(text: &str, out: &mut String) {
     const SPACES: &str = "        ";
-    let mut correction = 0;
-    let mut offset = 0;
-    let mut rest = text;
+    let (mut offset, mut correction, mut rest) = (0, 0, text);
+    // Nearly every line that is shown begins with a tab.
+    if let Some(behind) = text.strip_prefix('\t') {
+        out.push_str(SPACES);
+        (offset, correction, rest) = (1, TAB - 1, behind);
+    }
     // Tabs are near: a plain loop is there before anything clever has begun.
     while let Some(tab) = rest.bytes().position(|byte| byte == b'\t') {
         let (before, behind) = rest.split_at(tab);
