@@ -105,7 +105,7 @@ impl Listing {
         self.push_with(source, |texts| texts.push_str(text));
     }
 
-    /// Appends a line without label uses, whose text `write` appends to the buffer it is given.
+    /// Appends a line, whose text `write` appends to the buffer it is given.
     pub fn push_with(&mut self, source: Option<SourceId>, write: impl FnOnce(&mut String)) {
         write(&mut self.texts);
         self.items.push(Item { text_end: self.texts.len(), labels_end: narrow(self.labels.len()), source });

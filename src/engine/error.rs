@@ -49,6 +49,15 @@ pub enum CompileError {
 }
 
 impl CompileError {
+    /// Whether only the caller's time ran out: another caller may have more.
+    pub(crate) fn is_impatience(&self) -> bool {
+        match self {
+            Self::Slot(SlotError::Expired { .. }) => true,
+            Self::Run(error) => matches!(**error, RunError::NoJail),
+            _ => false,
+        }
+    }
+
     /// When it is worth trying again, if waiting helps.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

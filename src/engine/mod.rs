@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::compilers::{Capabilities, Catalogue, Compiler, Toolchain};
 use crate::domain::limits::{Deadline, Limits, MIB};
 use crate::domain::request::{BypassCache, CompileRequest};
-use crate::domain::result::{CompileResult, JobStatus, Stop};
+use crate::domain::result::{CompileResult, JobStatus};
 use crate::engine::answer::{Reply, Room};
 use crate::engine::cache::{Key, KeyBuilder, Memory, Weigh as _};
 use crate::engine::flight::{Flights, LostError};
@@ -336,7 +336,7 @@ impl Engine {
         let work = || async move { engine.execute(shared, key, deadline, waited).await };
         match self.0.flights.join(key, work).await? {
             // It was the leader's patience that ended, not ours: go alone.
-            Err(CompileError::Slot(SlotError::Expired { .. })) if !deadline.remaining().is_zero() => {
+            Err(error) if error.is_impatience() && !deadline.remaining().is_zero() => {
                 self.execute(Arc::clone(plan), key, deadline, job.waited.clone()).await
             }
             outcome => outcome,
@@ -363,7 +363,7 @@ impl Engine {
                 inner.metrics.count_jail_failure(error.step());
             }
         })?;
-        if raw.stop == Stop::WallTime && deadline.remaining().is_zero() && raw.wall < inner.limits.wall {
+        if raw.out_of_time && deadline.remaining().is_zero() && raw.wall < inner.limits.wall {
             // Not the job's limit struck but this caller's deadline; another caller may have more time.
             return Err(SlotError::Expired { waited }.into());
         }
@@ -383,9 +383,9 @@ impl Engine {
     /// Runs `plan`, unless all work is to end: what has not begun by then never will, and what has is killed.
     async fn run(&self, plan: &Plan, deadline: Deadline) -> Result<RawOutput, CompileError> {
         let Inner { sandbox, kill, limits, .. } = &*self.0;
-        let room = kill.run_until_cancelled(sandbox.room(deadline)).await.ok_or(CompileError::Stopped)?;
-        let room = room.map_err(|error| CompileError::Run(Arc::new(error)))?;
-        let running = run::run(room, plan, *limits, deadline);
+        let berth = kill.run_until_cancelled(sandbox.berth(deadline)).await.ok_or(CompileError::Stopped)?;
+        let berth = berth.map_err(|error| CompileError::Run(Arc::new(error)))?;
+        let running = run::run(berth, plan, *limits, deadline);
         kill.run_until_cancelled(running).await.unwrap_or(Err(CompileError::Killed))
     }
 

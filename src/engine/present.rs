@@ -26,7 +26,7 @@ pub(crate) fn present(
     limits: Limits,
 ) -> CompileResult {
     let code = if let Stop::Exited(code) = raw.stop { code } else { KILLED };
-    let timed_out = matches!(raw.stop, Stop::WallTime | Stop::CpuTime);
+    let timed_out = raw.out_of_time || raw.stop == Stop::CpuTime;
     let killed = killing_note(raw.stop, limits);
     let ok_to_cache = killed.is_none();
 
@@ -182,6 +182,7 @@ mod tests {
         let stream = |text: &str| Stream { text: text.to_owned(), truncated: false };
         RawOutput {
             stop,
+            out_of_time: stop == Stop::WallTime,
             stdout: stream(""),
             stderr: stream(stderr),
             written: Written::File(Bytes::copy_from_slice(written.as_bytes())),
@@ -251,6 +252,8 @@ mod tests {
             assert_eq!(texts(&result.stderr), ["", words]);
             assert_eq!(result.timed_out, stop == Stop::CpuTime);
         }
+        let stubborn = RawOutput { out_of_time: true, ..raw(Stop::TooManyProcesses, "", "") };
+        assert!(shown(&stubborn).timed_out, "the clock struck, whatever came first");
         let flood = shown(&raw(Stop::TooMuchOutput, "x", ""));
         assert_eq!((flood.status, flood.code, flood.ok_to_cache), (JobStatus::OutputTruncated, -1, true));
     }

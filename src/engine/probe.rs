@@ -153,9 +153,11 @@ impl Classify for ProbeError {
     fn class(&self) -> Class {
         match self {
             Self::Run { source, .. } if source.is::<SlotError>() => Class::Busy,
-            Self::Run { source, .. } => {
-                source.downcast_ref().map_or(Class::Internal, |error: &RunError| error.class())
-            }
+            Self::Run { source, .. } => match source.downcast_ref() {
+                // The time that ran out was the probe's and not the caller's.
+                Some(RunError::NoJail) => Class::Busy,
+                error => error.map_or(Class::Internal, RunError::class),
+            },
             Self::Executable { .. } | Self::Machine { .. } | Self::Answers { .. } => Class::Internal,
         }
     }
@@ -198,10 +200,8 @@ impl Finding {
     fn holds(&self) -> bool {
         match &self.result {
             Ok(_) => true,
-            Err(ProbeError::Machine { .. } | ProbeError::Answers { .. }) => {
-                self.at.elapsed() < FAILURE_MEMORY
-            }
-            Err(ProbeError::Executable { .. } | ProbeError::Run { .. }) => false,
+            Err(ProbeError::Answers { .. }) => self.at.elapsed() < FAILURE_MEMORY,
+            Err(ProbeError::Executable { .. } | ProbeError::Run { .. } | ProbeError::Machine { .. }) => false,
         }
     }
 }
@@ -453,7 +453,6 @@ mod tests {
         let error = bench.prober.capabilities(&bench.compiler).await.unwrap_err();
         assert!(matches!(error, ProbeError::Machine { .. }) && error.class() == Class::Internal, "{error}");
         hinder(Some("cc: error: unrecognized command-line option '--help=target'\n"));
-        tokio::time::advance(FAILURE_MEMORY).await;
         assert_eq!(version(bench.prober.capabilities(&bench.compiler).await), "cc 1.0");
     }
 

@@ -13,7 +13,7 @@ use crate::domain::result::{JobStatus, Stop};
 use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
 use crate::engine::plan::Plan;
-use crate::sandbox::{Captured, Job, JobFile, ReadError, Room};
+use crate::sandbox::{Berth, Captured, Job, JobFile, ReadError};
 
 /// What stands at the end of a stream that was cut.
 const TRUNCATION_NOTICE: &str = "\n[Truncated]";
@@ -67,6 +67,8 @@ pub(crate) enum Written {
 pub(crate) struct RawOutput {
     /// How it ended.
     pub(crate) stop: Stop,
+    /// Whether time ran out, whatever came first: the job's own, or its caller's.
+    pub(crate) out_of_time: bool,
     /// Standard output, at most the limit's bytes.
     pub(crate) stdout: Stream,
     /// Standard error, likewise.
@@ -154,13 +156,13 @@ pub(crate) fn key(plan: &Plan, toolchain: &Toolchain, generation: u64) -> Key {
 
 /// Runs `plan` until `deadline`, and reads what it wrote. Dropping the future kills the job.
 pub(crate) async fn run(
-    room: Room,
+    berth: Berth,
     plan: &Plan,
     limits: Limits,
     deadline: Deadline,
 ) -> Result<RawOutput, CompileError> {
     let finished =
-        room.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
+        berth.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
         Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
         Ok(None) => Written::Nothing,
@@ -169,6 +171,7 @@ pub(crate) async fn run(
     };
     Ok(RawOutput {
         stop: finished.stop,
+        out_of_time: finished.out_of_time,
         stdout: stream(finished.stdout, limits.output),
         stderr: stream(finished.stderr, limits.output),
         written,
@@ -228,6 +231,7 @@ mod tests {
     fn what_the_machine_did_is_not_remembered() {
         let output = |stop, stderr: &str| RawOutput {
             stop,
+            out_of_time: false,
             stdout: Stream { text: String::new(), truncated: false },
             stderr: Stream { text: stderr.to_owned(), truncated: false },
             written: Written::Nothing,

@@ -125,6 +125,7 @@ pub(super) async fn run(job: Job) -> Result<Finished, RunError> {
             .map_err(|error| io("open the job's directory")(error.into()))?;
     Ok(Finished {
         stop,
+        out_of_time: stop == Stop::WallTime,
         stdout,
         stderr,
         usage: Usage { start, wall: begun.elapsed(), ..Usage::default() },
@@ -201,7 +202,7 @@ fn spawn(job: &Job, directory: &Path) -> Result<Child, RunError> {
 fn limit(child: &Child, job: &Job) -> io::Result<()> {
     let process = child.id().try_into().ok().and_then(Pid::from_raw);
     let own = protocol::rlimit_resources().into_iter().zip(rlimits(&job.limits, false));
-    for (resource, limit) in own.chain(protocol::COMMON_LIMITS) {
+    for (resource, limit) in own.chain(protocol::COMMON_LIMITS).chain([protocol::CORE_LIMIT]) {
         // Processes are counted per user, who has others here.
         if limit == UNLIMITED || resource == rustix::process::Resource::Nproc {
             continue;

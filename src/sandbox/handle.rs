@@ -6,7 +6,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
@@ -33,15 +33,15 @@ struct Inner {
     protections: Protections,
 }
 
-/// Room for one job: from here on, a job that fails has failed in our hands.
+/// A place for one job: from here on, a job that fails has failed in our hands.
 #[derive(Debug)]
-pub struct Room {
+pub struct Berth {
     /// Nothing in mode `none`.
     jail: Option<(StandingJail, Option<Group>)>,
     asked: Instant,
 }
 
-impl Room {
+impl Berth {
     /// Runs a job to its end. Dropping the future kills all of it at once.
     pub async fn run(self, job: Job) -> Result<Finished, RunError> {
         match self.jail {
@@ -71,6 +71,11 @@ impl Helper {
     fn process(&self) -> Option<Pid> {
         self.0.id().try_into().ok().and_then(Pid::from_raw)
     }
+
+    fn is_dead(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.process().is_some_and(|process| !matches!(waitid(WaitId::Pid(process), look), Ok(None)))
+    }
 }
 
 impl Drop for Helper {
@@ -97,18 +102,22 @@ impl Sandbox {
 
     /// Runs a job to its end. Dropping the future kills all of it at once.
     pub async fn run(&self, job: Job) -> Result<Finished, RunError> {
-        self.room(job.deadline).await?.run(job).await
+        self.berth(job.deadline).await?.run(job).await
     }
 
     /// Waits until a job could start, at the latest until `deadline`.
-    pub async fn room(&self, deadline: Deadline) -> Result<Room, RunError> {
+    pub async fn berth(&self, deadline: Deadline) -> Result<Berth, RunError> {
         let asked = Instant::now();
-        let Some(jails) = &self.0.jails else { return Ok(Room { jail: None, asked }) };
+        let Some(jails) = &self.0.jails else { return Ok(Berth { jail: None, asked }) };
         let next = tokio::time::timeout_at(deadline.instant(), jails.next()).await;
         let jail = next.map_err(|_| RunError::NoJail)??;
+        // Jails wait in the socket longer than their helper lives, and die with it.
+        if jails.helper.is_dead() {
+            return Err(RunError::HelperGone);
+        }
         let groups = jails.groups.as_ref();
         let group = groups.map(|delegated| Group::of(&delegated.delegation, jail.serial, jails.group_limits));
-        Ok(Room { jail: Some((jail, group)), asked })
+        Ok(Berth { jail: Some((jail, group)), asked })
     }
 
     /// Resolves when the helper has ended by itself: from then on every job fails. Without one, never.

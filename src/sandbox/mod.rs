@@ -16,7 +16,7 @@ mod told;
 mod workspace;
 
 pub use cgroup::NoCgroups;
-pub use handle::{Room, Sandbox};
+pub use handle::{Berth, Sandbox};
 pub use jail::helper::main as helper_main;
 pub use jail::protocol::Step;
 pub use launch::{HELPER_COMMAND, LaunchError, Launched};

@@ -198,6 +198,7 @@ pub(super) async fn run(
     let lease = control.into_lease().ok_or(RunError::Silent)?;
     Ok(Finished {
         stop,
+        out_of_time: evidence.out_of_time,
         stdout,
         stderr,
         usage: Usage {

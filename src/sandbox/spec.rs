@@ -149,6 +149,8 @@ pub struct JobFile {
 pub struct Finished {
     /// How it ended.
     pub stop: Stop,
+    /// Whether time ran out, whatever came first: its own, or its caller's.
+    pub out_of_time: bool,
     /// Standard output.
     pub stdout: Captured,
     /// Standard error.

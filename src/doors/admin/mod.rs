@@ -17,8 +17,8 @@ use axum::extract::{FromRef, State};
 use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use http::header::{CACHE_CONTROL, HeaderValue};
-use http::{Request, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
+use http::{HeaderMap, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
@@ -28,9 +28,11 @@ use crate::doors::reply::{self, JSON, Reply};
 use crate::doors::server::{self, House, HttpSettings, Refusal, Service};
 use crate::lifecycle;
 
-/// What `prometheus-client` writes.
-const METRICS: HeaderValue =
+/// What the metrics are, to a scraper that knows it by name; every other reads the same text as [`PROMETHEUS`].
+const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// Prometheus' own format.
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Scrapers and people; nobody else comes here.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -138,8 +140,10 @@ async fn only_here(Extension(peer): Extension<SocketAddr>, request: Request<Body
     }
 }
 
-async fn metrics(State(controls): State<Arc<Controls>>) -> Reply {
-    reply::reply(StatusCode::OK, METRICS, (controls.metrics)())
+async fn metrics(State(controls): State<Arc<Controls>>, headers: HeaderMap) -> Reply {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let named = accepted.contains("application/openmetrics-text");
+    reply::reply(StatusCode::OK, if named { OPEN_METRICS } else { PROMETHEUS }, (controls.metrics)())
 }
 
 async fn tasks(State(controls): State<Arc<Controls>>) -> Reply {

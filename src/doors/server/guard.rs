@@ -18,7 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Interval, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
 use super::head::{self, Framing};
@@ -200,7 +200,12 @@ impl Guard {
     /// Ready when the peer has left, for when nothing more is read that would tell. Readiness cannot be waited for: the
     /// socket is readable all the while. A peer whose end stands behind bytes that find no room is not seen leaving.
     fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let glances = self.glances.get_or_insert_with(|| tokio::time::interval(GLANCE));
+        let glances = self.glances.get_or_insert_with(|| {
+            let mut glances = tokio::time::interval(GLANCE);
+            // What was missed while nobody asked is not made up for.
+            glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            glances
+        });
         loop {
             let mut socket = [PollFd::new(&self.stream, PollFlags::RDHUP)];
             // Errors and hang-ups are told unasked.

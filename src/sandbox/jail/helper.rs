@@ -85,12 +85,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let most = rustix::process::getrlimit(Resource::Nofile).maximum;
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })
         .map_err(Failure::at("raise the limit of open files"))?;
-    for (resource, limit) in protocol::COMMON_LIMITS {
-        // Where this machine allows less, less it is.
-        let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        rustix::process::setrlimit(resource, protocol::rlimit(resource, limit, most))
-            .map_err(Failure::at("set the limits that all jobs have"))?;
-    }
+    // While this process may still raise it. Where it may not, the machine has forbidden core files, and a handler that
+    // it pipes them to will be called for what crashes in a jail.
+    let (resource, cores) = protocol::CORE_LIMIT;
+    never_mind(rustix::process::setrlimit(resource, protocol::rlimit(resource, cores, u64::MAX)));
 
     // When memory runs out on the machine, jobs go first. Once its user changes, this process may not write this.
     never_mind(std::fs::write("/proc/self/oom_score_adj", "1000"));
@@ -99,6 +97,13 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     protocol::send(channel, &Answer::Unshared).map_err(Failure::at("ask for id maps"))?;
     let () = protocol::receive(channel).map_err(Failure::at("wait for id maps"))?;
     take_identity(order.ids)?;
+    // Not before: a user namespace takes them over as limits of all who live in it together.
+    for (resource, limit) in protocol::COMMON_LIMITS {
+        // Where this machine allows less, less it is.
+        let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        rustix::process::setrlimit(resource, protocol::rlimit(resource, limit, most))
+            .map_err(Failure::at("set the limits that all jobs have"))?;
+    }
     sys::unshare(clone_flags::MOUNT).map_err(Failure::at("create a mount namespace"))?;
 
     let groups =
@@ -106,7 +111,10 @@ fn serve(channel: &UnixStream) -> Result<(), Failure> {
     let groups = groups.map_err(Failure::at("open the cgroup directories"))?;
     let mut free = lanes(&order)?;
     let landlock = sys::landlock_version();
-    let propagation = if landlock > 0 { Propagation::FromHost } else { Propagation::None };
+    // A mount that arrives in a jail which stands already is kept from being written to by Landlock, of which the third
+    // version knows truncation, and for the rest by belonging to nobody inside.
+    let safe = landlock >= 3 && order.ids == Ids::Range;
+    let propagation = if safe { Propagation::FromHost } else { Propagation::None };
     template::enter(&order.readable, propagation)?;
     let filter = Architecture::native().and_then(|architecture| filter::program(architecture).ok());
     let filter = filter.ok_or_else(|| {

@@ -208,11 +208,12 @@ pub(in crate::sandbox) const fn rlimit_resources() -> [Resource; RLIMITS] {
     [Resource::As, Resource::Fsize, Resource::Nofile, Resource::Cpu, Resource::Nproc]
 }
 
-/// Limits per process that are the same for every job.
-pub(in crate::sandbox) const COMMON_LIMITS: [(Resource, u64); 4] = [
-    // Bytes of a core file. No file is that small, so none is written; and where the machine pipes cores to a program
-    // of its own, the kernel asks this number only, and not zero, to leave a crash in a jail alone.
-    (Resource::Core, 1),
+/// Bytes of a core file. No file is that small, so none is written; and where the machine pipes cores to a program of
+/// its own, the kernel asks this number only, and not zero, to leave a crash in a jail alone.
+pub(in crate::sandbox) const CORE_LIMIT: (Resource, u64) = (Resource::Core, 1);
+
+/// Limits per process that are the same for every job, beside [`CORE_LIMIT`].
+pub(in crate::sandbox) const COMMON_LIMITS: [(Resource, u64); 3] = [
     // Bytes of memory that may be locked: enough for what asks out of habit.
     (Resource::Memlock, 64 * 1024),
     // Bytes of POSIX message queues: nothing needs them.

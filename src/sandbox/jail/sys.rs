@@ -101,6 +101,15 @@ pub(super) fn unshare(flags: u64) -> io::Result<()> {
 
 /// Adds attributes (`MOUNT_ATTR_*`) to a mount, or to it and all below it.
 pub(super) fn restrict_mount(mount: BorrowedFd<'_>, attributes: u64, reach: Reach) -> io::Result<()> {
+    change_mount(mount, attributes, 0, reach)
+}
+
+/// Takes attributes (`MOUNT_ATTR_*`) from a mount.
+pub(super) fn relax_mount(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    change_mount(mount, 0, attributes, Reach::One)
+}
+
+fn change_mount(mount: BorrowedFd<'_>, set: u64, clear: u64, reach: Reach) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -108,7 +117,7 @@ pub(super) fn restrict_mount(mount: BorrowedFd<'_>, attributes: u64, reach: Reac
         propagation: u64,
         user_namespace: u64,
     }
-    let wanted = MountAttributes { set: attributes, clear: 0, propagation: 0, user_namespace: 0 };
+    let wanted = MountAttributes { set, clear, propagation: 0, user_namespace: 0 };
     let mut flags = libc::AT_EMPTY_PATH;
     if reach == Reach::Tree {
         flags |= 0x8000; // AT_RECURSIVE

@@ -7,8 +7,8 @@
 //! kernel lets a user namespace mount a new `/proc` only beside a complete one; each jail unmounts it at once.
 //!
 //! What the host mounts in a shown directory later on arrives there with the host's own attributes. The next jails
-//! restrict it when they are built; in those that stand already Landlock alone keeps it from being written to, so
-//! without Landlock nothing arrives.
+//! restrict it when they are built; in those that stand already Landlock, and owning nothing there, keep a job from
+//! writing to it, so where either is missing nothing arrives.
 //!
 //! Until the root is exchanged, an absolute link in the new root leads into the host's. So everything is placed by
 //! descriptor, one name at a time, and no link is ever followed.
@@ -118,8 +118,13 @@ pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<()
 /// call at the root of all: a walk to a place on a network file system could hang here.
 pub(super) fn restrict() -> io::Result<()> {
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    // Devices stay devices: five of them are meant to be here.
-    sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID, Reach::Tree)
+    sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::Tree)?;
+    for name in DEVICES {
+        let device =
+            rustix::fs::open(Path::new("/dev").join(name), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        sys::relax_mount(device.as_fd(), NO_DEVICES)?;
+    }
+    Ok(())
 }
 
 /// A tmpfs that is mounted nowhere yet.

@@ -118,7 +118,7 @@ async fn the_metrics_name_what_dashboards_look_for() {
         pause(Duration::from_millis(10)).await;
     }
     let page = daemon.admin_page("/metrics").await;
-    assert!(page.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(page.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     let public = daemon.ask(get("/metrics", "")).await;
     assert_eq!(public.status, 404, "metrics are not for the public");
     daemon.stop().await;

@@ -58,6 +58,10 @@ async fn the_operator_sees_and_moves() {
     let mut client = Client::connect(admin.address).await;
     let metrics = client.ask(get("/metrics", "")).await;
     assert_eq!((metrics.status, metrics.text()), (200, "# HELP x\n"));
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let accepts =
+        "Accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3\r\n";
+    let metrics = client.ask(get("/metrics", accepts)).await;
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(metrics.header("content-type"), Some(openmetrics));
     for path in ["/healthcheck", "/health", "/health/live", "/health/ready"] {

@@ -53,6 +53,25 @@ fn threads_count_too() {
     assert_eq!(finished.stop, want);
 }
 
+#[test]
+fn what_is_counted_by_user_is_counted_for_each_job() {
+    const TIMERS: &str = "#include <signal.h>\n#include <stdio.h>\n#include <time.h>\n#include <unistd.h>\n\
+        int main(void) { timer_t t; int n = 0; struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = 10};\n\
+        while (n < 1000 && timer_create(CLOCK_MONOTONIC, &e, &t) == 0) n++; sleep(1); printf(\"%d\", n); return 0; }";
+    let bed = Bed::make();
+    if !bed.sandbox.protections().own_users {
+        println!("skipped: all jobs are one user here");
+        return;
+    }
+    // Each holds its timers for a second, so both do at the same time.
+    let counts = std::thread::scope(|scope| {
+        let run = || stdout(&bed.run_c(TIMERS, limits()));
+        let jobs = [scope.spawn(run), scope.spawn(run)];
+        jobs.map(|job| job.join().unwrap())
+    });
+    assert_eq!(counts, ["1000", "1000"]);
+}
+
 const HOG: &str = "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <sys/wait.h>\n\
     static void hog(void) { for (;;) { char *p = malloc(1 << 20); if (!p) _exit(3); memset(p, 1, 1 << 20); } }\n";
 

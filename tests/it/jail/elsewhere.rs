@@ -246,7 +246,7 @@ fn late_mounts_are_readable_only() {
     }
     let flags = script(&format!("grep ' {} ' /proc/self/mountinfo | cut -d' ' -f6", late.display()));
     let flags = stdout(&bed.run(flags));
-    assert!(["ro", "nosuid"].iter().all(|flag| flags.contains(flag)), "{flags}");
+    assert!(["ro", "nosuid", "nodev"].iter().all(|flag| flags.contains(flag)), "{flags}");
     assert_eq!(mounts(), before, "a mount of a jail came out of it");
     rustix::mount::unmount(&late, rustix::mount::UnmountFlags::empty()).unwrap();
     assert_eq!(stdout(&bed.run(look)), "0\n", "what is unmounted is gone");
