@@ -1,6 +1,7 @@
 //! A file system that never answers takes only those requests with it that need it.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::daemon::compile;
+use crate::support::daemon::{Daemon, compile};
 use crate::support::obedient::{ID, Obedient, sleep};
 
 /// A file system whose server takes every question and answers none.
@@ -38,6 +39,16 @@ impl Drop for Hung {
     }
 }
 
+/// How long it takes to compile as many sources, none of them seen before.
+async fn healthy(daemon: &Daemon, numbers: Range<usize>) -> Duration {
+    let begun = Instant::now();
+    for number in numbers {
+        let source = json!({"source": format!("int good{number};"), "options": {}});
+        assert_eq!(daemon.compile("good", &source).await.status, 200);
+    }
+    begun.elapsed()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_compiler_stops_nobody_else() {
     let obedient = Obedient::make();
@@ -47,6 +58,9 @@ async fn a_hung_compiler_stops_nobody_else() {
     ));
     let daemon = obedient.serve(&[]).await;
     assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 200);
+    // The first compile of `good` is not measured: it asks the compiler what it can do.
+    healthy(&daemon, 0..1).await;
+    let alone = healthy(&daemon, 1..4).await;
     let Some(hung) = Hung::over(obedient.directory()) else {
         println!("skipped: FUSE takes root and /dev/fuse");
         return;
@@ -58,12 +72,10 @@ async fn a_hung_compiler_stops_nobody_else() {
         client.send(compile(ID, &sleep("0", number / 2))).await;
         waiting.push(client);
     }
-    let begun = Instant::now();
-    let source = json!({"source": "int good;", "options": {}});
-    for _ in 0..3 {
-        assert_eq!(daemon.compile("good", &source).await.status, 200);
-    }
-    assert!(begun.elapsed() < Duration::from_secs(2), "the healthy waited {:?}", begun.elapsed());
+    let beside = healthy(&daemon, 4..7).await;
+    // A file system is waited for that long; a busy machine may take longer anyway.
+    let most = Duration::from_secs(2).max(5 * alone);
+    assert!(beside < most, "the healthy waited {beside:?}, and {alone:?} before");
     for mut client in waiting {
         let reply = client.reply().await;
         assert_eq!((reply.status, reply.header("x-job-status")), (500, Some("infra_error")));

