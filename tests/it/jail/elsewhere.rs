@@ -217,7 +217,8 @@ fn what_the_host_mounts_later_is_seen_and_nothing_goes_back() {
     assert!(output.status.success() && told(&output).contains("1 passed"), "{}", told(&output));
 }
 
-/// In a mount namespace made for it.
+/// In a mount namespace made for it. A kernel without Landlock could not keep a late mount from being written to, so
+/// there none arrives.
 #[test]
 fn late_mounts_are_readable_only() {
     if std::env::var_os(MOUNT).is_none() {
@@ -231,6 +232,7 @@ fn late_mounts_are_readable_only() {
     let mut settings = settings(1);
     settings.readable.push(place.path().to_owned());
     let bed = Bed::with(settings);
+    let arrives = bed.sandbox.protections().landlock > 0;
     let look = script(&format!(
         "cat {0}/file; (echo x > {0}/new) 2>/dev/null && echo written; grep -c shared: /proc/self/mountinfo",
         late.display()
@@ -242,11 +244,15 @@ fn late_mounts_are_readable_only() {
     let before = mounts();
     // The first jails stood before; the others were built afterwards, and their mount is read-only by itself.
     for _ in 0..5 {
-        assert_eq!(stdout(&bed.run(look.clone())), "there\n0\n");
+        assert_eq!(stdout(&bed.run(look.clone())), if arrives { "there\n0\n" } else { "0\n" });
     }
     let flags = script(&format!("grep ' {} ' /proc/self/mountinfo | cut -d' ' -f6", late.display()));
     let flags = stdout(&bed.run(flags));
-    assert!(["ro", "nosuid", "nodev"].iter().all(|flag| flags.contains(flag)), "{flags}");
+    if arrives {
+        assert!(["ro", "nosuid", "nodev"].iter().all(|flag| flags.contains(flag)), "{flags}");
+    } else {
+        assert_eq!(flags, "", "it is mounted in a jail");
+    }
     assert_eq!(mounts(), before, "a mount of a jail came out of it");
     rustix::mount::unmount(&late, rustix::mount::UnmountFlags::empty()).unwrap();
     assert_eq!(stdout(&bed.run(look)), "0\n", "what is unmounted is gone");
