@@ -8,6 +8,8 @@ use crate::{COMPILER, compile, fresh};
 
 const SLOTS: usize = 2;
 const QUEUE: usize = 1;
+/// Of fewer the daemon concludes nothing: `LEAST_RECENT` in `src/engine/slots.rs`.
+const ENOUGH_JOBS: usize = 5;
 /// How long requests are refused: well below what a held job lasts before it has used up its memory.
 const TIME: Duration = Duration::from_secs(1);
 
@@ -16,7 +18,10 @@ pub(crate) fn refuse() {
     let (slots, queue) = (SLOTS.to_string(), QUEUE.to_string());
     let daemon = Daemon::start(&["--engine-slots", &slots, "--engine-queue-length", &queue]);
     // From now on the daemon knows the compiler, and that a job is short: it lets others wait.
-    compile(&mut daemon.connect());
+    let mut connection = daemon.connect();
+    for _ in 0..ENOUGH_JOBS {
+        compile(&mut connection);
+    }
     wait_for(&daemon, 0, 0);
     let path = format!("/api/compiler/{COMPILER}/compile");
     // One by one: of several that arrive together, one may be refused while another is only about to start.
