@@ -27,12 +27,13 @@ async fn everything_received_is_answered_and_nothing_is_reset() {
         }
         until(|| house.workshop.running() == 22).await;
         house.drain();
-        for client in &mut running {
+        // Each goes as it is told to; who stays is waited for a second, in `who_comes_during_the_drain_is_told_so`.
+        for mut client in running {
             let reply = client.reply().await;
             assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
             assert_eq!(client.end().await, End::Closed);
         }
-        for client in &mut idle {
+        for mut client in idle {
             assert_eq!(client.end().await, End::Closed);
         }
         house.ended().await;
@@ -93,7 +94,7 @@ async fn requests_sent_just_before_the_end_get_a_reply() {
             client.send(compile("int x;")).await;
         }
         house.drain();
-        for client in &mut clients {
+        for mut client in clients {
             let status = client.reply().await.status;
             assert!(status == 200 || status == 503, "{status}");
             assert_eq!(client.end().await, End::Closed);
