@@ -47,7 +47,7 @@ fn every_compiler_family_works_under_the_filter() {
         let (name, source) = if plus {
             (
                 "a.cpp",
-                "#include <algorithm>\n#include <vector>\n#include <iostream>\nint main() { std::vector<int> v{2, 1}; std::sort(v.begin(), v.end()); std::cout << v[0] << __DATE__; }\n",
+                "#include <vector>\n#include <cstdio>\nint main() { std::vector<int> v{2, 1}; v.push_back(3); return std::puts(__DATE__) < v[0]; }\n",
             )
         } else {
             ("a.c", "#include <stdio.h>\nint main(void) { return puts(__DATE__) < 0; }\n")
