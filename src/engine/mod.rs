@@ -11,6 +11,7 @@
 
 mod answer;
 pub mod cache;
+mod desk;
 mod error;
 mod flight;
 pub mod plan;
@@ -130,8 +131,7 @@ struct Inner {
     slots: Slots,
     /// Everybody who waits for a compile, one permit each.
     callers: Arc<Semaphore>,
-    /// What large outputs may take that are being presented. A listing swells to many times its size in lines and JSON,
-    /// outside the jail and its limits: so no more is presented at once than the largest single listing.
+    /// What presenting large outputs may take together; see [`desk`].
     desk: Room,
     /// What large replies may take in memory together.
     room: Room,
@@ -155,7 +155,7 @@ impl Engine {
         let slots = Slots::new(settings.slots);
         Self(Arc::new(Inner {
             callers: Arc::new(Semaphore::new(settings.slots.slots + settings.slots.queue + MOST_SHARING)),
-            desk: Room::new(settings.limits.artifact),
+            desk: Room::new(desk::size(settings.limits.artifact)),
             room: Room::new(settings.reply_cache + REPLIES_IN_FLIGHT),
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
@@ -432,7 +432,7 @@ impl Engine {
             let (body, status) = present(plan, raw, &job.request);
             return Ok((Bytes::from(body), status));
         }
-        let room = self.0.desk.enter(raw.bytes() as u64).await;
+        let room = self.0.desk.enter(desk::cost(raw)).await;
         let (plan, raw, request) = (Arc::clone(plan), Arc::clone(raw), job.request.clone());
         let presented = lifecycle::blocking("present", move || {
             // Until the end of the work, which goes on when the caller has left.

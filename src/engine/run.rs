@@ -12,6 +12,7 @@ use crate::domain::limits::{Deadline, Limits};
 use crate::domain::result::{JobStatus, Stop};
 use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
+use crate::engine::desk;
 use crate::engine::plan::Plan;
 use crate::sandbox::{Captured, Job, JobFile, ReadError, Room};
 
@@ -53,11 +54,11 @@ pub(crate) enum Written {
     Nothing,
     /// Its bytes.
     File(Bytes),
-    /// More than is read.
+    /// More than is presented.
     TooLarge {
         /// Bytes of the file.
         size: u64,
-        /// Bytes that would have been read.
+        /// Bytes that would have been presented.
         cap: u64,
     },
 }
@@ -162,7 +163,7 @@ pub(crate) async fn run(
     let finished =
         room.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
-        Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
+        Ok(Some(bytes)) => desk::admit(Bytes::from(bytes), limits.artifact),
         Ok(None) => Written::Nothing,
         Err(ReadError::TooLarge { size, cap, .. }) => Written::TooLarge { size, cap },
         Err(error) => return Err(CompileError::Read(Arc::new(error))),
