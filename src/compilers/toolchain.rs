@@ -3,7 +3,10 @@
 //! Compilers may lie on network file systems, where a `stat` takes as long as the server likes and cannot be
 //! interrupted. So an async thread asks only what the kernel can answer from memory, and only of file systems whose
 //! memory is the truth: local ones. Whatever else is to be known, a blocking thread looks up, under a deadline; one at
-//! a time for each compiler, [`MOST_LOOKS`] for all. What it found on any other file system holds for [`VALIDITY`].
+//! a time for each compiler, and so many for each file system as [`place`] says. What it found on any other than a local
+//! one holds for [`VALIDITY`].
+
+mod place;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags, ResolveFlags, StatxFlags};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::lifecycle;
@@ -21,9 +23,6 @@ use crate::lifecycle;
 pub const VALIDITY: Duration = Duration::from_secs(1);
 /// How long a file system may take to answer. A busy network one takes tens of milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Threads that may wait for file systems at the same time, of the runtime's 512.
-const MOST_LOOKS: usize = 16;
-static LOOKS: Semaphore = Semaphore::const_new(MOST_LOOKS);
 /// A name for the file, and no more: nothing is opened that could react to it.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
@@ -129,18 +128,19 @@ impl Sight {
         }
         let looked = async {
             let turn = Arc::clone(&self.turn).lock_owned().await;
-            if let Some(seen) = state(&self.state).seen
+            let last = state(&self.state).seen;
+            if let Some(seen) = last
                 && seen.at >= asked
             {
                 return Ok(seen.toolchain);
             }
-            let place = LOOKS.acquire().await.map_err(io::Error::other)?;
+            let leave = place::enter(exe, last).await;
             let (shared, exe) = (Arc::clone(&self.state), exe.to_owned());
             let thread = lifecycle::blocking("look at compiler", move || {
                 state(&shared).looking = Some(Instant::now());
                 let seen = see(&exe);
                 *state(&shared) = State { seen: seen.as_ref().ok().copied(), looking: None };
-                drop((turn, place));
+                drop((turn, leave));
                 seen
             });
             Ok(thread.await.map_err(io::Error::other)??.toolchain)

@@ -79,3 +79,46 @@ async fn a_hung_compiler_stops_nobody_else() {
     }
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_hung_compilers_stop_nobody_else() {
+    // More than may wait for one file system, and none of them was ever seen.
+    const HUNG: usize = 17;
+    let obedient = Obedient::make();
+    let silent = obedient.directory().join("silent");
+    std::fs::create_dir(&silent).unwrap();
+    let mut catalogue = format!(
+        "compilers={ID}:good:{}\ncompiler.good.exe=/usr/bin/g++\ncompiler.{ID}.exe={}/compiler\n",
+        (0..HUNG).map(|number| format!("hung{number}")).collect::<Vec<_>>().join(":"),
+        obedient.directory().display(),
+    );
+    for number in 0..HUNG {
+        let exe = silent.join(number.to_string());
+        std::fs::copy(obedient.directory().join("compiler"), &exe).unwrap();
+        catalogue.push_str(&format!("compiler.hung{number}.exe={}\n", exe.display()));
+    }
+    obedient.catalogue(&catalogue);
+    let daemon = obedient.serve(&[]).await;
+    let Some(hung) = Hung::over(&silent) else {
+        println!("skipped: FUSE takes root and /dev/fuse");
+        return;
+    };
+    let mut waiting = Vec::new();
+    for number in 0..HUNG {
+        let mut client = daemon.client().await;
+        client.send(compile(&format!("hung{number}"), &sleep("0", 0))).await;
+        waiting.push(client);
+    }
+    let begun = Instant::now();
+    let source = json!({"source": "int good;", "options": {}});
+    assert_eq!(daemon.compile("good", &source).await.status, 200);
+    assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(2), "the healthy waited {:?}", begun.elapsed());
+    for mut client in waiting {
+        assert_eq!(client.reply().await.status, 500);
+    }
+    // The threads still hang.
+    assert_eq!(daemon.compile("good", &json!({"source": "int better;", "options": {}})).await.status, 200);
+    drop(hung);
+    daemon.stop().await;
+}
