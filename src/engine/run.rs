@@ -80,6 +80,8 @@ pub(crate) struct RawOutput {
     pub(crate) wall: Duration,
     /// The job's directory as the compiler saw it.
     pub(crate) directory: String,
+    /// Whether another compiler may have been put in its place since the request was planned.
+    pub(crate) doubtful: bool,
 }
 
 /// One captured stream.
@@ -94,7 +96,8 @@ pub(crate) struct Stream {
 impl RawOutput {
     /// Whether the same plan would surely end the same way again, and all of it was kept.
     pub(crate) fn is_repeatable(&self) -> bool {
-        let whole = !self.stdout.truncated
+        let whole = !self.doubtful
+            && !self.stdout.truncated
             && !self.stderr.truncated
             && !matches!(self.written, Written::TooLarge { .. });
         whole
@@ -176,6 +179,7 @@ pub(crate) async fn run(
         start: finished.usage.start,
         wall: finished.usage.wall,
         directory: finished.workspace.directory().to_owned(),
+        doubtful: false,
     })
 }
 
@@ -235,6 +239,7 @@ mod tests {
             start: Duration::ZERO,
             wall: Duration::ZERO,
             directory: String::new(),
+            doubtful: false,
         };
         let failed = |stderr: &str| output(Stop::Exited(1), stderr).is_repeatable();
         assert!(failed("<source>:1:5: error: 'nosuch' was not declared in this scope\n"));
@@ -252,6 +257,7 @@ mod tests {
             assert!(output(Stop::Exited(0), said).is_repeatable(), "it came to its end all the same: {said}");
         }
         assert!(!output(Stop::Exited(127), "").is_repeatable());
+        assert!(!RawOutput { doubtful: true, ..output(Stop::Exited(0), "") }.is_repeatable());
         assert!(!output(Stop::Signalled(9), "").is_repeatable());
     }
 
