@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use regex::Regex;
+use tokio::time::Instant;
 
 use crate::compilers::language::Language;
 use crate::compilers::option_rules::OptionRules;
@@ -92,6 +93,11 @@ impl Compiler {
     /// What the executable is now; links are followed. Never waits for a file system longer than two seconds.
     pub async fn toolchain(&self) -> io::Result<Toolchain> {
         self.sight.toolchain(&self.exe).await
+    }
+
+    /// What the executable was at some moment after `since`; as patient as [`Self::toolchain`].
+    pub async fn toolchain_since(&self, since: Instant) -> io::Result<Toolchain> {
+        self.sight.toolchain_since(&self.exe, since).await
     }
 }
 

@@ -3,7 +3,10 @@
 //! Compilers may lie on network file systems, where a `stat` takes as long as the server likes and cannot be
 //! interrupted. So an async thread asks only what the kernel can answer from memory, and only of file systems whose
 //! memory is the truth: local ones. Whatever else is to be known, a blocking thread looks up, under a deadline; one at
-//! a time for each compiler, [`MOST_LOOKS`] for all. What it found on any other file system holds for [`VALIDITY`].
+//! a time for each compiler, and so many for each file system as [`place`] says. What it found on any other than a local
+//! one holds for [`VALIDITY`].
+
+mod place;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags, ResolveFlags, StatxFlags};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::lifecycle;
@@ -21,19 +23,18 @@ use crate::lifecycle;
 pub const VALIDITY: Duration = Duration::from_secs(1);
 /// How long a file system may take to answer. A busy network one takes tens of milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Threads that may wait for file systems at the same time, of the runtime's 512.
-const MOST_LOOKS: usize = 16;
-static LOOKS: Semaphore = Semaphore::const_new(MOST_LOOKS);
 /// A name for the file, and no more: nothing is opened that could react to it.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// File systems that answer from memory or a disk of this machine; ext2 to ext4 share a number.
-const LOCAL: [FsWord; 5] = [
+/// File systems that answer from memory or a disk of this machine; ext2 to ext4 share a number. An overlay is one: what
+/// is replaced through it, it knows, and what changes in a layer below it is undefined for everybody.
+const LOCAL: [FsWord; 6] = [
     libc::EXT4_SUPER_MAGIC,
     libc::XFS_SUPER_MAGIC,
     libc::BTRFS_SUPER_MAGIC,
     libc::TMPFS_MAGIC,
     libc::F2FS_SUPER_MAGIC,
+    libc::OVERLAYFS_SUPER_MAGIC,
 ];
 
 /// The identity of an executable: it changes when the compiler is replaced, and then so does what it says.
@@ -67,6 +68,7 @@ struct State {
 struct Seen {
     toolchain: Toolchain,
     local: bool,
+    /// When the look began.
     at: Instant,
 }
 
@@ -109,6 +111,15 @@ impl Sight {
         }
     }
 
+    /// What `exe` was at some moment after `since`.
+    pub(super) async fn toolchain_since(&self, exe: &Path, since: Instant) -> io::Result<Toolchain> {
+        let current = state(&self.state).seen.is_some_and(|seen| seen.local || seen.at >= since);
+        match self.known(exe).filter(|_| current) {
+            Some(toolchain) => Ok(toolchain),
+            None => self.look(exe).await,
+        }
+    }
+
     /// What can be told without waiting.
     fn known(&self, exe: &Path) -> Option<Toolchain> {
         let seen = state(&self.state).seen?;
@@ -129,18 +140,19 @@ impl Sight {
         }
         let looked = async {
             let turn = Arc::clone(&self.turn).lock_owned().await;
-            if let Some(seen) = state(&self.state).seen
+            let last = state(&self.state).seen;
+            if let Some(seen) = last
                 && seen.at >= asked
             {
                 return Ok(seen.toolchain);
             }
-            let place = LOOKS.acquire().await.map_err(io::Error::other)?;
+            let leave = place::enter(exe, last).await;
             let (shared, exe) = (Arc::clone(&self.state), exe.to_owned());
             let thread = lifecycle::blocking("look at compiler", move || {
                 state(&shared).looking = Some(Instant::now());
                 let seen = see(&exe);
                 *state(&shared) = State { seen: seen.as_ref().ok().copied(), looking: None };
-                drop((turn, place));
+                drop((turn, leave));
                 seen
             });
             Ok(thread.await.map_err(io::Error::other)??.toolchain)
@@ -157,10 +169,11 @@ fn glance(exe: &Path) -> rustix::io::Result<Toolchain> {
 
 /// Looks, however long it takes.
 fn see(exe: &Path) -> io::Result<Seen> {
+    let at = Instant::now();
     let file = rustix::fs::open(exe, LOOK, Mode::empty())?;
     let toolchain = Toolchain::of(exe, &file, AtFlags::empty())?;
     let local = LOCAL.contains(&rustix::fs::fstatfs(&file)?.f_type);
-    Ok(Seen { toolchain, local, at: Instant::now() })
+    Ok(Seen { toolchain, local, at })
 }
 
 fn state(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -258,6 +271,51 @@ mod tests {
         assert_eq!(sight.toolchain(&exe).await.unwrap(), first);
         tokio::time::advance(moment).await;
         assert_ne!(sight.toolchain(&exe).await.unwrap(), first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_before_is_no_answer_for_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let exe = directory.path().join("cc");
+        fs::write(&exe, "one").unwrap();
+        let sight = Sight::default();
+        let first = sight.toolchain(&exe).await.unwrap();
+        let seen = Instant::now();
+        state(&sight.state).seen = Some(Seen { toolchain: first, local: false, at: seen });
+        fs::write(&exe, "longer").unwrap();
+        assert_eq!(sight.toolchain_since(&exe, seen).await.unwrap(), first);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_ne!(sight.toolchain_since(&exe, Instant::now()).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn on_an_overlay_a_replaced_executable_is_seen_without_a_thread() {
+        use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        for name in ["lower", "upper", "work", "merged"] {
+            fs::create_dir(place(name)).unwrap();
+        }
+        fs::write(place("lower/cc"), "one").unwrap();
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| place(name).display().to_string());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let options = std::ffi::CString::new(options).unwrap();
+        if mount("overlay", place("merged"), "overlay", MountFlags::empty(), options.as_c_str()).is_err() {
+            println!("skipped: no overlay may be mounted here");
+            return;
+        }
+        let exe = place("merged/cc");
+        let sight = Sight::default();
+        let first = sight.toolchain(&exe).await.unwrap();
+        let again = sight.known(&exe);
+        fs::write(place("merged/new"), "two").unwrap();
+        fs::rename(place("merged/new"), &exe).unwrap();
+        let replaced = sight.toolchain(&exe).await.unwrap();
+        let seen = sight.known(&exe);
+        unmount(place("merged"), UnmountFlags::DETACH).unwrap();
+        assert_eq!(again, Some(first));
+        assert_ne!(replaced, first);
+        assert_eq!(seen, Some(replaced));
     }
 
     #[tokio::test(start_paused = true)]

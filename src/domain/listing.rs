@@ -204,6 +204,11 @@ impl Listing {
         Some(&self.texts[self.text(last)])
     }
 
+    /// Bytes of all texts together.
+    pub fn text_len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -11,6 +11,7 @@
 
 mod answer;
 pub mod cache;
+mod desk;
 mod error;
 mod flight;
 pub mod plan;
@@ -95,6 +96,15 @@ pub struct CompileJob {
     pub waited: Waited,
 }
 
+/// Whence an output comes.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// Under which it is remembered; see [`run::key`].
+    key: Key,
+    /// What the compiler was when that was made.
+    toolchain: Toolchain,
+}
+
 /// What an operator asks of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineStatus {
@@ -130,8 +140,7 @@ struct Inner {
     slots: Slots,
     /// Everybody who waits for a compile, one permit each.
     callers: Arc<Semaphore>,
-    /// What large outputs may take that are being presented. A listing swells to many times its size in lines and JSON,
-    /// outside the jail and its limits: so no more is presented at once than the largest single listing.
+    /// What presenting large outputs may take together; see [`desk`].
     desk: Room,
     /// What large replies may take in memory together.
     room: Room,
@@ -155,7 +164,7 @@ impl Engine {
         let slots = Slots::new(settings.slots);
         Self(Arc::new(Inner {
             callers: Arc::new(Semaphore::new(settings.slots.slots + settings.slots.queue + MOST_SHARING)),
-            desk: Room::new(settings.limits.artifact),
+            desk: Room::new(desk::size(settings.limits.artifact)),
             room: Room::new(settings.reply_cache + REPLIES_IN_FLIGHT),
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
@@ -261,7 +270,7 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let key = run::key(&plan, &toolchain, self.generation());
-        let (raw, cached) = self.output(&plan, key, &job).await?;
+        let (raw, cached) = self.output(&plan, Origin { key, toolchain }, &job).await?;
         let (body, status) = self.render(&plan, &raw, &job).await?;
         let answer = if cached {
             answer::recalled(&body, job.rendition, status, asked)
@@ -285,7 +294,8 @@ impl Engine {
     ) -> Result<CompileResult, CompileError> {
         let (plan, toolchain) = self.plan(compiler, request).await?;
         let key = run::key(&plan, &toolchain, self.generation());
-        let raw = self.execute(Arc::clone(&plan), key, deadline, Waited::default()).await?;
+        let origin = Origin { key, toolchain };
+        let raw = self.execute(Arc::clone(&plan), compiler, origin, deadline, Waited::default()).await?;
         Ok(present::present(&plan, &raw, request, self.0.limits))
     }
 
@@ -309,18 +319,19 @@ impl Engine {
     async fn output(
         &self,
         plan: &Arc<Plan>,
-        key: Key,
+        origin: Origin,
         job: &CompileJob,
     ) -> Result<(Arc<RawOutput>, bool), CompileError> {
         if job.request.bypass_cache == BypassCache::Compilation {
-            let raw = self.execute(Arc::clone(plan), key, job.deadline, job.waited.clone()).await?;
+            let (plan, waited) = (Arc::clone(plan), job.waited.clone());
+            let raw = self.execute(plan, &job.compiler, origin, job.deadline, waited).await?;
             return Ok((raw, false));
         }
-        let found = self.0.outputs.find(&key);
+        let found = self.0.outputs.find(&origin.key);
         self.0.metrics.count_lookup(OUTPUTS, if found.is_some() { Lookup::Hit } else { Lookup::Miss });
         match found {
             Some(raw) => Ok((raw, true)),
-            None => Ok((self.share(plan, key, job).await?, false)),
+            None => Ok((self.share(plan, origin, job).await?, false)),
         }
     }
 
@@ -328,16 +339,17 @@ impl Engine {
     async fn share(
         &self,
         plan: &Arc<Plan>,
-        key: Key,
+        origin: Origin,
         job: &CompileJob,
     ) -> Result<Arc<RawOutput>, CompileError> {
         let deadline = job.deadline;
         let (engine, shared, waited) = (self.clone(), Arc::clone(plan), job.waited.clone());
-        let work = || async move { engine.execute(shared, key, deadline, waited).await };
-        match self.0.flights.join(key, work).await? {
+        let compiler = Arc::clone(&job.compiler);
+        let work = || async move { engine.execute(shared, &compiler, origin, deadline, waited).await };
+        match self.0.flights.join(origin.key, work).await? {
             // It was the leader's patience that ended, not ours: go alone.
             Err(error) if error.is_impatience() && !deadline.remaining().is_zero() => {
-                self.execute(Arc::clone(plan), key, deadline, job.waited.clone()).await
+                self.execute(Arc::clone(plan), &job.compiler, origin, deadline, job.waited.clone()).await
             }
             outcome => outcome,
         }
@@ -347,7 +359,8 @@ impl Engine {
     async fn execute(
         &self,
         plan: Arc<Plan>,
-        key: Key,
+        compiler: &Compiler,
+        origin: Origin,
         deadline: Deadline,
         told: Waited,
     ) -> Result<Arc<RawOutput>, CompileError> {
@@ -358,7 +371,7 @@ impl Engine {
         let waited = slot.waited;
         drop(slot);
         inner.metrics.queue_completed.inc();
-        let raw = outcome.inspect_err(|error| {
+        let mut raw = outcome.inspect_err(|error| {
             if let CompileError::Run(error) = error {
                 inner.metrics.count_jail_failure(error.step());
             }
@@ -367,6 +380,11 @@ impl Engine {
             // Not the job's limit struck but this caller's deadline; another caller may have more time.
             return Err(SlotError::Expired { waited }.into());
         }
+        if raw.is_repeatable() {
+            // It was planned for what the compiler was a second ago, on some file systems.
+            let now = compiler.toolchain_since(Instant::now()).await;
+            raw.doubtful = now.ok() != Some(origin.toolchain);
+        }
         let raw = Arc::new(raw);
         inner.metrics.sandbox_start.observe(raw.start.as_secs_f64());
         inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
@@ -374,7 +392,7 @@ impl Engine {
             inner.metrics.output_truncated.inc();
         }
         if raw.is_repeatable() {
-            inner.outputs.keep(key, Arc::clone(&raw));
+            inner.outputs.keep(origin.key, Arc::clone(&raw));
             inner.metrics.count_put(OUTPUTS);
         }
         Ok(raw)
@@ -432,7 +450,7 @@ impl Engine {
             let (body, status) = present(plan, raw, &job.request);
             return Ok((Bytes::from(body), status));
         }
-        let room = self.0.desk.enter(raw.bytes() as u64).await;
+        let room = self.0.desk.enter(desk::cost(raw)).await;
         let (plan, raw, request) = (Arc::clone(plan), Arc::clone(raw), job.request.clone());
         let presented = lifecycle::blocking("present", move || {
             // Until the end of the work, which goes on when the caller has left.

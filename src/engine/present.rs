@@ -189,6 +189,7 @@ mod tests {
             start: Duration::ZERO,
             wall: Duration::from_millis(7),
             directory: "/app".to_owned(),
+            doubtful: false,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::domain::limits::{Deadline, Limits};
 use crate::domain::result::{JobStatus, Stop};
 use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
+use crate::engine::desk;
 use crate::engine::plan::Plan;
 use crate::sandbox::{Berth, Captured, Job, JobFile, ReadError};
 
@@ -53,11 +54,11 @@ pub(crate) enum Written {
     Nothing,
     /// Its bytes.
     File(Bytes),
-    /// More than is read.
+    /// More than is presented.
     TooLarge {
         /// Bytes of the file.
         size: u64,
-        /// Bytes that would have been read.
+        /// Bytes that would have been presented.
         cap: u64,
     },
 }
@@ -81,6 +82,8 @@ pub(crate) struct RawOutput {
     pub(crate) wall: Duration,
     /// The job's directory as the compiler saw it.
     pub(crate) directory: String,
+    /// Whether another compiler may have been put in its place since the request was planned.
+    pub(crate) doubtful: bool,
 }
 
 /// One captured stream.
@@ -95,7 +98,8 @@ pub(crate) struct Stream {
 impl RawOutput {
     /// Whether the same plan would surely end the same way again, and all of it was kept.
     pub(crate) fn is_repeatable(&self) -> bool {
-        let whole = !self.stdout.truncated
+        let whole = !self.doubtful
+            && !self.stdout.truncated
             && !self.stderr.truncated
             && !matches!(self.written, Written::TooLarge { .. });
         whole
@@ -164,7 +168,7 @@ pub(crate) async fn run(
     let finished =
         berth.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
-        Ok(Some(bytes)) => Written::File(Bytes::from(bytes)),
+        Ok(Some(bytes)) => desk::admit(Bytes::from(bytes), limits.artifact),
         Ok(None) => Written::Nothing,
         Err(ReadError::TooLarge { size, cap, .. }) => Written::TooLarge { size, cap },
         Err(error) => return Err(CompileError::Read(Arc::new(error))),
@@ -178,6 +182,7 @@ pub(crate) async fn run(
         start: finished.usage.start,
         wall: finished.usage.wall,
         directory: finished.workspace.directory().to_owned(),
+        doubtful: false,
     })
 }
 
@@ -238,6 +243,7 @@ mod tests {
             start: Duration::ZERO,
             wall: Duration::ZERO,
             directory: String::new(),
+            doubtful: false,
         };
         let failed = |stderr: &str| output(Stop::Exited(1), stderr).is_repeatable();
         assert!(failed("<source>:1:5: error: 'nosuch' was not declared in this scope\n"));
@@ -255,6 +261,7 @@ mod tests {
             assert!(output(Stop::Exited(0), said).is_repeatable(), "it came to its end all the same: {said}");
         }
         assert!(!output(Stop::Exited(127), "").is_repeatable());
+        assert!(!RawOutput { doubtful: true, ..output(Stop::Exited(0), "") }.is_repeatable());
         assert!(!output(Stop::Signalled(9), "").is_repeatable());
     }
 

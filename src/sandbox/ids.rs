@@ -3,6 +3,10 @@
 //! As root, the daemon maps a range of ids that nobody else has: one for the helper, one for each lane. Several daemons
 //! on one machine share the range unit by unit. A unit is claimed by a socket of its name, which the kernel takes back
 //! however its daemon ends.
+//!
+//! Such names belong to a network namespace: daemons in containers do not see each other's claims. They begin their
+//! search at units that follow from their namespaces, which makes it unlikely, not impossible, that two of them share
+//! users on the host; then the limits that the kernel keeps per user count for both.
 
 use std::fs;
 use std::io;
@@ -54,7 +58,7 @@ impl Users {
 
     fn range(lanes: u32) -> Self {
         let units = (lanes + 1).div_ceil(UNIT);
-        for unit in 0..=UNITS.saturating_sub(units) {
+        for unit in search(UNITS.saturating_sub(units) + 1, network_namespace()) {
             if let Ok(claims) = (unit..unit + units).map(claim).collect() {
                 return Self::Range { first: FIRST + unit * UNIT, count: units * UNIT, _claims: claims };
             }
@@ -99,6 +103,19 @@ impl Users {
     }
 }
 
+/// All of `places` places, one after the other, beginning where `namespace` says.
+fn search(places: u32, namespace: u64) -> impl Iterator<Item = u32> {
+    // Namespaces that are made one after the other have numbers near each other, and not always next to each other.
+    let hash = namespace.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let first = u32::try_from(hash % u64::from(places)).unwrap_or(0);
+    (0..places).map(move |place| (first + place) % places)
+}
+
+/// The number of this process's network namespace; 0 if it cannot be told.
+fn network_namespace() -> u64 {
+    rustix::fs::stat("/proc/self/ns/net").map_or(0, |namespace| namespace.st_ino)
+}
+
 /// Claims a unit. Its socket has a name in no directory, and nobody ever connects to it.
 fn claim(unit: u32) -> io::Result<UnixListener> {
     let name = format!("compilation-worker ids {}", FIRST + unit * UNIT);
@@ -125,6 +142,21 @@ mod tests {
         assert!(!covers("0 100000 61000\n"));
         assert!(!covers("0 1000 1\n1 100000 1000\n"));
         assert!(!covers("garbage\n"));
+    }
+
+    #[test]
+    fn daemons_that_cannot_see_each_other_begin_elsewhere() {
+        assert_ne!(network_namespace(), 0);
+        let first = |namespace| search(UNITS, namespace).next().unwrap();
+        // Numbers as the kernel gives them: the machine's own namespace, and those of containers.
+        let taken: std::collections::HashSet<u32> =
+            [4_026_531_840, 4_026_532_281, 4_026_532_356, 4_026_532_431].map(first).into();
+        assert!(taken.len() > 2, "{taken:?}");
+        for places in [1, 13, UNITS] {
+            let mut all: Vec<u32> = search(places, 4_026_532_281).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..places).collect::<Vec<_>>(), "every place once");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use tokio::time::Instant;
 
 use crate::sandbox::cgroup::{Controller, Delegation, Version};
 use crate::sandbox::never_mind;
@@ -24,6 +25,13 @@ const OURS: &str = "compilation-worker";
 const DAEMON: &str = "compilation-worker.daemon";
 /// The leaf that the helper is moved to.
 const HELPER: &str = "helper";
+
+/// How long the groups of the dead may resist at start-up, all together: nobody is served meanwhile, and no other daemon
+/// can start. The next start tries again.
+const SWEEPING: Duration = Duration::from_millis(200);
+/// How long our own may resist at the end. Death and the kernel's accounts of it take a moment each; on a busy machine
+/// up to a second.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// Why there are no cgroups.
 #[derive(Debug, thiserror::Error)]
@@ -174,9 +182,7 @@ impl Delegated {
 
 impl Drop for Delegated {
     fn drop(&mut self) {
-        for directory in self.delegation.distinct() {
-            remove_tree(directory);
-        }
+        remove_trees(self.delegation.distinct().into_iter().cloned().collect(), LEAVING);
     }
 }
 
@@ -254,31 +260,36 @@ fn make(directory: &Path) -> Result<(), NoCgroups> {
 /// Removes the directories of daemons that no longer run.
 fn sweep(all: &Path) {
     let Ok(entries) = fs::read_dir(all) else { return };
-    for entry in entries.flatten() {
+    let is_dead = |entry: &fs::DirEntry| {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
-        if process.is_some() && lock(&entry.path(), FlockOperation::NonBlockingLockExclusive).is_ok() {
-            remove_tree(&entry.path());
-        }
-    }
+        process.is_some() && lock(&entry.path(), FlockOperation::NonBlockingLockExclusive).is_ok()
+    };
+    remove_trees(entries.flatten().filter(is_dead).map(|entry| entry.path()).collect(), SWEEPING);
 }
 
-/// Kills what is left in a directory's groups and removes them. What resists is left: the next start tries again.
-fn remove_tree(directory: &Path) {
-    // Death and the kernel's accounts of it take a moment each; on a busy machine up to a second.
-    const TRIES: u32 = 400;
+/// Kills what is left in the directories' groups and removes them. What resists for longer than `patience` is left.
+fn remove_trees(mut directories: Vec<PathBuf>, patience: Duration) {
     const PAUSE: Duration = Duration::from_millis(5);
-    for _ in 0..TRIES {
-        let groups = fs::read_dir(directory).into_iter().flatten().flatten();
-        let groups: Vec<PathBuf> = groups.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-        for group in &groups {
-            kill_members(group);
-        }
-        if groups.iter().all(|group| fs::remove_dir(group).is_ok()) && fs::remove_dir(directory).is_ok() {
+    let begun = Instant::now();
+    loop {
+        directories.retain(|directory| !remove_tree(directory));
+        if directories.is_empty() || begun.elapsed() >= patience {
             return;
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Tries once; whether the directory is gone.
+fn remove_tree(directory: &Path) -> bool {
+    let groups = fs::read_dir(directory).into_iter().flatten().flatten();
+    let groups: Vec<PathBuf> = groups.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    for group in &groups {
+        kill_members(group);
+    }
+    let left = groups.iter().filter(|group| fs::remove_dir(group).is_err()).count();
+    left == 0 && fs::remove_dir(directory).is_ok()
 }
 
 fn kill_members(group: &Path) {
@@ -397,6 +408,25 @@ broken line";
             .collect();
         left.sort();
         assert_eq!(left, ["4194306-0", "not-ours"]);
+    }
+
+    #[test]
+    fn stubborn_leftovers_hold_up_neither_the_start_nor_each_other() {
+        let all = tempfile::tempdir().unwrap();
+        for number in 0..9 {
+            // A directory of files is none that can be removed, as a group that still has members.
+            let group = all.path().join(format!("4194305-{number}")).join("7");
+            fs::create_dir_all(&group).unwrap();
+            if number != 4 {
+                fs::write(group.join("member"), "").unwrap();
+            }
+        }
+        let begun = Instant::now();
+        sweep(all.path());
+        let took = begun.elapsed();
+        assert!((SWEEPING..SWEEPING * 5).contains(&took), "it took {took:?}");
+        assert_eq!(fs::read_dir(all.path()).unwrap().count(), 8);
+        assert!(!all.path().join("4194305-4").exists());
     }
 
     #[test]

@@ -41,7 +41,7 @@ struct Pass<'l, 't> {
 
 /// The listing of `lines` that `filters` leave.
 pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing {
-    let Lines { all: lines, names, .. } = lines;
+    let Lines { all: lines, count, names, .. } = lines;
     let mut sources = Sources::read(&lines);
     let mut pass = Pass {
         filters,
@@ -66,10 +66,9 @@ pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing 
             pass.line(index, line);
         }
     }
-    let input_lines = lines.len();
     // What is left to do can take as much memory as the lines do.
     drop(lines);
-    pass.finish(input_lines)
+    pass.finish(count)
 }
 
 impl<'t> Pass<'_, 't> {

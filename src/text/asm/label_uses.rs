@@ -4,13 +4,19 @@ use crate::domain::listing::LabelUse;
 use crate::text::asm::opcodes::without_comment;
 use crate::text::scan;
 
-/// Appends the uses of labels in `text`, as far as `defined` knows the label.
+/// Uses that a listing has at most: some take two bytes of the text and a hundred times that in memory. Compilers write
+/// one in ten lines.
+const MOST: usize = 1 << 20;
+
+/// Appends the uses of labels in `text`, as far as `defined` knows the label, until there are [`MOST`].
 pub(super) fn find(text: &str, defined: impl Fn(&str) -> bool, uses: &mut Vec<LabelUse>) {
     let code = without_comment(text);
     let bytes = code.as_bytes();
     let mut at = after_mnemonic(code);
     let mut columns = Columns::new(code);
-    while let Some(&first) = bytes.get(at) {
+    while uses.len() < MOST
+        && let Some(&first) = bytes.get(at)
+    {
         let starts = scan::in_label(first) && !first.is_ascii_digit() || first == b'"';
         if !starts || (first == b'$' && bytes.get(at + 1) == Some(&b'.')) {
             at += 1;
@@ -102,6 +108,14 @@ mod tests {
                 .collect();
             assert_eq!(found, expected, "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_listing_has_no_more_than_fit_into_memory() {
+        let mut uses = Vec::new();
+        find(&format!("jmp {}", "a,".repeat(MOST + 1)), |_| true, &mut uses);
+        find("jmp a", |_| true, &mut uses);
+        assert_eq!(uses.len(), MOST);
     }
 
     #[test]

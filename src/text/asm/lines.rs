@@ -14,8 +14,10 @@ const SHORT_LINE: usize = 20;
 /// A text's lines, and the names they define.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
-    /// First to last.
+    /// First to last; of successive blank lines the first alone, because no more is ever shown.
     pub(super) all: Vec<Line<'t>>,
+    /// How many the text has.
+    pub(super) count: usize,
     /// What labels, assignments and `.set` define, and the words with which PTX opens kernels and functions.
     pub(super) names: Names<'t>,
     /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
@@ -131,8 +133,17 @@ pub(super) fn read(text: &str) -> Lines<'_> {
         dollar: Dollar::No,
     };
     let mut lines = Vec::with_capacity(likely_lines);
-    lines.extend(scan::lines(text).map(|line| reader.line(line)));
-    Lines { all: lines, names: reader.names, dollar: reader.dollar }
+    let (mut count, mut after_blank) = (0, false);
+    for line in scan::lines(text) {
+        let line = reader.line(line);
+        let blank = line.kind == Kind::Blank;
+        if !(blank && after_blank) {
+            lines.push(line);
+        }
+        after_blank = blank;
+        count += 1;
+    }
+    Lines { all: lines, count, names: reader.names, dollar: reader.dollar }
 }
 
 /// What is known at a line from the lines before it.
@@ -347,6 +358,13 @@ mod tests {
         ] {
             assert_eq!(kind(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn successive_blank_lines_take_no_memory() {
+        let lines = read("\n \n\t\nx:\n\n\ny:\n");
+        let texts: Vec<_> = lines.all.iter().map(|line| line.text).collect();
+        assert_eq!((texts, lines.count), (vec!["", "x:", "", "y:"], 7));
     }
 
     #[test]

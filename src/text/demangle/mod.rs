@@ -19,9 +19,17 @@ pub struct Demangled {
 pub fn demangle(listing: &mut Listing) -> Demangled {
     let mut demangled = Demangled::default();
     let mut names = Vec::new();
+    let mut length = 0;
     for symbol in symbols::collect(listing) {
+        // None of what is beyond would be put anywhere.
+        if length > replace::MOST_GROWTH {
+            break;
+        }
         match filter::readable(&symbol) {
-            filter::Outcome::Readable(readable) => names.push((symbol, readable)),
+            filter::Outcome::Readable(readable) => {
+                length += readable.len();
+                names.push((symbol, readable));
+            }
             filter::Outcome::Unreadable => demangled.failed.push(symbol),
             filter::Outcome::Plain => {}
         }

@@ -8,15 +8,22 @@ use foldhash::fast::RandomState;
 use crate::domain::listing::{LabelUse, Listing};
 use crate::text::scan;
 
+/// By how much a listing may grow, in bytes, before the names in the rest of it stay as they are: a name of a hundred
+/// bytes may mean a quarter of a megabyte, in every line.
+pub(super) const MOST_GROWTH: usize = 64 * 1024 * 1024;
+/// Names that are replaced in one line at most.
+const MOST_IN_LINE: usize = 1 << 20;
+
 /// Replaces the first of each pair by the second.
 pub(super) fn replace(listing: &mut Listing, names: &[(String, String)]) {
     let names = Names::new(names);
     if names.sorted.is_empty() {
         return;
     }
+    let most = listing.text_len() + MOST_GROWTH;
     listing.rewrite(|text, labels, out| {
         let mut replaced = Vec::new();
-        names.rewrite(text, out, &mut replaced);
+        names.rewrite(text, out, most, &mut replaced);
         if !replaced.is_empty() && !labels.is_empty() {
             names.relabel(text, &replaced, labels);
         }
@@ -106,12 +113,13 @@ impl<'n> Names<'n> {
         Some(index)
     }
 
-    fn rewrite(&self, text: &str, out: &mut String, replaced: &mut Vec<Replaced>) {
+    /// Appends `text` with its names replaced, as long as `out` has less than `most` bytes.
+    fn rewrite(&self, text: &str, out: &mut String, most: usize, replaced: &mut Vec<Replaced>) {
         let bytes = text.as_bytes();
         let mut copied = 0;
         let mut units = 0;
         let mut at = 0;
-        while at + 1 < bytes.len() {
+        while at + 1 < bytes.len() && out.len() < most && replaced.len() < MOST_IN_LINE {
             let found = if self.starts[start(bytes, at)] { self.longest(&bytes[at..]) } else { None };
             let Some(entry) = found else {
                 at += 1;
@@ -132,9 +140,14 @@ impl<'n> Names<'n> {
     /// Adjusts the uses of labels whose text was replaced exactly.
     fn relabel(&self, text: &str, replaced: &[Replaced], labels: &mut [LabelUse]) {
         let mut labels = labels.iter_mut().peekable();
+        // How far the line has been counted, in bytes and in UTF-16 code units.
+        let (mut counted, mut units) = (0, 0);
+        let mut column = |offset: usize| {
+            units += scan::utf16_len(&text[counted..offset]);
+            counted = offset;
+            u32::try_from(units + 1).unwrap_or(u32::MAX)
+        };
         for replacement in replaced {
-            let column =
-                |offset: usize| u32::try_from(scan::utf16_len(&text[..offset]) + 1).unwrap_or(u32::MAX);
             let (start, end) = (column(replacement.old.0), column(replacement.old.1));
             while let Some(label) = labels.next_if(|label| label.start <= start) {
                 let entry = &self.sorted[replacement.entry];
@@ -182,7 +195,7 @@ mod tests {
 
     fn rewritten(names: &[(String, String)], text: &str) -> String {
         let mut out = String::new();
-        Names::new(names).rewrite(text, &mut out, &mut Vec::new());
+        Names::new(names).rewrite(text, &mut out, usize::MAX, &mut Vec::new());
         out
     }
 
@@ -191,6 +204,20 @@ mod tests {
         let names = pairs(&[("_Z1a", "A"), ("_Z1ab", "AB"), ("_Z1abcd", "ABCD"), ("same", "same")]);
         assert_eq!(rewritten(&names, "x_Z1a _Z1ab_Z1abc _Z1abcd _Z1b_ same"), "xA ABABc ABCD _Z1b_ same");
         assert_eq!(rewritten(&[], "_Z1a"), "_Z1a");
+    }
+
+    #[test]
+    fn what_grows_beyond_measure_is_left_as_it_is() {
+        let long = "x".repeat(MOST_GROWTH / 4);
+        let mut listing = Listing::default();
+        for _ in 0..8 {
+            listing.push("_Z1a", None, Vec::new());
+        }
+        replace(&mut listing, &pairs(&[("_Z1a", &long)]));
+        let lengths: Vec<_> = listing.lines().map(|line| line.text.len()).collect();
+        let (replaced, left) = lengths.split_at(5);
+        assert_eq!(replaced, [long.len(); 5], "the last may go over");
+        assert_eq!(left, [4; 3]);
     }
 
     #[test]

@@ -44,6 +44,25 @@ async fn an_error_of_the_program_is_a_result_with_tags() {
 }
 
 #[tokio::test]
+async fn what_would_take_too_much_memory_as_a_listing_is_too_large() {
+    let obedient = Obedient::make();
+    let daemon = obedient.serve(&["--limits-artifact=1MiB"]).await;
+    obedient.replace(
+        r#"#!/bin/sh
+        case "$*" in *example.cpp*) ;; *) exec /usr/bin/g++ "$@" ;; esac
+        while [ $# -gt 0 ]; do case $1 in -o) out=$2 ;; esac; shift; done
+        yes a | head -c 1048576 >"$out""#,
+    );
+    let reply = daemon.compile(ID, &sleep("0", 0)).await;
+    let result = reply.json();
+    assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("output_truncated")), "{result}");
+    assert_eq!((&result["code"], &result["asmSize"]), (&json!(0), &json!(1_048_576)), "{result}");
+    let remark = texts(&result["asm"])[0];
+    assert!(remark.starts_with("<No output: generated assembly was too large (1048576 > "), "{remark}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn no_output_is_said_to_be_none() {
     let daemon = Daemon::start(&[]).await;
     let id = daemon.compiler("g++", "g++").await;

@@ -1,5 +1,6 @@
 //! A file system that never answers takes only those requests with it that need it.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -89,5 +90,46 @@ async fn a_hung_compiler_stops_nobody_else() {
     while daemon.compile(ID, &sleep("0", 0)).await.status != 200 {
         assert!(begun.elapsed() < Duration::from_secs(10), "it never came back");
     }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_hung_compilers_stop_nobody_else() {
+    // More than may wait for one file system, and none of them was ever seen.
+    const HUNG: usize = 17;
+    let obedient = Obedient::make();
+    let silent = obedient.directory().join("silent");
+    std::fs::create_dir(&silent).unwrap();
+    let mut catalogue = format!(
+        "compilers={ID}:good:{}\ncompiler.good.exe=/usr/bin/g++\ncompiler.{ID}.exe={}/compiler\n",
+        (0..HUNG).map(|number| format!("hung{number}")).collect::<Vec<_>>().join(":"),
+        obedient.directory().display(),
+    );
+    for number in 0..HUNG {
+        let exe = silent.join(number.to_string());
+        std::fs::copy(obedient.directory().join("compiler"), &exe).unwrap();
+        writeln!(catalogue, "compiler.hung{number}.exe={}", exe.display()).unwrap();
+    }
+    obedient.catalogue(&catalogue);
+    let daemon = obedient.serve(&[]).await;
+    let Some(hung) = Hung::over(&silent) else {
+        println!("skipped: FUSE takes root and /dev/fuse");
+        return;
+    };
+    let mut waiting = Vec::new();
+    for number in 0..HUNG {
+        let mut client = daemon.client().await;
+        client.send(compile(&format!("hung{number}"), &sleep("0", 0))).await;
+        waiting.push(client);
+    }
+    let source = json!({"source": "int good;", "options": {}});
+    assert_eq!(daemon.compile("good", &source).await.status, 200);
+    assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 200);
+    for mut client in waiting {
+        assert_eq!(client.reply().await.status, 500);
+    }
+    // The threads still hang.
+    assert_eq!(daemon.compile("good", &json!({"source": "int better;", "options": {}})).await.status, 200);
+    drop(hung);
     daemon.stop().await;
 }

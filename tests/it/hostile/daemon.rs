@@ -268,26 +268,24 @@ impl Daemon {
         }
     }
 
-    /// The newest native compiler of each kind, by what the catalogue says.
+    /// The compiler that answers to each plain name: what the distribution takes for its own.
     async fn find_compilers(&self) -> BTreeMap<Who, String> {
         let listed = self
-            .ask(self.http, get("/api/compilers?fields=id,exe", "Accept: application/json\r\n"))
+            .ask(self.http, get("/api/compilers?fields=id,alias", "Accept: application/json\r\n"))
             .await
             .json();
-        let ids = listed.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned());
-        let mut found = BTreeMap::new();
-        for id in ids {
-            let kind = match id.rsplit_once('-') {
-                Some(("gcc", _)) => Who::Gcc,
-                Some(("g++", _)) => Who::Gxx,
-                Some(("clang", _)) => Who::Clang,
-                Some(("clang++", _)) => Who::Clangxx,
-                _ => continue,
-            };
-            found.insert(kind, id);
-        }
-        assert_eq!(found.len(), ALL.len(), "install gcc, g++ and clang: {listed}");
-        found
+        let answers = |entry: &&Value, name: &str| {
+            let aliases = entry["alias"].as_array().into_iter().flatten();
+            aliases.chain([&entry["id"]]).any(|known| known == name)
+        };
+        let find = |(who, name): (Who, &str)| {
+            let entry = listed.as_array().unwrap().iter().find(|entry| answers(entry, name));
+            let entry = entry.unwrap_or_else(|| panic!("install gcc, g++ and clang: {listed}"));
+            (who, entry["id"].as_str().unwrap().to_owned())
+        };
+        [(Who::Gcc, "gcc"), (Who::Gxx, "g++"), (Who::Clang, "clang"), (Who::Clangxx, "clang++")]
+            .map(find)
+            .into()
     }
 }
 

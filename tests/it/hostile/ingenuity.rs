@@ -48,7 +48,6 @@ async fn switches_lead_nowhere_either() {
         Case::source("dumps of everything", "disk_limit", functions(3)).arguments("-O3 -fdump-tree-all-all -fdump-rtl-all-all -fdump-ipa-all-all").on(GNU),
         Case::source("reads: overlaid", "compile_error", "#include \"/app/over.h\"").arguments("-ivfsoverlay ./own").file("own", "{'version': 0, 'roots': [{'type': 'file', 'name': '/app/over.h', 'external-contents': '@CREDENTIALS@'}]}").on(LLVM),
         read("reads: map of modules", "-fmodules -fmodule-map-file=@CREDENTIALS@").on(LLVM),
-        read("reads: offload object", "-Xclang -fembed-offload-object=@CREDENTIALS@").on(LLVM),
         read("reads: list of profiles", "-fprofile-list=@CREDENTIALS@").on(LLVM),
         read("reads: instrumentation list", "-fxray-instrument -fxray-always-instrument=@CREDENTIALS@").on(LLVM),
         read("reads: precompiled header", "-include-pch @CREDENTIALS@").on(LLVM),

@@ -49,9 +49,9 @@ async fn a_compiler_writes_nowhere_but_in_its_directory() {
             .arguments("--serialize-diagnostics /etc/hostile")
             .on(LLVM),
         Case::source("C10 crash report", "ok", "int x;").arguments("-fcrash-diagnostics-dir=/etc").on(LLVM),
-        Case::source("C10 time trace", "ok", "int x;")
+        Case::source("C10 optimization record", "compile_error", "int x;")
             .says("Read-only file system")
-            .arguments("-ftime-trace=/etc/hostile")
+            .arguments("-fsave-optimization-record -foptimization-record-file=/etc/hostile")
             .on(LLVM),
         Case::source("C10 coverage notes", "ok", "int x(void){return 1;}")
             .arguments("--coverage -fprofile-dir=/etc"),

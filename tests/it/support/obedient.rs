@@ -55,6 +55,11 @@ impl Obedient {
              printf '\\t.text\\n\\t.globl\\t{label}\\n{label}:\\n\\tret\\n\\t.data\\n' >\"$out\"\n",
             directory = self.directory.path().display()
         );
+        self.replace(&script);
+    }
+
+    /// (Re)places the compiler by `script`.
+    pub(crate) fn replace(&self, script: &str) {
         let (new, exe) = (self.path("new"), self.path("compiler"));
         fs::write(&new, script).unwrap();
         fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
