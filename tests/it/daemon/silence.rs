@@ -100,18 +100,29 @@ async fn many_hung_compilers_stop_nobody_else() {
     let obedient = Obedient::make();
     let silent = obedient.directory().join("silent");
     std::fs::create_dir(&silent).unwrap();
-    let mut catalogue = format!(
-        "compilers={ID}:good:{}\ncompiler.good.exe=/usr/bin/g++\ncompiler.{ID}.exe={}/compiler\n",
-        (0..HUNG).map(|number| format!("hung{number}")).collect::<Vec<_>>().join(":"),
+    let late = obedient.directory().join("late");
+    let mut catalogue = format!("compilers={ID}:late");
+    for number in 0..HUNG {
+        write!(catalogue, ":hung{number}").unwrap();
+    }
+    write!(
+        catalogue,
+        "\nexe={}/compiler\ncompiler.late.exe={}\n",
         obedient.directory().display(),
-    );
+        late.display()
+    )
+    .unwrap();
     for number in 0..HUNG {
         let exe = silent.join(number.to_string());
         std::fs::copy(obedient.directory().join("compiler"), &exe).unwrap();
         writeln!(catalogue, "compiler.hung{number}.exe={}", exe.display()).unwrap();
     }
     obedient.catalogue(&catalogue);
+    std::fs::copy(obedient.directory().join("compiler"), &late).unwrap();
     let daemon = obedient.serve(&[]).await;
+    // What was known of it is forgotten.
+    std::fs::remove_file(&late).unwrap();
+    assert_eq!(daemon.compile("late", &sleep("0", 0)).await.status, 500);
     let Some(hung) = Hung::over(&silent) else {
         println!("skipped: FUSE takes root and /dev/fuse");
         return;
@@ -122,14 +133,14 @@ async fn many_hung_compilers_stop_nobody_else() {
         client.send(compile(&format!("hung{number}"), &sleep("0", 0))).await;
         waiting.push(client);
     }
-    let source = json!({"source": "int good;", "options": {}});
-    assert_eq!(daemon.compile("good", &source).await.status, 200);
+    std::fs::copy(obedient.directory().join("compiler"), &late).unwrap();
+    assert_eq!(daemon.compile("late", &sleep("0", 0)).await.status, 200);
     assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 200);
     for mut client in waiting {
         assert_eq!(client.reply().await.status, 500);
     }
     // The threads still hang.
-    assert_eq!(daemon.compile("good", &json!({"source": "int better;", "options": {}})).await.status, 200);
+    assert_eq!(daemon.compile("late", &sleep("0", 1)).await.status, 200);
     drop(hung);
     daemon.stop().await;
 }

@@ -154,7 +154,7 @@ async fn presenting_is_bounded_too() {
                 "filters": {"labels": false, "directives": false, "trim": bit(0), "commentOnly": bit(1),
                             "demangle": bit(2), "libraryCode": bit(3)},
             },
-            "files": [{"filename": "x.sh", "contents": "yes a: | head -c 250000 > output.s; exit 0"}],
+            "files": [{"filename": "x.sh", "contents": "yes '        nop' | head -c 250000 > output.s; exit 0"}],
         })
     };
     assert_eq!(daemon.compile(Who::Gcc, &show(0)).await.header("x-job-status"), Some("ok"));
