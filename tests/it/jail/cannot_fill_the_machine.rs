@@ -218,11 +218,12 @@ fn a_sleeper_that_ignores_signals_ends_at_the_wall() {
 #[test]
 fn waiting_for_a_jail_is_measured_apart() {
     let bed = Bed::make();
-    let mut sleep = script("sleep 0.5");
+    let mut sleep = script("sleep 1");
     sleep.deadline = compilation_worker::domain::limits::Deadline::after(Duration::from_secs(20));
     let asked = Instant::now();
     let usage = bed.run(sleep).usage;
-    assert!(usage.start > Duration::ZERO && usage.wall >= Duration::from_millis(500), "{usage:?}");
+    assert!(usage.start > Duration::ZERO && usage.wall >= Duration::from_secs(1), "{usage:?}");
+    // A busy machine may hear late that the job has begun; half of its time is left for that.
     assert!(
         usage.start + Duration::from_millis(500) <= asked.elapsed(),
         "the job's own time counts: {usage:?}"
