@@ -1,12 +1,14 @@
 //! What the assembly text engine costs per byte, beside what any program must pay to split lines and copy them.
 //!
 //! Takes the best of several rounds, the two programs in turns, and counts the time for which the processor really ran
-//! them, so that a noisy neighbor spoils neither. The listing is what GCC writes with `-g`; `listing=FILE` among the
-//! arguments names another.
+//! them, so that a noisy neighbor spoils neither. The listing is what this machine's `g++ -g` makes of a small program;
+//! among the arguments, `listing=FILE` names another, and `listing=dense` takes one with the shortest lines and the most
+//! labels that such listings have.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use compilation_worker::domain::filters::Filters;
 use compilation_worker::text::asm;
@@ -19,9 +21,12 @@ const ROUND: usize = 10 << 20;
 const ROUNDS: usize = 15;
 
 fn main() -> std::io::Result<()> {
-    let named =
-        std::env::args().find_map(|argument| argument.strip_prefix("listing=").map(std::fs::read_to_string));
-    let listing = named.transpose()?.unwrap_or_else(|| debug_listing(2000));
+    let named = std::env::args().find_map(|argument| argument.strip_prefix("listing=").map(str::to_owned));
+    let listing = match named.as_deref() {
+        None => compiled()?,
+        Some("dense") => dense(2000),
+        Some(file) => std::fs::read_to_string(file)?,
+    };
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -92,8 +97,27 @@ fn repeated(text: &str, size: usize) -> String {
     all
 }
 
+/// What `g++ -g` writes for a program that uses the standard library.
+#[expect(clippy::disallowed_methods, reason = "the compiler is asked for its own listing")]
+fn compiled() -> std::io::Result<String> {
+    const PROGRAM: &str = "#include <algorithm>\n#include <map>\n#include <string>\n#include <vector>\n\
+        int main(int count, char **words) {\n    std::map<std::string, std::vector<int>> places;\n\
+        for (int i = 0; i < count; ++i) places[words[i]].push_back(i);\n\
+        for (auto &[word, at] : places) std::sort(at.begin(), at.end());\n    return places.size();\n}\n";
+    let mut compiler = Command::new("g++");
+    compiler.args(["-g", "-std=c++17", "-S", "-x", "c++", "-o", "-", "-"]);
+    let mut compiler = compiler.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    // Taken, so that it is closed behind the program.
+    compiler.stdin.take().map_or(Ok(()), |mut input| input.write_all(PROGRAM.as_bytes()))?;
+    let output = compiler.wait_with_output()?;
+    if !output.status.success() {
+        return Err(std::io::Error::other("g++ failed"));
+    }
+    String::from_utf8(output.stdout).map_err(std::io::Error::other)
+}
+
 /// The shape of GCC's output with `-g`: functions with locations and local labels, and the debug sections behind them.
-fn debug_listing(functions: usize) -> String {
+fn dense(functions: usize) -> String {
     let mut text = String::from(
         "\t.file\t\"example.cpp\"\n\t.intel_syntax noprefix\n\t.text\n.Ltext0:\n\t.file 0 \"/app\" \"example.cpp\"\n\t.file 1 \"/usr/include/c++/12/bits/stl_vector.h\"\n",
     );
