@@ -380,18 +380,20 @@ impl Engine {
             // Not the job's limit struck but this caller's deadline; another caller may have more time.
             return Err(SlotError::Expired { waited }.into());
         }
-        if raw.is_repeatable() {
+        let repeatable = raw.is_repeatable();
+        if repeatable {
             // It was planned for what the compiler was a second ago, on some file systems.
             let now = compiler.toolchain_since(Instant::now()).await;
             raw.doubtful = now.ok() != Some(origin.toolchain);
         }
+        let kept = repeatable && !raw.doubtful;
         let raw = Arc::new(raw);
         inner.metrics.sandbox_start.observe(raw.start.as_secs_f64());
         inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
         if raw.stdout.truncated || raw.stderr.truncated {
             inner.metrics.output_truncated.inc();
         }
-        if raw.is_repeatable() {
+        if kept {
             inner.outputs.keep(origin.key, Arc::clone(&raw));
             inner.metrics.count_put(OUTPUTS);
         }

@@ -115,7 +115,8 @@ pub(super) fn enter(readable: &[PathBuf], propagation: Propagation) -> Result<()
 }
 
 /// Restricts whatever the host has mounted in the template since; in a new jail, before it has mounts of its own. One
-/// call at the root of all: a walk to a place on a network file system could hang here.
+/// call at the root reaches all of it, and nothing is walked to but our own `/dev`, where devices are meant to be: on
+/// the way to a place on a network file system this could hang.
 pub(super) fn restrict() -> io::Result<()> {
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     sys::restrict_mount(root.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES, Reach::Tree)?;

@@ -133,11 +133,23 @@ impl Daemon {
             _neighbors: neighbors,
         };
         daemon.compilers = daemon.find_compilers().await;
+        daemon.warmed_up().await;
         daemon.confide().await;
         for who in ALL {
             daemon.ordinary_job(*who).await.unwrap();
         }
         daemon
+    }
+
+    /// Waits until it has asked its compilers what they can do: between two such jobs it looks as if at rest.
+    async fn warmed_up(&self) {
+        /// A dozen compilers, six questions each, beside other tests that do the same.
+        const LONGEST: Duration = Duration::from_mins(1);
+        let begun = Instant::now();
+        while self.ask(self.admin, get("/admin/tasks", "")).await.json()["warm-up"]["alive"] != 0 {
+            assert!(begun.elapsed() < LONGEST, "its compilers are still being asked");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The id of the compiler of `who`.
