@@ -98,6 +98,11 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// An empty listing with room for so many lines, and texts of so many bytes together.
+    pub fn with_capacity(lines: usize, bytes: usize) -> Self {
+        Self { texts: String::with_capacity(bytes), items: Vec::with_capacity(lines), ..Self::default() }
+    }
+
     /// Appends a line.
     pub fn push(&mut self, text: &str, source: Option<Source>, labels: Vec<LabelUse>) {
         let source = source.map(|source| self.add_source(source));

@@ -39,6 +39,9 @@ struct Pass<'l, 't> {
     names_labels: Vec<bool>,
 }
 
+/// Bytes of text for which each line of the input makes room: half of the lines are shown, or fewer.
+const SHOWN: usize = 20;
+
 /// The listing of `lines` that `filters` leave.
 pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing {
     let Lines { all: lines, count, names, .. } = lines;
@@ -56,7 +59,7 @@ pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing 
         machine: Machine::Gas,
         in_parameters: false,
         definitions: Definitions::new(names.len()),
-        listing: Listing::default(),
+        listing: Listing::with_capacity(lines.len() / 2, SHOWN * lines.len()),
         names_labels: Vec::new(),
     };
     for (index, line) in lines.iter().enumerate() {

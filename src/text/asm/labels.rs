@@ -63,6 +63,8 @@ struct Pass<'l, 't> {
     lines: &'l mut [Line<'t>],
     names: &'l Names<'t>,
     dollar: Dollar,
+    /// Whether `$` introduces literals, and begins no name.
+    literals: bool,
     /// For each name its first edge.
     edges_of: Vec<Option<Index>>,
     edges: Vec<Edge>,
@@ -98,6 +100,7 @@ impl<'l, 't> Pass<'l, 't> {
             lines: &mut lines.all,
             names: &lines.names,
             dollar: lines.dollar,
+            literals: lines.dollar == Dollar::No && !lines.dollar_names,
             edges_of: vec![None; names],
             edges: Vec::with_capacity(names),
             groups: Vec::new(),
@@ -178,7 +181,7 @@ impl<'l, 't> Pass<'l, 't> {
     /// Marks every label that the line's words name as used.
     fn use_words(&mut self, line: usize) {
         let text = self.lines[line].text;
-        let mut words = Words { text, at: 0, dollar: self.dollar, is_plain: true };
+        let mut words = Words { text, at: 0, dollar: self.dollar, literals: self.literals, is_plain: true };
         let mut names_none = true;
         for word in words.by_ref() {
             if let Some(name) = self.names.find(word) {
@@ -246,7 +249,9 @@ struct Words<'t> {
     text: &'t str,
     at: usize,
     dollar: Dollar,
-    /// Whether all words seen so far are words in everyone's eyes: quotes, `$` and `@` are part of names to some.
+    literals: bool,
+    /// Whether all words seen so far are words in everyone's eyes: quotes, `@` and `$`, unless it introduces literals,
+    /// are part of names to some.
     is_plain: bool,
 }
 
@@ -262,7 +267,7 @@ impl<'t> Iterator for Words<'t> {
                 return Some(&self.text[start..self.at]);
             }
             if matches!(byte, b'"' | b'$' | b'@') {
-                self.is_plain = false;
+                self.is_plain &= byte == b'$' && self.literals;
                 if let Some(end) = scan::symbol_end(bytes, start, self.dollar) {
                     self.at = end;
                     return Some(&self.text[start..end]);

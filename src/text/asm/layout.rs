@@ -17,8 +17,7 @@ pub(super) fn expand_tabs(text: &str, out: &mut String) {
         out.push_str(SPACES);
         (offset, correction, rest) = (1, TAB - 1, behind);
     }
-    // Tabs are near: a plain loop is there before anything clever has begun.
-    while let Some(tab) = rest.bytes().position(|byte| byte == b'\t') {
+    while let Some(tab) = find_tab(rest.as_bytes()) {
         let (before, behind) = rest.split_at(tab);
         offset += scan::utf16_len(before);
         let past_stop = (offset + correction) % TAB;
@@ -30,6 +29,14 @@ pub(super) fn expand_tabs(text: &str, out: &mut String) {
         rest = &behind[1..];
     }
     out.push_str(rest);
+}
+
+/// Tabs are near, and a plain loop is there before anything clever has begun; behind the last may be a long name.
+fn find_tab(text: &[u8]) -> Option<usize> {
+    const NEAR: usize = 8;
+    let (near, far) = text.split_at(text.len().min(NEAR));
+    let is_tab = |&byte: &u8| byte == b'\t';
+    near.iter().position(is_tab).or_else(|| memchr::memchr(b'\t', far).map(|tab| NEAR + tab))
 }
 
 /// Appends `line` with runs of white space outside double quotes squeezed to one space, and its indentation to two

@@ -22,6 +22,8 @@ pub(super) struct Lines<'t> {
     pub(super) names: Names<'t>,
     /// In MIPS assembly labels may start with `$`; elsewhere it introduces literals.
     pub(super) dollar: Dollar,
+    /// Whether a name starts with `$`, MIPS or not.
+    pub(super) dollar_names: bool,
 }
 
 /// One line of the input.
@@ -131,6 +133,7 @@ pub(super) fn read(text: &str) -> Lines<'_> {
         names: Names::with_capacity(colons.min(likely_lines)),
         custom_depth: 0,
         dollar: Dollar::No,
+        dollar_names: false,
     };
     let mut lines = Vec::with_capacity(likely_lines);
     let (mut count, mut after_blank) = (0, false);
@@ -143,7 +146,7 @@ pub(super) fn read(text: &str) -> Lines<'_> {
         after_blank = blank;
         count += 1;
     }
-    Lines { all: lines, count, names: reader.names, dollar: reader.dollar }
+    Lines { all: lines, count, names: reader.names, dollar: reader.dollar, dollar_names: reader.dollar_names }
 }
 
 /// What is known at a line from the lines before it.
@@ -152,6 +155,7 @@ struct Reader<'t> {
     names: Names<'t>,
     custom_depth: i64,
     dollar: Dollar,
+    dollar_names: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -175,7 +179,10 @@ impl<'t> Reader<'t> {
             body = 0;
         }
         let (kind, name) = classify(text, body, marks);
-        let name = name.map(|name| self.names.number(name));
+        let name = name.map(|name| {
+            self.dollar_names |= name.starts_with('$');
+            self.names.number(name)
+        });
         let opcode = Opcode::read(text, body, kind, marks);
         // An indentation of four gigabytes is read anew by whoever cares.
         let body = u32::try_from(body).unwrap_or(0);

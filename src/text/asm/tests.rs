@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::process;
+use super::{filter, labels, lines, process};
 use crate::domain::filters::Filters;
 
 /// The filters with these names, and no others.
@@ -285,6 +285,18 @@ proptest! {
         let once = texts(&lines.concat(), "");
         let joined: String = once.iter().map(|line| line.clone() + "\n").collect();
         prop_assert_eq!(texts(&joined, ""), once);
+    }
+
+    #[test]
+    fn no_line_that_is_known_to_name_no_label_names_one(
+        lines in prop::collection::vec("[ab$@.\"1 ,=]{0,3}[:=]?|\tcall[ab$@.\"1 ,#]{0,6}|[\t ][ab$@.\"1 ,#]{0,6}|#(NO_)?APP", 0..12),
+    ) {
+        let text = lines.join("\n");
+        let [mut lines, mut unread] = [lines::read(&text), lines::read(&text)];
+        let used = labels::used(&mut lines, false);
+        labels::used(&mut unread, false);
+        unread.all.iter_mut().for_each(|line| line.names_none = false);
+        prop_assert_eq!(filter::build(lines, &used, Filters::NONE), filter::build(unread, &used, Filters::NONE));
     }
 
     #[test]
