@@ -47,6 +47,16 @@ impl<'a> Fields<'a> {
         Ok(Self(fields))
     }
 
+    /// Fields that somebody else has decoded.
+    pub(super) fn given(fields: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (Cow::Owned(name), Cow::Owned(value))).collect())
+    }
+
+    /// Every field, in the order given.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// The value of `name`, when it was given.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())

@@ -211,6 +211,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a value of any kind, and gives its text as it stands.
+    pub(super) fn raw(&mut self) -> Result<&'a str, JsonError> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
     /// Nothing but white space may follow.
     pub(super) fn end(&mut self) -> Result<(), JsonError> {
         if self.peek().is_none() { Ok(()) } else { Err(self.expected("nothing more")) }

@@ -159,12 +159,17 @@ pub fn json(body: &[u8]) -> Result<Draft, RequestError> {
 
 /// Reads a body that is nothing but source; all else stands in the query.
 pub fn text(body: &[u8], query: &str) -> Result<Draft, RequestError> {
-    let source = std::str::from_utf8(body).map_err(|error| RequestError::Encoding(error.valid_up_to()))?;
+    let text = std::str::from_utf8(body).map_err(|error| RequestError::Encoding(error.valid_up_to()))?;
+    let query = Fields::parse(query.as_bytes());
+    let query = query.map_err(|source| RequestError::Form { what: "query string", source })?;
+    source(text.to_owned(), &query)
+}
+
+/// Bare source, and what the query says of it.
+pub(super) fn source(source: String, query: &Fields<'_>) -> Result<Draft, RequestError> {
     if source.is_empty() {
         return Err(RequestError::Empty);
     }
-    let query = Fields::parse(query.as_bytes());
-    let query = query.map_err(|source| RequestError::Form { what: "query string", source })?;
     let named = query.find("filters").is_some_and(|names| !names.is_empty());
     let mut filters = if named { Filters::NONE } else { Filters::default() };
     let mut switch = |parameter: &str, on: bool| {
@@ -181,7 +186,7 @@ pub fn text(body: &[u8], query: &str) -> Result<Draft, RequestError> {
         filter_ansi: query.is_true("filterAnsi"),
         ..BackendOptions::default()
     };
-    let request = CompileRequest { source: source.to_owned(), filters, backend, ..CompileRequest::default() };
+    let request = CompileRequest { source, filters, backend, ..CompileRequest::default() };
     let arguments = Arguments::Line(query.find("options").unwrap_or_default().to_owned());
     Ok(Draft { request, arguments, ..Draft::default() })
 }

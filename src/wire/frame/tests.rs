@@ -1,0 +1,86 @@
+use super::*;
+use proptest::prelude::*;
+
+fn id() -> RequestId {
+    RequestId::parse("7d3c").unwrap()
+}
+
+#[test]
+fn requests_are_bare_texts() {
+    for (request, text) in [
+        (Request::Subscribe(id()), "subscribe: 7d3c"),
+        (Request::Unsubscribe(id()), "unsubscribe: 7d3c"),
+        (Request::Acknowledge(id()), "ack: 7d3c"),
+        (Request::Ping, "ping"),
+    ] {
+        assert_eq!(request.text(), text);
+        assert_eq!(Request::read(text), Ok(request));
+    }
+    for text in ["subscribe:7d3c", "subscribe: ", "Subscribe: a", "ping ", "", "ack"] {
+        assert_eq!(Request::read(text), Err(FrameError::Unknown), "{text:?}");
+    }
+}
+
+#[test]
+fn notices_are_told_apart() {
+    let result = |parked: Option<&str>| Notice::Result { id: id(), parked: parked.map(str::to_owned) };
+    for (text, notice) in [
+        ("pong", Notice::Pong),
+        (r#"{"type":"ack","guid":"7d3c","acknowledgedBy":"x="}"#, Notice::Acknowledged(id())),
+        (r#"{"guid":"7d3c","code":0,"type":"ack"}"#, result(None)),
+        (r#"{"guid":"7d3c","s3Key":"abc","okToCache":true,"execTime":3}"#, result(Some("abc"))),
+        (r#"{"guid":"7d3c","s3Key":"abc","stdout":[]}"#, result(None)),
+        (r#"{"guid":"7d3c","s3Key":7}"#, result(None)),
+    ] {
+        assert_eq!(Notice::read(text), Ok(notice), "{text}");
+    }
+    assert_eq!(Notice::read("unknown text message"), Err(FrameError::Unknown));
+    assert_eq!(Notice::read(r#"{"code":0}"#), Err(FrameError::Nameless));
+    assert_eq!(Notice::read(r#"{"guid":""}"#), Err(FrameError::Nameless));
+    assert!(matches!(Notice::read(r#"{"guid":"#), Err(FrameError::Json(_))));
+}
+
+#[test]
+fn a_result_gets_its_name_in_front() {
+    let took = Duration::from_millis(12);
+    let frame = result(&id(), &[br#"{"code":0,"#, br#""asm":[]}"#], took);
+    assert_eq!(frame, br#"{"guid":"7d3c","code":0,"asm":[],"queueTime":12}"#);
+    assert_eq!(body(&frame).unwrap(), br#"{"code":0,"asm":[],"queueTime":12}"#);
+    let frame = result(&id(), &[&failure("no \"such\" thing", took)], Duration::ZERO);
+    assert_eq!(
+        String::from_utf8(frame).unwrap(),
+        r#"{"guid":"7d3c","code":-1,"stderr":[{"text":"no \"such\" thing"}],"stdout":[],"okToCache":false,"timedOut":false,"inputFilename":"","asm":[],"tools":[],"execTime":12,"queueTime":0}"#
+    );
+}
+
+#[test]
+fn what_lies_elsewhere_is_announced() {
+    let frame = announcement(&id(), "temp/7d3c", false, Duration::from_millis(5));
+    assert_eq!(frame, br#"{"guid":"7d3c","s3Key":"temp/7d3c","okToCache":false,"execTime":5}"#);
+    let text = std::str::from_utf8(&frame).unwrap();
+    assert_eq!(
+        Notice::read(text),
+        Ok(Notice::Result { id: id(), parked: Some("temp/7d3c".to_owned()) })
+    );
+    assert_eq!(
+        Notice::read(&acknowledgement(&id(), "conn")),
+        Ok(Notice::Acknowledged(id()))
+    );
+}
+
+#[test]
+fn unknown_members_pass_untouched() {
+    let frame = r#"{ "guid":"a", "weird\u0041" : [1e5, {"x":"\u00e9"}], "s3Key":"k","code" : 0 }"#;
+    assert_eq!(
+        String::from_utf8(body(frame.as_bytes()).unwrap()).unwrap(),
+        r#"{"weirdA":[1e5, {"x":"\u00e9"}],"code":0}"#
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in "\\PC*", json in "\\{[\\[\\]{}\":,a-z0-9\\\\]{0,60}") {
+        let _answered = (Notice::read(&text).is_ok(), Notice::read(&json).is_ok(), Request::read(&text).is_ok());
+        let _answered = body(json.as_bytes()).is_ok();
+    }
+}
