@@ -3,6 +3,9 @@
 use crate::domain::filters::Filters;
 use crate::domain::ids::LanguageId;
 
+/// The project build systems that clients may name (contract-cloud 1.1).
+pub const BUILD_SYSTEMS: [&str; 4] = ["cmake", "cargo", "maven", "make"];
+
 /// Which remembered results a request refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum BypassCache {

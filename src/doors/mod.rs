@@ -1,7 +1,10 @@
-//! The ways in: what the public may ask over HTTP, and what the operator may.
+//! The ways in: what the public may ask over HTTP, what other routers put on a queue, and what the operator may.
 
 pub mod admin;
+mod engine;
 pub mod health;
 pub mod http;
+pub mod queue;
 pub mod reply;
 pub mod server;
+pub mod workshop;

@@ -207,6 +207,11 @@ impl Engine {
         self.0.replies.clear();
     }
 
+    /// Waits for a free slot, in line with the jobs that do, and says how many are free. It takes none.
+    pub async fn room(&self) -> usize {
+        self.0.slots.room().await
+    }
+
     /// What is going on.
     pub fn status(&self) -> EngineStatus {
         let inner = &self.0;

@@ -53,7 +53,8 @@ impl Waited {
         self.0.get().copied()
     }
 
-    pub(super) fn note(&self, waited: Duration) {
+    /// Notes that a slot was had after so long.
+    pub fn note(&self, waited: Duration) {
         let _the_first_slot_counts = self.0.set(waited);
     }
 }
@@ -139,6 +140,13 @@ impl Slots {
             // The semaphore is never closed, so its error can only be the deadline's twin.
             Ok(Err(_)) | Err(_) => Err(SlotError::Expired { waited: asked.elapsed() }),
         }
+    }
+
+    /// Waits for a free slot, in line with those who want one, and says how many are free. It takes none.
+    pub async fn room(&self) -> usize {
+        let permits = &self.0.permits;
+        // The semaphore is never closed; if it were, there would be no room.
+        permits.acquire().await.map_or(0, |_free_again| permits.available_permits() + 1)
     }
 
     fn slot(&self, asked: Instant, permit: OwnedSemaphorePermit) -> Slot {

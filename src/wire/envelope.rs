@@ -10,6 +10,9 @@ use crate::domain::ids::{IdError, RequestId};
 /// Bytes of a message that still travel on the queue itself; more are parked in the blob store (contract-cloud 3.3).
 pub const LARGEST_INLINE: usize = 262_144;
 
+/// The message attribute that says how many milliseconds a job had left when it was sent (decision D24).
+pub const REMAINING: &str = "RemainingMs";
+
 /// The `type` of a note that stands in for a parked message.
 const PARKED: &str = "s3-overflow";
 
@@ -80,7 +83,7 @@ pub enum Body<'a> {
 #[derive(Debug)]
 pub enum Incoming {
     /// A job.
-    Job(Job),
+    Job(Box<Job>),
     /// The job lies in the blob store.
     Parked(Parked),
 }
@@ -285,7 +288,7 @@ pub fn read(message: &str) -> Result<Incoming, EnvelopeError> {
     } else {
         request::source(source, &Fields::given(query))
     };
-    Ok(Incoming::Job(Job { id, compiler, build, draft }))
+    Ok(Incoming::Job(Box::new(Job { id, compiler, build, draft })))
 }
 
 /// Whether a content type is JSON, parameters or not.
@@ -360,7 +363,9 @@ fn pairs(
                     }
                     reader.skip()
                 })?;
-                first.into_iter().for_each(|value| each(name, value));
+                if let Some(value) = first {
+                    each(name, value);
+                }
             }
             _ => reader.skip()?,
         }

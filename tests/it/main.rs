@@ -8,5 +8,6 @@ mod floors;
 mod hostile;
 mod http;
 mod jail;
+mod queue;
 mod support;
 mod tidy;

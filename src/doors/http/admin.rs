@@ -7,8 +7,8 @@ use axum::extract::State;
 
 use super::Shared;
 use super::reject::Rejection;
-use super::workshop::Workshop;
 use crate::doors::reply::{self, Reply};
+use crate::doors::workshop::Workshop;
 
 /// `/admin/clear-cache`: for this machine itself, and for the networks its owner names.
 pub(super) async fn clear_cache<W: Workshop>(

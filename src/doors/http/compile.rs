@@ -9,20 +9,18 @@ use super::body::{self, Media, Received};
 use super::conduct::{Call, Facts};
 use super::negotiate;
 use super::reject::{JOB_STATUS, Rejection};
-use super::workshop::{Job, Workshop};
 use super::{Desk, Shared};
 use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
+use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
+use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition};
 use crate::wire;
 use crate::wire::request::{Draft, RequestError};
-
-/// The project build systems a client may name.
-const BUILD_SYSTEMS: [&str; 4] = ["cmake", "cargo", "maven", "make"];
 
 /// A body that was received whole, and everything else that its answer depends on.
 pub(super) struct Order {

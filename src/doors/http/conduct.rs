@@ -23,13 +23,13 @@ use tokio::time::Instant;
 
 use super::reject::{Rejection, Shape};
 use super::router::{Kind, NOWHERE, Place};
-use super::workshop::Workshop;
 use super::{Desk, GONE, Served, Shared, encode, negotiate};
 use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, Reply};
 use crate::doors::server::{Opening, Refusal};
+use crate::doors::workshop::Workshop;
 use crate::engine::Waited;
 use crate::lifecycle::panic_message;
 

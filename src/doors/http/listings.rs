@@ -6,9 +6,9 @@ use http::header::HeaderValue;
 use http::request;
 
 use super::reject::Rejection;
-use super::workshop::{Listing, Workshop};
 use super::{Desk, Shared, negotiate};
 use crate::doors::reply::{self, JSON, Reply, TEXT};
+use crate::doors::workshop::{Listing, Workshop};
 use crate::engine::Rendition;
 use crate::wire;
 

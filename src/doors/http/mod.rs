@@ -13,14 +13,12 @@ mod body;
 mod compile;
 mod conduct;
 mod encode;
-mod engine;
 mod listings;
 mod negotiate;
 mod network;
 mod paths;
 mod reject;
 mod router;
-mod workshop;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,10 +37,10 @@ use crate::domain::result::JobStatus;
 use crate::doors::health::Health;
 use crate::doors::reply::Reply;
 use crate::doors::server::{Gate, Refusal, Service};
+use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 
 pub use self::network::{Network, NetworkError};
-pub use self::workshop::{Failure, Job, Listing, Workshop};
 
 /// What stands for a status where the caller left before the reply, as proxies log it.
 pub const GONE: u16 = 499;

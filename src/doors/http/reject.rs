@@ -3,19 +3,18 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::response::IntoResponse;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderName, Response, StatusCode};
-
-use super::workshop::Failure;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{JSON, Reply};
 use crate::doors::server::Refusal;
+use crate::doors::workshop::Failure;
 use crate::wire;
 use crate::wire::request::RequestError;
+use axum::Extension;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response, StatusCode};
 
 /// How the job ended, on every answer of the compile API.
 pub(super) const JOB_STATUS: HeaderName = HeaderName::from_static("x-job-status");

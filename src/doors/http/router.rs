@@ -9,11 +9,11 @@ use http::{StatusCode, Uri};
 
 use super::conduct::conduct;
 use super::reject::Rejection;
-use super::workshop::Workshop;
 use super::{Shared, admin, compile, listings, paths};
 use crate::domain::class::Class;
 use crate::doors::health;
 use crate::doors::reply::{self, Reply, TEXT};
+use crate::doors::workshop::Workshop;
 
 /// Where a request came to.
 #[derive(Debug, Clone, Copy)]

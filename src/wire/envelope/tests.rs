@@ -1,3 +1,5 @@
+//! One row per sentence of the contract on queue messages.
+
 use super::*;
 use crate::domain::filters::Filters;
 use proptest::prelude::*;
@@ -12,7 +14,7 @@ fn outgoing<'a>(id: &'a RequestId, body: Body<'a>) -> Outgoing<'a> {
 
 fn job(message: &str) -> Job {
     match read(message).unwrap() {
-        Incoming::Job(job) => job,
+        Incoming::Job(job) => *job,
         Incoming::Parked(parked) => panic!("parked: {parked:?}"),
     }
 }

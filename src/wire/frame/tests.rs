@@ -1,3 +1,5 @@
+//! One row per sentence of the contract on frames.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -58,14 +60,8 @@ fn what_lies_elsewhere_is_announced() {
     let frame = announcement(&id(), "temp/7d3c", false, Duration::from_millis(5));
     assert_eq!(frame, br#"{"guid":"7d3c","s3Key":"temp/7d3c","okToCache":false,"execTime":5}"#);
     let text = std::str::from_utf8(&frame).unwrap();
-    assert_eq!(
-        Notice::read(text),
-        Ok(Notice::Result { id: id(), parked: Some("temp/7d3c".to_owned()) })
-    );
-    assert_eq!(
-        Notice::read(&acknowledgement(&id(), "conn")),
-        Ok(Notice::Acknowledged(id()))
-    );
+    assert_eq!(Notice::read(text), Ok(Notice::Result { id: id(), parked: Some("temp/7d3c".to_owned()) }));
+    assert_eq!(Notice::read(&acknowledgement(&id(), "conn")), Ok(Notice::Acknowledged(id())));
 }
 
 #[test]

@@ -11,8 +11,9 @@ use compilation_worker::domain::class::Class;
 use compilation_worker::domain::ids::LanguageId;
 use compilation_worker::domain::result::JobStatus;
 use compilation_worker::doors::health::{Health, Vitals};
-use compilation_worker::doors::http::{Door, DoorSettings, Failure, Job, Listing, Parts, Served, Workshop};
+use compilation_worker::doors::http::{Door, DoorSettings, Parts, Served};
 use compilation_worker::doors::server::{self, Gate, HttpSettings};
+use compilation_worker::doors::workshop::{Failure, Job, Listing, Workshop};
 use compilation_worker::engine::{Answer, Rendition};
 use compilation_worker::lifecycle::Phase;
 use tokio::net::TcpListener;
@@ -192,9 +193,14 @@ impl Workshop for Fake {
         self.0.remembered.lock().unwrap().get(key).cloned()
     }
 
+    async fn room(&self) -> usize {
+        usize::MAX
+    }
+
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         self.0.running.fetch_add(1, Ordering::SeqCst);
+        job.waited.note(Duration::ZERO);
         let mut running = Running { state: &self.0, done: false };
         let answer = self.obey(job).await;
         running.done = true;

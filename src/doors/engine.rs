@@ -1,13 +1,13 @@
-//! The engine as the door's workshop.
+//! The engine as the doors' workshop.
 
 use std::error::Error;
 use std::sync::Arc;
 
-use super::workshop::{Failure, Job, Listing, Workshop};
 use crate::compilers::Compiler;
 use crate::compilers::views::{self, Fields};
 use crate::domain::class::{Class, Classify as _};
 use crate::domain::ids::LanguageId;
+use crate::doors::workshop::{Failure, Job, Listing, Workshop};
 use crate::engine::{Answer, CompileError, CompileJob, Engine, Rendition, RequestKey};
 use crate::text;
 
@@ -25,6 +25,10 @@ impl Workshop for Engine {
 
     async fn recall(&self, key: &RequestKey) -> Option<Answer> {
         Self::recall(self, key).await
+    }
+
+    async fn room(&self) -> usize {
+        Self::room(self).await
     }
 
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {

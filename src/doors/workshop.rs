@@ -1,4 +1,4 @@
-//! What the door needs of the house behind it. The engine is the one answer in production; tests have another.
+//! What the doors need of the house behind them. The engine is the one answer in production; tests have another.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub trait Workshop: Clone + Send + Sync + Unpin + 'static {
 
     /// The remembered answer to a byte-identical request.
     fn recall(&self, key: &Self::Key) -> impl Future<Output = Option<Answer>> + Send;
+
+    /// Waits for a free slot, in line with the jobs that do, and says how many are free. It takes none.
+    fn room(&self) -> impl Future<Output = usize> + Send;
 
     /// Compiles. Dropping the future cancels.
     fn compile(&self, job: Job<Self>) -> impl Future<Output = Result<Answer, Failure>> + Send;

@@ -1,0 +1,379 @@
+//! One message's way, from its receive to its end.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::delivery::Made;
+use super::keeper::keep;
+use super::ledger::{Known, Sent};
+use super::verdict::{Settled, Verdict};
+use super::{Claim, Desk, Parts};
+use crate::domain::class::Class;
+use crate::domain::ids::RequestId;
+use crate::domain::limits::Deadline;
+use crate::domain::request::BUILD_SYSTEMS;
+use crate::domain::result::JobStatus;
+use crate::doors::workshop::{Failure, Job, Workshop};
+use crate::engine::{Answer, Rendition, Waited};
+use crate::lifecycle::Phase;
+use crate::ports::{Message, QueueError, Received};
+use crate::wire::envelope::{self, Build, EnvelopeError, Incoming, REMAINING};
+
+/// The attribute of a dead letter that says why it is one.
+const REASON: &str = "Reason";
+/// Characters of a reason that travel.
+const LONGEST_REASON: usize = 200;
+/// How long a job rests that failed through no fault of its own, before another worker may try it.
+const REST: Duration = Duration::from_secs(1);
+/// How often what is to become of a message is tried to be told to the queue.
+const SETTLING: u32 = 4;
+
+/// A message and what is known of it.
+struct Handling<'a, W> {
+    desk: &'a Desk<W>,
+    received: &'a Received,
+    begun: Instant,
+    deadline: Deadline,
+}
+
+impl<W: Workshop> Desk<W> {
+    /// Handles one message to its end.
+    pub(super) async fn handle(self: Arc<Self>, received: Received, claim: Claim) {
+        let begun = Instant::now();
+        let (read, budget) = (envelope::read(&received.message.body), self.budget(&received));
+        let id = name(&read).cloned();
+        let deadline = Deadline::at(begun + budget.saturating_sub(received.age));
+        let handling = Handling { desk: &self, received: &received, begun, deadline };
+        let source = Arc::clone(&self.parts.source);
+        let verdict = tokio::select! {
+            biased;
+            verdict = async {
+                let verdict = handling.verdict(read, claim).await;
+                handling.settle(verdict).await
+            } => verdict,
+            () = keep(&*source, &received, self.parts.settings.visibility, deadline) => Verdict::Lost,
+        };
+        let settled = Settled {
+            id,
+            outcome: verdict.as_str(),
+            job: verdict.job(),
+            queued: received.age,
+            duration: begun.elapsed(),
+        };
+        close(&settled, &received);
+        (self.parts.observe)(&settled);
+    }
+
+    /// How long after it was sent the job is worth doing. A sender can ask for less than is usual, and not for more.
+    fn budget(&self, received: &Received) -> Duration {
+        let budget = self.parts.settings.budget;
+        let told = received.message.attributes.get(REMAINING).and_then(|text| text.parse().ok());
+        told.map_or(budget, |millis| Duration::from_millis(millis).min(budget))
+    }
+}
+
+impl<W: Workshop> Handling<'_, W> {
+    /// Does what the message asks for, and says what is to become of it.
+    async fn verdict(&self, read: Result<Incoming, EnvelopeError>, claim: Claim) -> Verdict {
+        let settings = &self.desk.parts.settings;
+        if self.desk.parts.lifecycle.phase() >= Phase::Draining {
+            return Verdict::Back(Duration::ZERO);
+        }
+        if self.deadline.remaining().is_zero() {
+            return Verdict::Done(JobStatus::Stale);
+        }
+        let id = match name(&read) {
+            Some(id) => id.clone(),
+            None => return Verdict::Buried("it is no job, and names nobody to tell".to_owned()),
+        };
+        if self.is_shared(&id) {
+            return self.regroup(&id).await;
+        }
+        if self.received.receives > settings.attempts {
+            let message = format!("the job failed {} times", self.received.receives - 1);
+            return self.give_up(&id, &message).await;
+        }
+        let job = match read {
+            Ok(Incoming::Job(job)) => *job,
+            Ok(Incoming::Parked(parked)) => match self.desk.fetch(parked, self.deadline).await {
+                Ok(job) => job,
+                Err(error) => return self.tell(&id, &chain(&error), JobStatus::Rejected).await,
+            },
+            Err(error) => return self.tell(&id, &chain(&error), JobStatus::Rejected).await,
+        };
+        loop {
+            match self.desk.ledger.begin(&id) {
+                Known::Done(sent) => return self.desk.deliver(&id, sent, self.deadline).await,
+                Known::Running(end) => {
+                    if timeout_at(self.deadline.instant(), end.reached()).await.is_err() {
+                        return Verdict::Done(JobStatus::Stale);
+                    }
+                }
+                Known::New(running) => {
+                    let made = match self.make(job).await {
+                        Ok(made) => made,
+                        Err(verdict) => return verdict,
+                    };
+                    let Claim { making, delivering } = claim;
+                    // The next may begin: a receipt that is late holds up nobody.
+                    drop(making);
+                    let sent = self.desk.frame(&id, &made, self.received.age).await;
+                    running.done(sent.clone());
+                    let verdict = self.desk.deliver(&id, sent, self.deadline).await;
+                    drop(delivering);
+                    return verdict;
+                }
+            }
+        }
+    }
+
+    /// Whether the message holds up others behind it: today's router puts all of them into one group.
+    fn is_shared(&self, id: &RequestId) -> bool {
+        let group = self.received.message.group.as_deref();
+        self.desk.parts.settings.queue.is_fifo() && group.is_some_and(|group| group != id.as_str())
+    }
+
+    /// Sends the message back under a group of its own. If we die before this copy is deleted, the next worker does
+    /// the same, and the queue drops the repeat for its name.
+    async fn regroup(&self, id: &RequestId) -> Verdict {
+        let mut attributes = self.received.message.attributes.clone();
+        attributes.insert(REMAINING.to_owned(), self.deadline.remaining().as_millis().to_string());
+        let message = Message {
+            body: self.received.message.body.clone(),
+            group: Some(id.as_str().to_owned()),
+            dedup: Some(format!("{id}:1")),
+            attributes,
+        };
+        let parts = &self.desk.parts;
+        match parts.sink.send(&parts.settings.queue, message).await {
+            Ok(()) => Verdict::Regrouped,
+            Err(error) => {
+                tracing::warn!(request.id = %id, error = &error as &dyn std::error::Error, "could not regroup");
+                Verdict::Back(REST)
+            }
+        }
+    }
+
+    /// The result of a job, or what is to become of its message without one.
+    async fn make(&self, job: envelope::Job) -> Result<Made, Verdict> {
+        let rejected =
+            |message: String| Ok(Made::failed(&message, JobStatus::Rejected, self.begun.elapsed()));
+        let workshop = &self.desk.parts.workshop;
+        let draft = match job.draft {
+            Ok(draft) => draft,
+            Err(error) => return rejected(error.to_string()),
+        };
+        if let Build::Project(system) = &job.build {
+            return rejected(if BUILD_SYSTEMS.contains(&system.as_str()) {
+                "Compiler does not support compiling to binaries".to_owned()
+            } else {
+                format!("Unknown build system '{system}'")
+            });
+        }
+        let Some(_) = workshop.find(draft.language(), &job.compiler) else {
+            let language = draft.language().map_or("undefined", |language| language.as_str());
+            return rejected(format!("Compiler with ID {} not found for language {language}", job.compiler));
+        };
+        // Everything but its name makes the request what it is.
+        let (before, after) = self.received.message.body.split_once(job.id.as_str()).unwrap_or_default();
+        let key = || workshop.key(&[b"queue", before.as_bytes(), after.as_bytes()]);
+        if let Some(answer) = workshop.recall(&key()).await {
+            return Ok(self.made(answer));
+        }
+        let language = draft.language().cloned();
+        let request = match draft.finish(W::split) {
+            Ok(request) => request,
+            Err(error) => return rejected(error.to_string()),
+        };
+        loop {
+            // Looked for anew, because the catalogue may have changed while it waited.
+            let Some(compiler) = workshop.find(language.as_ref(), &job.compiler) else {
+                return Err(Verdict::Back(REST));
+            };
+            let attempt = Job {
+                key: key(),
+                compiler,
+                request: request.clone(),
+                rendition: Rendition::Json,
+                deadline: self.deadline,
+                waited: Waited::default(),
+            };
+            match self.attempt(attempt).await {
+                Attempt::Made(answer) => return Ok(self.made(answer)),
+                Attempt::Refused(message) => return rejected(message),
+                Attempt::Failed(message) if self.is_last() => {
+                    return Err(self.give_up(&job.id, &message).await);
+                }
+                Attempt::Failed(message) => {
+                    tracing::warn!(request.id = %job.id, error = message, "a job failed through no fault of its own");
+                    return Err(Verdict::Back(REST));
+                }
+                Attempt::Over(verdict) => return Err(verdict),
+                Attempt::Again(pause) if self.deadline.remaining() <= pause => {
+                    return Err(Verdict::Done(JobStatus::Stale));
+                }
+                Attempt::Again(pause) => sleep(pause).await,
+            }
+        }
+    }
+
+    /// Tries to compile once, unless the drain begins before the job does.
+    async fn attempt(&self, job: Job<W>) -> Attempt {
+        let Desk { parts, company, .. } = self.desk;
+        let waited = job.waited.clone();
+        let work = async {
+            // A job that may have taken workers down with it gets one to itself.
+            if self.is_last() {
+                let _alone = company.write().await;
+                parts.workshop.compile(job).await
+            } else {
+                let _in_company = company.read().await;
+                parts.workshop.compile(job).await
+            }
+        };
+        let mut work = pin!(timeout_at(self.deadline.instant(), work));
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            () = parts.lifecycle.draining() => match waited.get() {
+                None => return Attempt::Over(Verdict::Back(Duration::ZERO)),
+                Some(_) => work.await,
+            },
+        };
+        match outcome {
+            Ok(Ok(answer)) => Attempt::Made(answer),
+            Ok(Err(Failure { class, message, retry_after })) => match class {
+                Class::Malformed | Class::Unknown | Class::TooLarge => Attempt::Refused(message),
+                Class::Busy | Class::Expired => Attempt::Again(retry_after.unwrap_or(REST).min(REST)),
+                Class::Draining => Attempt::Over(Verdict::Back(Duration::ZERO)),
+                Class::Upstream | Class::Internal => Attempt::Failed(message),
+            },
+            Err(_) => Attempt::Over(Verdict::Done(JobStatus::Stale)),
+        }
+    }
+
+    /// Whether this is the last time the job is tried.
+    fn is_last(&self) -> bool {
+        self.received.receives >= self.desk.parts.settings.attempts
+    }
+
+    fn made(&self, answer: Answer) -> Made {
+        Made { body: answer.body, status: answer.status, took: self.begun.elapsed() }
+    }
+
+    /// Sends an error as the job's result.
+    async fn tell(&self, id: &RequestId, message: &str, status: JobStatus) -> Verdict {
+        let made = Made::failed(message, status, self.begun.elapsed());
+        let sent: Sent = self.desk.frame(id, &made, self.received.age).await;
+        self.desk.deliver(id, sent, self.deadline).await
+    }
+
+    /// Tells whoever waits, and puts the message aside.
+    async fn give_up(&self, id: &RequestId, message: &str) -> Verdict {
+        match self.tell(id, message, JobStatus::InfraError).await {
+            Verdict::Lost => Verdict::Lost,
+            _ => Verdict::Buried(message.to_owned()),
+        }
+    }
+
+    /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.
+    async fn settle(&self, verdict: Verdict) -> Verdict {
+        for attempt in 1..=SETTLING {
+            match self.tell_queue(&verdict).await {
+                Ok(()) => return verdict,
+                Err(QueueError::Void { .. }) => return Verdict::Lost,
+                Err(error) => {
+                    tracing::warn!(
+                        outcome = verdict.as_str(),
+                        attempt,
+                        error = &error as &dyn std::error::Error,
+                        "could not settle a message"
+                    );
+                    sleep(REST).await;
+                }
+            }
+        }
+        Verdict::Lost
+    }
+
+    async fn tell_queue(&self, verdict: &Verdict) -> Result<(), QueueError> {
+        let Parts { source, settings, sink, .. } = &self.desk.parts;
+        match verdict {
+            Verdict::Lost => return Ok(()),
+            Verdict::Back(after) => return source.hide(self.received.receipt.clone(), *after).await,
+            Verdict::Buried(reason) => {
+                if let Some(graveyard) = &settings.dead_letters {
+                    sink.send(graveyard, self.dead_letter(reason)).await?;
+                } else {
+                    tracing::error!(reason, "a message is deleted that no worker can do");
+                }
+            }
+            Verdict::Done(_) | Verdict::Unclaimed(_) | Verdict::Regrouped => {}
+        }
+        let void = source.delete(vec![self.received.receipt.clone()]).await?;
+        if void.is_empty() { Ok(()) } else { Err(QueueError::Void { queue: settings.queue.clone() }) }
+    }
+
+    fn dead_letter(&self, reason: &str) -> Message {
+        let mut message = self.received.message.clone();
+        message.attributes.insert(REASON.to_owned(), reason.chars().take(LONGEST_REASON).collect());
+        // Sent again, should the deletion fail, it is the same letter.
+        message.dedup = Some(format!("dead:{}", blake3::hash(message.body.as_bytes())));
+        message.group.get_or_insert_with(|| "dead".to_owned());
+        message
+    }
+}
+
+/// How one try went.
+enum Attempt {
+    /// There is an answer.
+    Made(Answer),
+    /// The request cannot be done, here or anywhere, for the reason given.
+    Refused(String),
+    /// We failed.
+    Failed(String),
+    /// It is over for this message.
+    Over(Verdict),
+    /// There was no room; to be tried again after a while.
+    Again(Duration),
+}
+
+/// Whom a message names as its own, if it could be read that far.
+fn name(read: &Result<Incoming, EnvelopeError>) -> Option<&RequestId> {
+    match read {
+        Ok(Incoming::Job(job)) => Some(&job.id),
+        Ok(Incoming::Parked(parked)) => Some(&parked.id),
+        Err(error) => error.id.as_ref(),
+    }
+}
+
+/// An error with its whole chain of causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The closing event. Never the source, never the arguments.
+fn close(settled: &Settled, received: &Received) {
+    tracing::info!(
+        request.id = settled.id.as_ref().map(RequestId::as_str),
+        outcome = settled.outcome,
+        job.status = settled.job.map(JobStatus::as_str),
+        receives = received.receives,
+        queued_ms = settled.queued.as_millis(),
+        duration_ms = settled.duration.as_secs_f64() * 1e3,
+        "message settled"
+    );
+}

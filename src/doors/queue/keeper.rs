@@ -1,0 +1,41 @@
+//! Keeps a message ours while it is being handled.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::pace::chance;
+use crate::domain::limits::Deadline;
+use crate::ports::{QueueError, QueueSource, Received};
+
+/// How long after the job's deadline a message is still kept: for the delivery of what came in the last moment.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Tells the queue, three times in every `visibility`, that `message` is being handled, and returns when it is no longer
+/// ours: another receive may have it by then, and what we make of it is for nobody.
+pub(super) async fn keep(
+    source: &dyn QueueSource,
+    message: &Received,
+    visibility: Duration,
+    deadline: Deadline,
+) {
+    // The queue counted from before we knew of it.
+    let mut ours_until = Instant::now() + visibility;
+    let end = deadline.instant() + GRACE;
+    while Instant::now() < end {
+        sleep((visibility / 3).mul_f64(0.9 + 0.2 * chance())).await;
+        let asked = Instant::now();
+        match source.hide(message.receipt.clone(), visibility).await {
+            Ok(()) => ours_until = asked + visibility,
+            Err(QueueError::Void { .. }) => return,
+            Err(error) if asked >= ours_until => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not keep a message");
+                return;
+            }
+            // There are two more tries before the message is anybody's.
+            Err(_) => {}
+        }
+    }
+    // Its time is over, and whoever handles it knows: it ends with the handling.
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,207 @@
+//! The queue door: jobs that other routers sent, answered over the result bus.
+//!
+//! ```text
+//! poll ─ claim ─ receive ─┬ handling ─ read ─ regroup ─ fetch ─ ledger ─ compile ─ deliver ─ settle
+//! (one lane)              ├ handling …    └──────────────── keeper: it stays ours ──────────┘
+//!                         └ handling …
+//! ```
+//!
+//! A place first, a message second: what is received can begin soon. A message is deleted when its result has arrived,
+//! and not before, so whatever dies on the way, the queue hands it out again (decision D4). What nobody waits for any
+//! more is dropped and counted; what cannot be done is answered; what keeps killing workers is put aside (D23).
+
+mod delivery;
+mod handling;
+mod keeper;
+mod ledger;
+mod overflow;
+mod pace;
+mod verdict;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
+
+use self::ledger::Ledger;
+use self::pace::Pace;
+pub use self::verdict::Settled;
+use crate::doors::workshop::Workshop;
+use crate::lifecycle::Lifecycle;
+use crate::ports::{Ask, BlobStore, LARGEST_BATCH, QueueAddress, QueueSink, QueueSource, ResultBus};
+
+/// What the door lets its owner choose.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// Where jobs come from, and where regrouped ones go back to.
+    pub queue: QueueAddress,
+    /// Where messages go that no worker can do; without one they are deleted, and told to the log.
+    pub dead_letters: Option<QueueAddress>,
+    /// Jobs in the making at once: as many as the engine has slots.
+    pub slots: usize,
+    /// Results under way at once. When so many wait for their receipt, no more jobs are taken.
+    pub outbox: usize,
+    /// How long a message is ours before it shows up again, unless we say that we still have it.
+    pub visibility: Duration,
+    /// How long one receive waits for a message.
+    pub poll_wait: Duration,
+    /// How long after it was sent a job is still worth doing, when the message does not say (decision D24).
+    pub budget: Duration,
+    /// The receive at which a job is tried for the last time (decision D23).
+    pub attempts: u32,
+    /// Where jobs may lie that are too large for the queue.
+    pub overflow: Option<BlobPlace>,
+    /// Where results go that are too large for a frame, or that nobody took.
+    pub results: Option<BlobPlace>,
+}
+
+/// Part of a blob store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobPlace {
+    /// The bucket.
+    pub bucket: String,
+    /// What every key starts with.
+    pub prefix: String,
+}
+
+impl QueueSettings {
+    /// What contract and decisions say (D4, D20, D23, D24), for a worker with so many slots.
+    pub fn new(queue: QueueAddress, slots: usize) -> Self {
+        Self {
+            queue,
+            dead_letters: None,
+            slots,
+            outbox: 256,
+            visibility: Duration::from_secs(10),
+            poll_wait: Duration::from_secs(10),
+            budget: Duration::from_secs(55),
+            attempts: 3,
+            overflow: None,
+            results: None,
+        }
+    }
+}
+
+/// What a door is made of.
+pub struct Parts<W> {
+    /// Where compiles are made.
+    pub workshop: W,
+    /// The owner's choices.
+    pub settings: QueueSettings,
+    /// Where messages come from.
+    pub source: Arc<dyn QueueSource>,
+    /// Where regrouped messages and dead letters go.
+    pub sink: Arc<dyn QueueSink>,
+    /// How results reach those who wait for them.
+    pub bus: Arc<dyn ResultBus>,
+    /// Where large jobs and results lie.
+    pub blobs: Arc<dyn BlobStore>,
+    /// When to stop.
+    pub lifecycle: Lifecycle,
+    /// Told what became of every message.
+    pub observe: Box<dyn Fn(&Settled) + Send + Sync>,
+}
+
+impl<W> fmt::Debug for Parts<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Where messages are handled.
+struct Desk<W> {
+    parts: Parts<W>,
+    /// One permit for each job that may be in the making.
+    claims: Arc<Semaphore>,
+    /// One permit for each message that may be in the house.
+    outbox: Arc<Semaphore>,
+    ledger: Ledger,
+    /// Shared by ordinary jobs; a job that may have killed a worker has it alone.
+    company: RwLock<()>,
+}
+
+/// Places for messages that are about to be received.
+struct Claim {
+    making: OwnedSemaphorePermit,
+    delivering: OwnedSemaphorePermit,
+}
+
+/// Takes messages until the drain begins. What was received by then is finished by tasks that the drain waits for.
+pub async fn run<W: Workshop>(parts: Parts<W>) {
+    let lifecycle = parts.lifecycle.clone();
+    let desk = Arc::new(Desk::new(parts));
+    let mut pace = Pace::default();
+    loop {
+        let claim = tokio::select! {
+            biased;
+            () = lifecycle.draining() => return,
+            claim = desk.claim() => claim,
+        };
+        let Some(mut claim) = claim else { return };
+        // Never dropped: what a dropped receive brings is hidden from everybody until its time runs out.
+        match desk.parts.source.receive(desk.ask(claim.size())).await {
+            Ok(messages) => {
+                pace.reset();
+                for message in messages {
+                    let Some(one) = claim.split() else { break };
+                    drop(lifecycle.spawn("queue job", Arc::clone(&desk).handle(message, one)));
+                }
+            }
+            Err(error) => {
+                let wait = pace.next();
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    wait_ms = wait.as_millis(),
+                    "could not receive"
+                );
+                let _draining_is_seen_above = tokio::time::timeout(wait, lifecycle.draining()).await;
+            }
+        }
+    }
+}
+
+impl<W: Workshop> Desk<W> {
+    fn new(parts: Parts<W>) -> Self {
+        let settings = &parts.settings;
+        Self {
+            claims: Arc::new(Semaphore::new(settings.slots.max(1))),
+            outbox: Arc::new(Semaphore::new(settings.outbox.max(1))),
+            ledger: Ledger::default(),
+            company: RwLock::new(()),
+            parts,
+        }
+    }
+
+    /// Waits until a message could begin at once, and takes places for as many as could.
+    async fn claim(&self) -> Option<Claim> {
+        let mut making = Arc::clone(&self.claims).acquire_owned().await.ok()?;
+        let mut delivering = Arc::clone(&self.outbox).acquire_owned().await.ok()?;
+        let room = self.parts.workshop.room().await;
+        while making.num_permits() < room.min(LARGEST_BATCH) {
+            let more = Arc::clone(&self.claims).try_acquire_owned().ok();
+            let Some((more, place)) = more.zip(Arc::clone(&self.outbox).try_acquire_owned().ok()) else {
+                break;
+            };
+            making.merge(more);
+            delivering.merge(place);
+        }
+        Some(Claim { making, delivering })
+    }
+
+    fn ask(&self, most: usize) -> Ask {
+        let settings = &self.parts.settings;
+        Ask { most, wait: settings.poll_wait, hidden_for: settings.visibility }
+    }
+}
+
+impl Claim {
+    fn size(&self) -> usize {
+        self.making.num_permits()
+    }
+
+    /// The place for one message.
+    fn split(&mut self) -> Option<Self> {
+        Some(Self { making: self.making.split(1)?, delivering: self.delivering.split(1)? })
+    }
+}

@@ -1,0 +1,61 @@
+//! What is to become of a message, and what became of it.
+
+use std::time::Duration;
+
+use crate::domain::ids::RequestId;
+use crate::domain::result::JobStatus;
+
+/// What is to become of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done: to be deleted.
+    Done(JobStatus),
+    /// Its result was offered until the deadline, and nobody took it: to be deleted.
+    Unclaimed(JobStatus),
+    /// It went back under a group of its own: this copy is to be deleted.
+    Regrouped,
+    /// Others may have it after this time.
+    Back(Duration),
+    /// No worker can do it: to be put aside, for the reason given.
+    Buried(String),
+    /// Another may have it already.
+    Lost,
+}
+
+/// What became of a message: the closing event, as others count it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Its name, if it had one.
+    pub id: Option<RequestId>,
+    /// In one word: `done`, `unclaimed`, `regrouped`, `back`, `buried`, `lost`.
+    pub outcome: &'static str,
+    /// How the job ended, where it did.
+    pub job: Option<JobStatus>,
+    /// How long the message had been in the queue when it was received.
+    pub queued: Duration,
+    /// From the receive to the end.
+    pub duration: Duration,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Unclaimed(_) => "unclaimed",
+            Self::Regrouped => "regrouped",
+            Self::Back(_) => "back",
+            Self::Buried(_) => "buried",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// How the job ended, if it did.
+    pub(super) const fn job(&self) -> Option<JobStatus> {
+        match self {
+            Self::Done(status) | Self::Unclaimed(status) => Some(*status),
+            Self::Buried(_) => Some(JobStatus::Rejected),
+            Self::Regrouped | Self::Back(_) | Self::Lost => None,
+        }
+    }
+}

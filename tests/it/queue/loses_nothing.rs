@@ -1,0 +1,172 @@
+//! Queues that deliver twice, refuse, or take messages away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use compilation_worker::local::queue::LocalSource;
+use compilation_worker::ports::{Ask, Pending, QueueAddress, QueueError, QueueSource, Receipt, Received};
+use tokio::time::Instant;
+
+use super::yard::{QUEUE, Yard, id, message, next};
+use compilation_worker::ports::ResultBus as _;
+
+/// A queue with troubles.
+#[derive(Debug)]
+struct Troubled {
+    source: LocalSource,
+    trouble: Arc<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    refusing: AtomicBool,
+    /// Nobody keeps a message longer than its first time.
+    forgetting: AtomicBool,
+    /// So many deletions fail.
+    undeletable: AtomicUsize,
+    receives: AtomicUsize,
+}
+
+impl QueueSource for Troubled {
+    fn receive(&self, ask: Ask) -> Pending<'static, Result<Vec<Received>, QueueError>> {
+        self.trouble.receives.fetch_add(1, Ordering::SeqCst);
+        if self.trouble.refusing.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(refused("receive")) });
+        }
+        self.source.receive(ask)
+    }
+
+    fn delete(&self, receipts: Vec<Receipt>) -> Pending<'static, Result<Vec<Receipt>, QueueError>> {
+        let fails = self
+            .trouble
+            .undeletable
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if fails.is_ok() {
+            return Box::pin(async { Err(refused("delete")) });
+        }
+        self.source.delete(receipts)
+    }
+
+    fn hide(&self, receipt: Receipt, visible_in: Duration) -> Pending<'_, Result<(), QueueError>> {
+        if self.trouble.forgetting.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(QueueError::Void { queue: QueueAddress::new(QUEUE) }) });
+        }
+        self.source.hide(receipt, visible_in)
+    }
+}
+
+fn refused(act: &'static str) -> QueueError {
+    QueueError::Unreachable { act, queue: QueueAddress::new(QUEUE), source: "throttled".into() }
+}
+
+fn troubled() -> (Yard, Arc<Trouble>) {
+    let trouble = Arc::new(Trouble::default());
+    let told = Arc::clone(&trouble);
+    (Yard::over(|_| {}, |source| Arc::new(Troubled { source, trouble: told })), trouble)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_job_stays_ours() {
+    let yard = Yard::open();
+    yard.send("long", "sleep 45000").await;
+    yard.result("long").await;
+    assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
+    assert_eq!(yard.workshop.begun(), 1, "it was never received again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_waits_for_the_first_and_is_not_compiled() {
+    let yard = Yard::open();
+    yard.post(&message("twice", "sleep 5000"), "twice", "one").await;
+    yard.post(&message("twice", "sleep 5000"), "twice-again", "two").await;
+    let mut subscription = yard.wait_for("twice").await;
+    next(&mut subscription).await;
+    subscription.acknowledge();
+    let mut settled = yard.settled(3).await;
+    settled.sort_unstable();
+    assert_eq!(settled, [("done", Some("ok")), ("done", Some("ok")), ("regrouped", None)]);
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_comes_later_is_answered_from_memory() {
+    let yard = Yard::open();
+    yard.send("twice", "hello").await;
+    yard.result("twice").await;
+    yard.settled(1).await;
+    yard.post(&message("twice", "hello"), "twice", "again").await;
+    assert_eq!(yard.settled(2).await, [("done", Some("ok")); 2]);
+    assert_eq!(yard.workshop.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_waiter_gets_the_result_of_an_early_job() {
+    let yard = Yard::open();
+    yard.send("early", "hello").await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(yard.depth(QUEUE), (0, 1), "kept while it is offered");
+    assert_eq!(yard.result("early").await["guid"], "early");
+    assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
+    assert_eq!(yard.workshop.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusing_queue_is_asked_once_a_second_and_found_healed_within_five() {
+    let (yard, trouble) = troubled();
+    trouble.refusing.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let before = trouble.receives.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let asked = trouble.receives.load(Ordering::SeqCst) - before;
+    assert!((75..=300).contains(&asked), "{asked} in five minutes");
+    trouble.refusing.store(false, Ordering::SeqCst);
+    yard.send("healed", "hello").await;
+    let healed = Instant::now();
+    yard.result("healed").await;
+    assert!(healed.elapsed() < Duration::from_secs(5), "{:?}", healed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_ours_is_left_alone() {
+    let (yard, trouble) = troubled();
+    trouble.forgetting.store(true, Ordering::SeqCst);
+    let mut subscription = yard.bus.subscribe(&id("taken")).await.unwrap();
+    yard.send("taken", "sleep 8000").await;
+    let settled = yard.settled(1).await;
+    assert_eq!(settled, [("lost", None)]);
+    trouble.forgetting.store(false, Ordering::SeqCst);
+    next(&mut subscription).await;
+    subscription.acknowledge();
+    assert_eq!(yard.settled(2).await[1], ("done", Some("ok")), "the next receive did it");
+    assert_eq!(yard.workshop.cancelled(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_fails_is_tried_again() {
+    let (yard, trouble) = troubled();
+    trouble.undeletable.store(3, Ordering::SeqCst);
+    yard.send("stuck", "hello").await;
+    yard.result("stuck").await;
+    assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_deleted_comes_back_and_is_not_compiled_again() {
+    let (yard, trouble) = troubled();
+    trouble.undeletable.store(4, Ordering::SeqCst);
+    yard.send("stuck", "hello").await;
+    yard.result("stuck").await;
+    assert_eq!(yard.settled(2).await, [("lost", None), ("done", Some("ok"))]);
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_makes_one_receive_per_poll_wait() {
+    let (yard, trouble) = troubled();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let receives = trouble.receives.load(Ordering::SeqCst);
+    assert!((60..=61).contains(&receives), "{receives} in ten minutes");
+    assert_eq!(yard.settled.lock().unwrap().len(), 0);
+}
