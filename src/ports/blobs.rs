@@ -17,6 +17,15 @@ pub struct BlobAddress {
     pub key: String,
 }
 
+/// Part of a blob store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobPlace {
+    /// The bucket.
+    pub bucket: String,
+    /// What every key starts with.
+    pub prefix: String,
+}
+
 /// Bytes too many for a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Blob {
@@ -63,6 +72,21 @@ pub enum BlobError {
     },
 }
 
+impl BlobPlace {
+    /// Where `name` lies in this place.
+    pub fn at(&self, name: &str) -> BlobAddress {
+        BlobAddress { bucket: self.bucket.clone(), key: format!("{}{name}", self.prefix) }
+    }
+
+    /// Whether `at` lies in this place, and its key cannot be read as leading out of it.
+    pub fn holds(&self, at: &BlobAddress) -> bool {
+        at.bucket == self.bucket
+            && at.key.strip_prefix(&self.prefix).is_some_and(|rest| {
+                !rest.is_empty() && !rest.contains("..") && !rest.chars().any(char::is_control)
+            })
+    }
+}
+
 impl fmt::Display for BlobAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.bucket, self.key)
@@ -74,6 +98,28 @@ impl Classify for BlobError {
         match self {
             Self::Unreachable { .. } => Class::Upstream,
             Self::TooLarge { .. } => Class::TooLarge,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_agreed_place_is_read() {
+        let place = BlobPlace { bucket: "b".to_owned(), prefix: "overflow/".to_owned() };
+        for (bucket, key, expected) in [
+            ("b", "overflow/prod/2026-01-02/7d3c.json", true),
+            ("c", "overflow/x", false),
+            ("b", "other/x", false),
+            ("b", "overflow/", false),
+            ("b", "overflow/../secret", false),
+            ("b", "overflow/a\nb", false),
+            ("", "", false),
+        ] {
+            let at = BlobAddress { bucket: bucket.to_owned(), key: key.to_owned() };
+            assert_eq!(place.holds(&at), expected, "{at}");
         }
     }
 }

@@ -14,7 +14,7 @@ mod routes;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use blobs::{Blob, BlobAddress, BlobError, BlobStore};
+pub use blobs::{Blob, BlobAddress, BlobError, BlobPlace, BlobStore};
 pub use bus::{Membership, PublishError, ResultBus, SubscribeError, Subscription};
 pub use queue::{
     Ask, LARGEST_BATCH, LONGEST_HIDING, LONGEST_POLL, Message, QueueAddress, QueueError, QueueSink,

@@ -87,6 +87,11 @@ impl Request {
 }
 
 impl Notice {
+    /// Whether it is the result of this name.
+    pub fn is_result_of(&self, wanted: &RequestId) -> bool {
+        matches!(self, Self::Result { id, .. } if id == wanted)
+    }
+
     /// Reads what a hub sent.
     pub fn read(text: &str) -> Result<Self, FrameError> {
         if text == PONG {
@@ -164,28 +169,6 @@ pub fn failure(message: &str, took: Duration) -> Vec<u8> {
     );
     out.extend_from_slice(format!("{}}}", took.as_millis()).as_bytes());
     out
-}
-
-/// The result inside a frame, as a client gets it: every member as it stands, but for those between the two of us.
-pub fn body(frame: &[u8]) -> Result<Vec<u8>, JsonError> {
-    let mut reader = Reader::new(frame)?;
-    let mut out = Vec::with_capacity(frame.len());
-    out.push(b'{');
-    reader.object(|reader, name| {
-        let value = reader.raw()?;
-        if !matches!(name, "guid" | "s3Key") {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            string(&mut out, name);
-            out.push(b':');
-            out.extend_from_slice(value.as_bytes());
-        }
-        Ok::<(), JsonError>(())
-    })?;
-    reader.end()?;
-    out.push(b'}');
-    Ok(out)
 }
 
 fn into_text(bytes: Vec<u8>) -> String {

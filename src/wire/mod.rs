@@ -4,6 +4,7 @@ pub mod envelope;
 mod form;
 pub mod frame;
 mod json;
+pub mod relayed;
 pub mod request;
 pub mod result;
 mod scan;

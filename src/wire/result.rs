@@ -12,7 +12,7 @@ use crate::domain::listing::{LabelUse, Line, Listing, Source, Syntax};
 use crate::domain::result::{Asm, CompileResult, Fix, OutputLine, Tag};
 
 /// First line of every plain-text rendering.
-const BANNER: &str = "# Compilation provided by Compiler Explorer at https://godbolt.org/";
+pub(super) const BANNER: &str = "# Compilation provided by Compiler Explorer at https://godbolt.org/";
 
 /// Takes terminal codes out of a text.
 pub type Strip = fn(&str) -> Cow<'_, str>;

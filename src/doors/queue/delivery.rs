@@ -11,7 +11,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::result::JobStatus;
 use crate::doors::workshop::Workshop;
-use crate::ports::{Blob, BlobAddress, PublishError};
+use crate::ports::{Blob, PublishError};
 use crate::wire::frame;
 
 /// Under which name in the results' place a result lies, and what a frame calls it.
@@ -90,9 +90,8 @@ impl<W: Workshop> Desk<W> {
     async fn park(&self, id: &RequestId, bytes: Bytes) -> Result<String, String> {
         let place = self.parts.settings.results.as_ref().ok_or("no bucket for results is configured")?;
         let key = key_of(id);
-        let at = BlobAddress { bucket: place.bucket.clone(), key: format!("{}{key}", place.prefix) };
         let blob = Blob { bytes, content_type: "application/json".to_owned(), ..Blob::default() };
-        self.parts.blobs.put(&at, blob).await.map_err(|error| error.to_string())?;
+        self.parts.blobs.put(&place.at(&key), blob).await.map_err(|error| error.to_string())?;
         Ok(key)
     }
 }

@@ -29,7 +29,9 @@ use self::pace::Pace;
 pub use self::verdict::Settled;
 use crate::doors::workshop::Workshop;
 use crate::lifecycle::Lifecycle;
-use crate::ports::{Ask, BlobStore, LARGEST_BATCH, QueueAddress, QueueSink, QueueSource, ResultBus};
+use crate::ports::{
+    Ask, BlobPlace, BlobStore, LARGEST_BATCH, QueueAddress, QueueSink, QueueSource, ResultBus,
+};
 
 /// What the door lets its owner choose.
 #[derive(Debug, Clone)]
@@ -54,15 +56,6 @@ pub struct QueueSettings {
     pub overflow: Option<BlobPlace>,
     /// Where results go that are too large for a frame, or that nobody took.
     pub results: Option<BlobPlace>,
-}
-
-/// Part of a blob store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobPlace {
-    /// The bucket.
-    pub bucket: String,
-    /// What every key starts with.
-    pub prefix: String,
 }
 
 impl QueueSettings {

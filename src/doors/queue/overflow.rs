@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::Desk;
 use super::pace::chance;
-use super::{BlobPlace, Desk};
 use crate::domain::limits::{Deadline, MIB};
 use crate::doors::workshop::Workshop;
 use crate::ports::{Blob, BlobAddress, BlobError};
@@ -41,16 +41,6 @@ pub(super) enum FetchError {
     Other(BlobAddress),
 }
 
-impl BlobPlace {
-    /// Whether `at` lies in this place, and its key cannot be read as leading out of it.
-    fn holds(&self, at: &BlobAddress) -> bool {
-        at.bucket == self.bucket
-            && at.key.strip_prefix(&self.prefix).is_some_and(|rest| {
-                !rest.is_empty() && !rest.contains("..") && !rest.chars().any(char::is_control)
-            })
-    }
-}
-
 impl<W: Workshop> Desk<W> {
     /// The job that `parked` announces.
     pub(super) async fn fetch(&self, parked: Parked, deadline: Deadline) -> Result<Job, FetchError> {
@@ -82,28 +72,6 @@ impl<W: Workshop> Desk<W> {
                 return Err(failure);
             }
             sleep(pause).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_agreed_place_is_read() {
-        let place = BlobPlace { bucket: "b".to_owned(), prefix: "overflow/".to_owned() };
-        for (bucket, key, expected) in [
-            ("b", "overflow/prod/2026-01-02/7d3c.json", true),
-            ("c", "overflow/x", false),
-            ("b", "other/x", false),
-            ("b", "overflow/", false),
-            ("b", "overflow/../secret", false),
-            ("b", "overflow/a\nb", false),
-            ("", "", false),
-        ] {
-            let at = BlobAddress { bucket: bucket.to_owned(), key: key.to_owned() };
-            assert_eq!(place.holds(&at), expected, "{at}");
         }
     }
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::result::JobStatus;
-use compilation_worker::doors::queue::{self, BlobPlace, Parts, QueueSettings, Settled};
+use compilation_worker::doors::queue::{self, Parts, QueueSettings, Settled};
 use compilation_worker::lifecycle::Lifecycle;
 use compilation_worker::local::blobs::LocalBlobs;
 use compilation_worker::local::bus::LocalBus;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues, LocalSource};
 use compilation_worker::ports::{
-    Ask, BlobAddress, BlobStore as _, Message, QueueAddress, QueueSink as _, QueueSource, Received,
-    ResultBus as _, Subscription,
+    Ask, BlobAddress, BlobPlace, BlobStore as _, Message, QueueAddress, QueueSink as _, QueueSource,
+    Received, ResultBus as _, Subscription,
 };
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -52,10 +52,8 @@ impl Yard {
         wrap: impl FnOnce(LocalSource) -> Arc<dyn QueueSource>,
     ) -> Self {
         let queues = LocalQueues::new();
-        let keeping =
-            LocalQueueSettings { retention: Duration::from_mins(5), largest: 1 << 18, dead_letters: None };
-        queues.create(QueueAddress::new(DEAD), keeping.clone());
-        let source = queues.create(QueueAddress::new(QUEUE), keeping);
+        queues.create(QueueAddress::new(DEAD), keeping());
+        let source = queues.create(QueueAddress::new(QUEUE), keeping());
         let mut settings = QueueSettings::new(QueueAddress::new(QUEUE), 2);
         settings.dead_letters = Some(QueueAddress::new(DEAD));
         settings.overflow = Some(BlobPlace { bucket: "temp".to_owned(), prefix: "overflow/".to_owned() });
@@ -111,6 +109,13 @@ impl Yard {
         serde_json::from_slice(&frame).unwrap()
     }
 
+    /// A queue nobody listens to.
+    pub(super) fn idle_queue(&self) -> QueueAddress {
+        let queue = QueueAddress::new("idle.fifo");
+        self.queues.create(queue.clone(), keeping());
+        queue
+    }
+
     /// Messages of a queue: waiting, and received but not settled.
     pub(super) fn depth(&self, queue: &str) -> (usize, usize) {
         let depth = self.queues.depth(&QueueAddress::new(queue)).unwrap();
@@ -140,6 +145,10 @@ impl Yard {
         let at = BlobAddress { bucket: bucket.to_owned(), key: key.to_owned() };
         self.blobs.get(&at, u64::MAX).await.unwrap().map(|blob| blob.bytes)
     }
+}
+
+fn keeping() -> LocalQueueSettings {
+    LocalQueueSettings { retention: Duration::from_mins(5), largest: 1 << 18, dead_letters: None }
 }
 
 pub(super) async fn next(subscription: &mut Subscription) -> Bytes {

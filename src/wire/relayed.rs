@@ -1,0 +1,239 @@
+//! Results that another worker made: what is read of them, and how they become replies (contract-cloud 1.5 and 4.6).
+//!
+//! They are passed on as they stand, members we do not know included: a worker may be newer than we are.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::json::{JsonError, Reader};
+use super::result::{BANNER, Strip, string};
+use crate::domain::result::JobStatus;
+
+/// Members that travel between router and worker, and are not for clients.
+const OURS: [&str; 2] = ["guid", "s3Key"];
+
+/// The result for a client: what lies in the blob store, if something does, overlaid by what stands in the frame.
+pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let mut names = Vec::new();
+    let mut reader = Reader::new(frame)?;
+    reader.object(|reader, name| {
+        names.push(name.to_owned());
+        reader.skip()
+    })?;
+    reader.end()?;
+    let mut out = Vec::with_capacity(parked.map_or(0, <[u8]>::len) + frame.len());
+    out.push(b'{');
+    if let Some(parked) = parked {
+        copy(parked, &mut out, |name| !names.iter().any(|known| known == name))?;
+    }
+    copy(frame, &mut out, |_| true)?;
+    out.push(b'}');
+    Ok(out)
+}
+
+fn copy(object: &[u8], out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) -> Result<(), JsonError> {
+    let mut reader = Reader::new(object)?;
+    reader.object(|reader, name| {
+        let value = reader.raw()?;
+        if !OURS.contains(&name) && wanted(name) {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            string(out, name);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        Ok::<(), JsonError>(())
+    })?;
+    reader.end()
+}
+
+/// What is read of a result. Everything may be missing, and everything else may be there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Members<'t> {
+    code: Option<i64>,
+    timed_out: bool,
+    #[serde(borrow)]
+    asm: Texts<'t>,
+    #[serde(borrow)]
+    stdout: Texts<'t>,
+    #[serde(borrow)]
+    stderr: Texts<'t>,
+    #[serde(borrow)]
+    exec_result: Option<Execution<'t>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Execution<'t> {
+    code: Option<i64>,
+    #[serde(borrow)]
+    stdout: Texts<'t>,
+    #[serde(borrow)]
+    stderr: Texts<'t>,
+}
+
+/// Lines; some compilers have a text in their place.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Texts<'t> {
+    Lines(#[serde(borrow)] Vec<Text<'t>>),
+    Whole(#[serde(borrow)] Cow<'t, str>),
+    /// `null`, or whatever a newer worker means by something else.
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Text<'t> {
+    #[serde(borrow)]
+    text: Cow<'t, str>,
+}
+
+impl Default for Texts<'_> {
+    fn default() -> Self {
+        Self::Lines(Vec::new())
+    }
+}
+
+impl Texts<'_> {
+    fn joined(&self, strip: Option<Strip>) -> String {
+        let clean = |text: &str| strip.map_or_else(|| text.to_owned(), |strip| strip(text).into_owned());
+        match self {
+            Self::Lines(lines) => lines.iter().map(|line| clean(&line.text)).collect::<Vec<_>>().join("\n"),
+            Self::Whole(text) => clean(text),
+            Self::Other(_) => String::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Lines(lines) => lines.is_empty(),
+            Self::Whole(text) => text.trim().is_empty(),
+            Self::Other(_) => true,
+        }
+    }
+}
+
+/// How a relayed job ended, as far as its result tells.
+pub fn status(result: &[u8]) -> JobStatus {
+    let Ok(members) = serde_json::from_slice::<Members<'_>>(result) else { return JobStatus::InfraError };
+    match members {
+        Members { timed_out: true, .. } => JobStatus::TimeoutWall,
+        Members { code: Some(0), .. } => JobStatus::Ok,
+        // What a worker says that could not do a job.
+        Members { code: Some(-1), asm: Texts::Lines(lines), .. } if lines.is_empty() => JobStatus::Rejected,
+        _ => JobStatus::CompileError,
+    }
+}
+
+/// A result as plain text; `strip` is given when the client wants no terminal codes.
+pub fn text(result: &[u8], strip: Option<Strip>) -> Result<Vec<u8>, serde_json::Error> {
+    let members: Members<'_> = serde_json::from_slice(result)?;
+    let code = |code: Option<i64>| code.map_or_else(|| "undefined".to_owned(), |code| code.to_string());
+    let mut out = format!("{BANNER}\n{}", members.asm.joined(strip));
+    if members.code != Some(0) {
+        out.push_str("\n# Compiler exited with result code ");
+        out.push_str(&code(members.code));
+    }
+    for (title, lines) in [("\nStandard out:\n", &members.stdout), ("\nStandard error:\n", &members.stderr)] {
+        if !lines.is_empty() {
+            out.push_str(title);
+            out.push_str(&lines.joined(strip));
+        }
+    }
+    if let Some(run) = &members.exec_result {
+        out.push_str("\n\n# Execution result with exit code ");
+        out.push_str(&code(run.code));
+        out.push('\n');
+        for (title, lines) in [("# Standard out:\n", &run.stdout), ("\n# Standard error:\n", &run.stderr)] {
+            if !lines.is_empty() {
+                out.push_str(title);
+                out.push_str(&lines.joined(strip));
+            }
+        }
+    }
+    out.push('\n');
+    Ok(out.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_frame_wins_over_what_is_parked() {
+        for (parked, frame, expected) in [
+            (None, r#"{"guid":"a","code":0,"new":{"x":[1]}}"#, r#"{"code":0,"new":{"x":[1]}}"#),
+            (None, r#"{"guid":"a"}"#, "{}"),
+            (
+                None,
+                r#"{ "guid":"a", "weird\u0041" : [1e5, {"x":"\u00e9"}], "s3Key":"k","code" : 0 }"#,
+                r#"{"weirdA":[1e5, {"x":"\u00e9"}],"code":0}"#,
+            ),
+            (
+                Some(r#"{"code":0,"execTime":1,"s3Key":"k","asm":[]}"#),
+                r#"{"guid":"a","s3Key":"k","execTime":9,"okToCache":true}"#,
+                r#"{"code":0,"asm":[],"execTime":9,"okToCache":true}"#,
+            ),
+        ] {
+            let joined = join(parked.map(str::as_bytes), frame.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(joined).unwrap(), expected);
+        }
+        assert!(join(None, b"[]").is_err());
+        assert!(join(Some(b"x"), b"{}").is_err());
+    }
+
+    #[test]
+    fn texts() {
+        for (result, expected) in [
+            (
+                r#"{"code":0,"asm":[{"text":"main:"},{"text":"  ret","source":null}],"stdout":[],"stderr":[]}"#,
+                "main:\n  ret\n",
+            ),
+            (
+                r#"{"code":1,"asm":[],"stdout":[],"stderr":[{"text":"a.c:1: boom"}]}"#,
+                "\n# Compiler exited with result code 1\nStandard error:\na.c:1: boom\n",
+            ),
+            (r#"{"code":0,"asm":"<No output>"}"#, "<No output>\n"),
+            ("{}", "\n# Compiler exited with result code undefined\n"),
+            (
+                r#"{"code":0,"asm":[],"stdout":[{"text":"o"}],"stderr":null,"execResult":{"code":3,"stdout":[{"text":"x"},{"text":"y"}],"stderr":[{"text":"z"}]}}"#,
+                "\nStandard out:\no\n\n# Execution result with exit code 3\n# Standard out:\nx\ny\n# Standard error:\nz\n",
+            ),
+        ] {
+            let rendered = String::from_utf8(text(result.as_bytes(), None).unwrap()).unwrap();
+            assert_eq!(rendered, format!("{BANNER}\n{expected}"), "{result}");
+        }
+        let colored =
+            text(br#"{"code":0,"asm":[{"text":"red"}]}"#, Some(|_| Cow::Borrowed("plain"))).unwrap();
+        assert!(colored.ends_with(b"plain\n"));
+        assert!(text(b"[]x", None).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in "\\PC*", object in "\\{[\\[\\]{}\":,a-z0-9\\\\]{0,60}") {
+            for text in [text.as_bytes(), object.as_bytes()] {
+                let _answered = (join(None, text).is_ok(), join(Some(text), b"{}").is_ok(), super::text(text, None).is_ok(), status(text));
+            }
+        }
+    }
+
+    #[test]
+    fn how_it_ended() {
+        for (result, expected) in [
+            (r#"{"code":0,"asm":[]}"#, JobStatus::Ok),
+            (r#"{"code":1,"asm":[{"text":"<Compilation failed>"}]}"#, JobStatus::CompileError),
+            (r#"{"code":-1,"asm":[],"timedOut":false}"#, JobStatus::Rejected),
+            (r#"{"code":-1,"timedOut":true}"#, JobStatus::TimeoutWall),
+            ("x", JobStatus::InfraError),
+        ] {
+            assert_eq!(status(result.as_bytes()), expected, "{result}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Both halves: our router sends, our worker answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compilation_worker::domain::class::Classify as _;
+use compilation_worker::domain::ids::RequestId;
+use compilation_worker::domain::limits::Deadline;
+use compilation_worker::ports::{BlobPlace, QueueAddress, ResultBus as _};
+use compilation_worker::relay::{Parts, Relay, RelayError, RelaySettings};
+use compilation_worker::wire::envelope::{Body, Build, Outgoing};
+
+use super::yard::{QUEUE, Yard};
+
+fn relay(yard: &Yard) -> Relay {
+    let place =
+        |bucket: &str, prefix: &str| BlobPlace { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+    Relay::new(Parts {
+        settings: RelaySettings {
+            environment: "prod".to_owned(),
+            overflow: Some(place("temp", "overflow/")),
+            results: Some(place("results", "cache/")),
+        },
+        sink: Arc::new(yard.queues.clone()),
+        bus: Arc::new(yard.bus.clone()),
+        blobs: Arc::clone(&yard.blobs) as _,
+        lifecycle: yard.lifecycle.clone(),
+    })
+}
+
+async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
+    let (id, body) = (RequestId::mint(), serde_json::json!({"source": source, "options": {}}).to_string());
+    let job = Outgoing {
+        id: &id,
+        compiler: "g1",
+        build: &Build::Compile,
+        accept: None,
+        query: "",
+        body: Body::Json(body.as_bytes()),
+    };
+    relay.ask(&QueueAddress::new(QUEUE), &job, Deadline::after(Duration::from_secs(55))).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_is_answered() {
+    let yard = Yard::open();
+    let answer = ask(&relay(&yard), "hello").await.unwrap();
+    let text = std::str::from_utf8(&answer).unwrap();
+    assert!(text.starts_with(r#"{"echo":"hello []","queueTime":"#), "{text}");
+    assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_at_once_and_none_lost() {
+    let yard = Yard::with(|settings| settings.slots = 8);
+    let relay = relay(&yard);
+    let mut asked = tokio::task::JoinSet::new();
+    for number in 0..500 {
+        let relay = relay.clone();
+        asked.spawn(async move { (number, ask(&relay, &format!("job {number}")).await.unwrap()) });
+    }
+    while let Some(answer) = asked.join_next().await {
+        let (number, answer) = answer.unwrap();
+        assert!(answer.starts_with(format!(r#"{{"echo":"job {number} []""#).as_bytes()));
+    }
+    assert_eq!(yard.settled(500).await, [("done", Some("ok")); 500]);
+    assert_eq!(
+        (yard.depth(QUEUE), yard.bus.topics()),
+        ((0, 0), 500),
+        "receipts are remembered for two minutes"
+    );
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(yard.bus.topics(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_jobs_and_large_results_take_the_way_round() {
+    let yard = Yard::open();
+    let relay = relay(&yard);
+    let answer = ask(&relay, "reply 300000").await.unwrap();
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["echo"].as_str().unwrap().len(),
+        300_000
+    );
+    let source = format!("hello {}", "x".repeat(300_000));
+    let answer = ask(&relay, &source).await.unwrap();
+    let echo: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(echo["echo"], format!("{source} []"));
+    assert!(echo.get("s3Key").is_none() && echo.get("guid").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_of_a_caller_who_left_is_acknowledged() {
+    let yard = Yard::open();
+    let relay = relay(&yard);
+    let left = tokio::time::timeout(Duration::from_secs(1), ask(&relay, "sleep 3000")).await;
+    assert!(left.is_err());
+    assert_eq!(yard.settled(1).await, [("done", Some("ok"))], "not offered until the deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_is_told_at_the_deadline() {
+    let yard = Yard::open();
+    let began = tokio::time::Instant::now();
+    let error = ask(&relay(&yard), "sleep 100000").await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::from_secs(55));
+    assert_eq!(error.class().as_str(), "expired");
+    let told = error.to_string();
+    assert!(
+        told.starts_with("Compilation timeout: No response received within 55 seconds for GUID: "),
+        "{told}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_not_there_is_told_without_its_name() {
+    let yard = Yard::open();
+    let (relay, id) = (relay(&yard), RequestId::mint());
+    let job = Outgoing {
+        id: &id,
+        compiler: "g1",
+        build: &Build::Compile,
+        accept: None,
+        query: "",
+        body: Body::Text("x"),
+    };
+    let secret = QueueAddress::new("https://queue.example/123/secret.fifo");
+    let error = relay.ask(&secret, &job, Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+    assert_eq!((error.class().as_str(), error.to_string().contains("secret")), ("upstream", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_result_is_waited_past() {
+    let yard = Yard::open();
+    let queue = yard.idle_queue();
+    let (relay, id) = (relay(&yard), RequestId::mint());
+    let job = Outgoing {
+        id: &id,
+        compiler: "g1",
+        build: &Build::Compile,
+        accept: None,
+        query: "",
+        body: Body::Text("x"),
+    };
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let publish = async {
+        for frame in ["", "x", "{", "{}", r#"{"guid":"other","code":0}"#, r#"{"type":"ack","guid":"x"}"#] {
+            let soon = Deadline::after(Duration::from_millis(10));
+            let told = yard.bus.publish(&id, Bytes::from(frame), soon).await;
+            assert!(told.is_err(), "acknowledged: {frame}");
+        }
+        let frame = format!(r#"{{"guid":"{id}","code":0,"asm":"","x":1}}"#);
+        yard.bus.publish(&id, Bytes::from(frame), deadline).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(relay.ask(&queue, &job, deadline), publish);
+    assert_eq!(answer.unwrap(), r#"{"code":0,"asm":"","x":1}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
+    let yard = Yard::open();
+    let queue = yard.idle_queue();
+    for key in ["temp/missing", "../../secret", "a\\nb"] {
+        let (relay, id) = (relay(&yard), RequestId::mint());
+        let job = Outgoing {
+            id: &id,
+            compiler: "g1",
+            build: &Build::Compile,
+            accept: None,
+            query: "",
+            body: Body::Text("x"),
+        };
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let frame = format!(r#"{{"guid":"{id}","s3Key":"{key}"}}"#);
+        let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
+        let (answer, told) = tokio::join!(relay.ask(&queue, &job, deadline), publish);
+        let error = answer.unwrap_err();
+        assert_eq!(error.class().as_str(), "upstream", "{error}");
+        told.unwrap();
+    }
+}
