@@ -14,6 +14,7 @@ pub mod local;
 pub mod sandbox;
 
 pub mod engine;
+pub mod routing;
 
 pub mod doors;
 
