@@ -15,6 +15,7 @@ pub mod sandbox;
 
 pub mod engine;
 pub mod relay;
+pub mod routing;
 
 pub mod doors;
 

@@ -36,6 +36,19 @@ pub enum Color {
     Green,
 }
 
+impl Color {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Blue, Self::Green];
+
+    /// The name shown to people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blue => "blue",
+            Self::Green => "green",
+        }
+    }
+}
+
 /// The routing table, read only. It caches nothing: that is the router's trade.
 pub trait RouteStore: Send + Sync + fmt::Debug {
     /// The row under exactly this key; `None` when there is none, which is not the same as a lookup that failed.

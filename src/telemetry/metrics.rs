@@ -88,6 +88,13 @@ pub struct ByStep {
     pub step: &'static str,
 }
 
+/// `outcome`: how a look into the routing table ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByLook {
+    /// `found`, `absent`, `malformed` or `unreachable`.
+    pub outcome: &'static str,
+}
+
 /// `task`: one name of tracked task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTask {
@@ -198,6 +205,12 @@ metrics! {
     catalogue_problems: Gauge = "catalogue_problems";
     /// Catalogue reloads that failed and kept the old one.
     catalogue_reload_failures: Counter = "catalogue_reload_failures";
+    /// Looks into the routing table, by how they ended.
+    routing_lookups: Family<ByLook, Counter> = "routing_lookups";
+    /// Decisions that rest on a row which the table would not give again.
+    routing_stale: Counter = "routing_stale";
+    /// Looks at the live color that failed.
+    routing_color_failures: Counter = "routing_color_failures";
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.
@@ -256,6 +269,11 @@ impl Metrics {
         self.jail_failures.get_or_create(&ByStep { step }).inc();
     }
 
+    /// Counts a look into the routing table.
+    pub fn count_look(&self, outcome: &'static str) {
+        self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
+    }
+
     /// Sets the gauge of one name of task.
     pub fn set_tasks(&self, task: &'static str, alive: u64) {
         self.tasks.get_or_create(&ByTask { task }).set(i64::try_from(alive).unwrap_or(i64::MAX));
@@ -304,6 +322,7 @@ mod tests {
         metrics.count_put("default");
         metrics.count_reply("/healthcheck", 200);
         metrics.count_jail_failure("mount");
+        metrics.count_look("absent");
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
         metrics.compilation_duration.observe(0.2);
@@ -328,6 +347,7 @@ mod tests {
             r#"compile_jobs_total{status="oom"} 1"#,
             r#"http_requests_total{route="/healthcheck",code="200"} 1"#,
             r#"jail_failures_total{step="mount"} 1"#,
+            r#"routing_lookups_total{outcome="absent"} 1"#,
             r#"tasks{task="http connection"} 3"#,
             r#"phase{phase="serving"} 1"#,
             r#"phase{phase="starting"} 0"#,
