@@ -154,6 +154,7 @@ impl Running {
         let metrics = Arc::clone(&self.metrics);
         let door = Door::new(Parts {
             workshop: self.engine.clone(),
+            fleet: None,
             settings: parts::door(config),
             health: self.health(config),
             gate: gate.clone(),

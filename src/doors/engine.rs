@@ -27,6 +27,11 @@ impl Workshop for Engine {
         Self::recall(self, key).await
     }
 
+    fn is_busy(&self) -> bool {
+        let status = self.status();
+        status.slots_busy >= status.slots
+    }
+
     async fn room(&self) -> usize {
         Self::room(self).await
     }

@@ -25,6 +25,9 @@ pub trait Workshop: Clone + Send + Sync + Unpin + 'static {
     /// The remembered answer to a byte-identical request.
     fn recall(&self, key: &Self::Key) -> impl Future<Output = Option<Answer>> + Send;
 
+    /// Whether every slot is taken.
+    fn is_busy(&self) -> bool;
+
     /// Waits for a free slot, in line with the jobs that do, and says how many are free. It takes none.
     fn room(&self) -> impl Future<Output = usize> + Send;
 

@@ -8,6 +8,7 @@
 //! The waiter is there before the job is sent, so no result comes too early (contract-cloud ). It does not know
 //! who asks, or how the result is shown.
 
+pub mod forward;
 mod parking;
 mod waiting;
 

@@ -12,36 +12,48 @@ use super::reject::{JOB_STATUS, Rejection};
 use super::{Desk, Shared};
 use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
-use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition};
+use crate::relay::forward::Errand;
+use crate::routing::Destination;
 use crate::wire;
+use crate::wire::envelope::Build;
 use crate::wire::request::{Draft, RequestError};
 
 /// A body that was received whole, and everything else that its answer depends on.
 pub(super) struct Order {
-    call: Call,
-    query: String,
-    media: Media,
-    rendition: Rendition,
-    body: Received,
+    pub(super) call: Call,
+    pub(super) query: String,
+    pub(super) media: Media,
+    pub(super) rendition: Rendition,
+    pub(super) body: Received,
 }
 
 /// `/api/compiler/{id}/compile`
 pub(super) async fn compile<W: Workshop>(
     State(desk): State<Shared<W>>,
     Path(id): Path<String>,
-    order: Order,
+    request: Request,
 ) -> Result<Reply, Rejection> {
-    desk.answer(order, Some(id), |order| match order.media {
-        Media::Json => wire::request::json(&order.body.bytes),
-        Media::Other => wire::request::text(&order.body.bytes, &order.query),
-    })
-    .await
+    let destination = desk.destination(&id).await?;
+    if let Destination::Url(service) = &destination {
+        return desk.forward(service, Errand::Compile, request).await;
+    }
+    let order = Order::from_request(request, &desk).await?;
+    match destination {
+        Destination::Queue(queue) => {
+            let key = desk.key(&order, Some(&id));
+            match desk.recall(&key, order.rendition).await {
+                Some(reply) => Ok(reply),
+                None => desk.relay(&queue, order, &id, &Build::Compile).await,
+            }
+        }
+        _ => desk.answer(order, Some(id), Order::read).await,
+    }
 }
 
 /// `/api/noscript/compile`: what a form sends, the compiler included.
@@ -56,9 +68,9 @@ pub(super) async fn noscript<W: Workshop>(
 pub(super) async fn cmake<W: Workshop>(
     State(desk): State<Shared<W>>,
     Path(id): Path<String>,
-    order: Order,
+    request: Request,
 ) -> Result<Reply, Rejection> {
-    desk.build(&order, &id)
+    project(&desk, &id, ("cmake", Errand::CMake), request).await
 }
 
 /// `/api/compiler/{id}/build/{system}`
@@ -70,8 +82,25 @@ pub(super) async fn build<W: Workshop>(
     if !BUILD_SYSTEMS.contains(&system.as_str()) {
         return Err(Rejection::new(Class::Unknown, format!("Unknown build system '{system}'")));
     }
-    let order = Order::from_request(request, &desk).await?;
-    desk.build(&order, &id)
+    project(&desk, &id, (&system, Errand::Build(&system)), request).await
+}
+
+/// Answers a project build, wherever it is made.
+async fn project<W: Workshop>(
+    desk: &Shared<W>,
+    id: &str,
+    (system, errand): (&str, Errand<'_>),
+    request: Request,
+) -> Result<Reply, Rejection> {
+    let destination = desk.destination(id).await?;
+    if let Destination::Url(service) = &destination {
+        return desk.forward(service, errand, request).await;
+    }
+    let order = Order::from_request(request, desk).await?;
+    match destination {
+        Destination::Queue(queue) => desk.relay(&queue, order, id, &Build::Project(system.to_owned())).await,
+        _ => desk.build(&order, id),
+    }
 }
 
 impl<W: Workshop> FromRequest<Shared<W>> for Order {
@@ -88,8 +117,18 @@ impl<W: Workshop> FromRequest<Shared<W>> for Order {
     }
 }
 
+impl Order {
+    /// The request in the body.
+    pub(super) fn read(&self) -> Result<Draft, RequestError> {
+        match self.media {
+            Media::Json => wire::request::json(&self.body.bytes),
+            Media::Other => wire::request::text(&self.body.bytes, &self.query),
+        }
+    }
+}
+
 impl<W: Workshop> Desk<W> {
-    fn admit(&self) -> Result<(), Rejection> {
+    pub(super) fn admit(&self) -> Result<(), Rejection> {
         if self.parts.gate.opening() < Opening::Refusing {
             return Ok(());
         }
@@ -104,15 +143,9 @@ impl<W: Workshop> Desk<W> {
         id: Option<String>,
         read: impl FnOnce(&Order) -> Result<Draft, RequestError>,
     ) -> Result<Reply, Rejection> {
-        let workshop = &self.parts.workshop;
-        let key = workshop.key(&[
-            id.as_deref().unwrap_or_default().as_bytes(),
-            order.query.as_bytes(),
-            &[order.rendition as u8, order.media as u8],
-            &order.body.bytes,
-        ]);
-        if let Some(answer) = workshop.recall(&key).await {
-            return Ok(answered(answer, order.rendition));
+        let key = self.key(&order, id.as_deref());
+        if let Some(reply) = self.recall(&key, order.rendition).await {
+            return Ok(reply);
         }
         let draft = read(&order)?;
         let Order { call, rendition, body, .. } = order;
@@ -122,9 +155,24 @@ impl<W: Workshop> Desk<W> {
         let compiler = self.find(&draft, &id)?;
         call.found(id);
         let request = draft.finish(W::split)?;
-        let deadline = Deadline::at(call.arrived + self.parts.settings.answer_within);
+        let deadline = self.deadline(&call);
         let job = Job { key, compiler, request, rendition, deadline, waited: call.waited.clone() };
         Ok(answered(self.make(job, &call.id).await?, rendition))
+    }
+
+    /// The digest of an order.
+    fn key(&self, order: &Order, id: Option<&str>) -> W::Key {
+        self.parts.workshop.key(&[
+            id.unwrap_or_default().as_bytes(),
+            order.query.as_bytes(),
+            &[order.rendition as u8, order.media as u8],
+            &order.body.bytes,
+        ])
+    }
+
+    /// The reply to an order that was answered here before.
+    async fn recall(&self, key: &W::Key, rendition: Rendition) -> Option<Reply> {
+        Some(answered(self.parts.workshop.recall(key).await?, rendition))
     }
 
     /// Has the engine do a job, for no longer than the caller waits.
@@ -176,7 +224,7 @@ fn answered(answer: Answer, rendition: Rendition) -> Reply {
 }
 
 /// The reply, saying how the job ended to the client and to the closing event.
-fn marked(mut reply: Reply, facts: Facts) -> Reply {
+pub(super) fn marked(mut reply: Reply, facts: Facts) -> Reply {
     reply.headers_mut().insert(JOB_STATUS, HeaderValue::from_static(facts.job.as_str()));
     reply.extensions_mut().insert(facts);
     reply

@@ -21,6 +21,7 @@ use http::request;
 use http::{HeaderMap, HeaderName, Response};
 use tokio::time::Instant;
 
+use super::elsewhere::Forwarded;
 use super::reject::{Rejection, Shape};
 use super::router::{Kind, NOWHERE, Place};
 use super::{Desk, GONE, Served, Shared, encode, negotiate};
@@ -81,6 +82,7 @@ pub(super) async fn conduct<W: Workshop>(
     let mut unanswered = Unanswered { desk: &desk, place, call: &call, answered: false };
     let mut reply = fenced(next.run(request)).await;
     let (mut reply, class, facts) = match reply.extensions_mut().remove::<Rejection>() {
+        None if reply.extensions().get::<Forwarded>().is_some() => (reply, None, None),
         None => {
             let facts = reply.extensions_mut().remove();
             (encode::pack(reply, coding).await, None, facts)
@@ -146,9 +148,12 @@ impl<W: Workshop> Desk<W> {
     /// Dresses the reply, and tells who wants to know what became of the request.
     fn finish<B>(&self, reply: &mut Response<B>, place: Place, call: &Call, ending: &Ending) {
         let public = place.kind != Kind::Upkeep && reply.status().is_success();
+        let forwarded = reply.extensions().get::<Forwarded>().is_some();
         let headers = reply.headers_mut();
         dress(headers, &call.id);
-        if public {
+        if forwarded {
+            // How long it may be kept, its maker has said, or chosen not to.
+        } else if public {
             headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
             headers.insert(CACHE_CONTROL, self.keep.clone());
         } else {

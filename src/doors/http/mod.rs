@@ -12,6 +12,7 @@ mod admin;
 mod body;
 mod compile;
 mod conduct;
+mod elsewhere;
 mod encode;
 mod listings;
 mod negotiate;
@@ -40,6 +41,7 @@ use crate::doors::server::{Gate, Refusal, Service};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 
+pub use self::elsewhere::Fleet;
 pub use self::network::{Network, NetworkError};
 
 /// What stands for a status where the caller left before the reply, as proxies log it.
@@ -106,6 +108,8 @@ pub struct Served {
 pub struct Parts<W> {
     /// Where compiles are made.
     pub workshop: W,
+    /// Where compiles are made that are not made here; without a fleet all are.
+    pub fleet: Option<Fleet>,
     /// The owner's choices.
     pub settings: DoorSettings,
     /// How we are.

@@ -9,6 +9,9 @@ use crate::domain::result::JobStatus;
 use crate::doors::reply::{JSON, Reply};
 use crate::doors::server::Refusal;
 use crate::doors::workshop::Failure;
+use crate::relay::RelayError;
+use crate::relay::forward::ForwardError;
+use crate::routing::RoutingError;
 use crate::wire;
 use crate::wire::request::RequestError;
 use axum::Extension;
@@ -29,6 +32,8 @@ pub(super) struct Rejection {
     pub(super) class: Class,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// Whether the caller is told the reason, although it is nothing the caller did.
+    told: bool,
     /// Whether bytes of the request may still be on their way, so that the connection is of no further use.
     hang_up: bool,
 }
@@ -70,7 +75,12 @@ impl Rejection {
     pub(super) fn new(class: Class, message: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = matches!(class, Class::Busy | Class::Draining).then_some(RETRY);
         let message = message.into();
-        Self { status: status_of(class), class, message, retry_after, hang_up: false }
+        Self { status: status_of(class), class, message, retry_after, told: false, hang_up: false }
+    }
+
+    /// A failure of ours or of others whose reason names nothing that is only for us.
+    pub(super) fn told(class: Class, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { told: true, ..Self::new(class, message) }
     }
 
     pub(super) fn no_compiler(id: &str) -> Self {
@@ -107,7 +117,7 @@ impl Rejection {
 
     /// The reply, in the given shape. What failed inside is told to the log alone; the caller gets the request's id.
     pub(super) fn reply(&self, shape: Shape, request: &RequestId) -> Response<Vec<u8>> {
-        let ours = matches!(self.class, Class::Upstream | Class::Internal);
+        let ours = matches!(self.class, Class::Upstream | Class::Internal) && !self.told;
         let message = if ours {
             Cow::Owned(format!("internal error, request {request}"))
         } else {
@@ -160,6 +170,40 @@ impl From<Failure> for Rejection {
 impl From<RequestError> for Rejection {
     fn from(error: RequestError) -> Self {
         Self::new(error.class(), error.to_string())
+    }
+}
+
+impl From<RoutingError> for Rejection {
+    fn from(error: RoutingError) -> Self {
+        let retry_after = Some(error.retry_after());
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after,
+            ..Self::told(error.class(), error.to_string())
+        }
+    }
+}
+
+impl From<RelayError> for Rejection {
+    fn from(error: RelayError) -> Self {
+        let rejection = Self::told(error.class(), error.to_string());
+        tracing::debug!(error = &error as &dyn std::error::Error, "no result from elsewhere");
+        // A bus or queue that is away comes back; a result that cannot be had does not.
+        match error {
+            RelayError::Subscribe(_) | RelayError::Send(_) | RelayError::Park { .. }
+                if rejection.class == Class::Upstream =>
+            {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: Some(RETRY), ..rejection }
+            }
+            _ => rejection,
+        }
+    }
+}
+
+impl From<ForwardError> for Rejection {
+    fn from(error: ForwardError) -> Self {
+        tracing::debug!(error = &error as &dyn std::error::Error, "not forwarded");
+        Self::told(error.class(), error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod clocks;
 mod disconnect;
 mod drain;
+mod elsewhere;
 mod places;
 mod replies;
 mod smuggling;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use compilation_worker::domain::class::Class;
 use compilation_worker::domain::ids::LanguageId;
 use compilation_worker::domain::result::JobStatus;
 use compilation_worker::doors::health::{Health, Vitals};
-use compilation_worker::doors::http::{Door, DoorSettings, Parts, Served};
+use compilation_worker::doors::http::{Door, DoorSettings, Fleet, Parts, Served};
 use compilation_worker::doors::server::{self, Gate, HttpSettings};
 use compilation_worker::doors::workshop::{Failure, Job, Listing, Workshop};
 use compilation_worker::engine::{Answer, Rendition};
@@ -37,6 +37,7 @@ pub(crate) struct House {
 pub(crate) struct Plan {
     pub(crate) http: HttpSettings,
     pub(crate) door: DoorSettings,
+    pub(crate) fleet: Option<Fleet>,
 }
 
 /// Compiles by obeying: see [`Fake::obey`].
@@ -49,6 +50,7 @@ struct State {
     running: AtomicUsize,
     cancelled: AtomicUsize,
     cleared: AtomicUsize,
+    busy: AtomicBool,
     remembered: Mutex<HashMap<Vec<u8>, Answer>>,
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn scaled() -> Plan {
         body_bytes: 1_000_000,
         ..HttpSettings::default()
     };
-    Plan { door: DoorSettings { body_bytes: http.body_bytes, ..DoorSettings::default() }, http }
+    Plan { door: DoorSettings { body_bytes: http.body_bytes, ..DoorSettings::default() }, http, fleet: None }
 }
 
 impl House {
@@ -84,6 +86,7 @@ impl House {
         let (phase, seen) = (draining.clone(), Arc::clone(&served));
         let door = Door::new(Parts {
             workshop: workshop.clone(),
+            fleet: plan.fleet,
             settings: plan.door,
             health: Health::new(move || vitals(*phase.borrow())),
             gate: gate.clone(),
@@ -129,6 +132,11 @@ pub(crate) fn vitals(draining: bool) -> Vitals {
 }
 
 impl Fake {
+    /// Whether every slot shall be taken.
+    pub(crate) fn pretend_busy(&self, busy: bool) {
+        self.0.busy.store(busy, Ordering::SeqCst);
+    }
+
     pub(crate) fn begun(&self) -> usize {
         self.0.begun.load(Ordering::SeqCst)
     }
@@ -191,6 +199,10 @@ impl Workshop for Fake {
 
     async fn recall(&self, key: &Vec<u8>) -> Option<Answer> {
         self.0.remembered.lock().unwrap().get(key).cloned()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::SeqCst)
     }
 
     async fn room(&self) -> usize {

@@ -1,0 +1,130 @@
+//! Requests that this worker does not answer itself: to a queue, or to another service.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Limited;
+
+use super::Desk;
+use super::body::Media;
+use super::compile::{Order, marked};
+use super::conduct::{Call, Facts};
+use super::reject::Rejection;
+use crate::domain::class::Class;
+use crate::domain::ids::{CompilerId, RequestId};
+use crate::domain::limits::Deadline;
+use crate::doors::reply::{self, JSON, Reply, TEXT};
+use crate::doors::workshop::Workshop;
+use crate::engine::Rendition;
+use crate::relay::Relay;
+use crate::relay::forward::{Errand, Forward};
+use crate::routing::{Destination, Here, Queue, Router};
+use crate::wire::envelope::{Body as Payload, Build, Outgoing};
+use crate::wire::relayed;
+use crate::{text, wire};
+
+/// The rest of the fleet, as this worker knows it.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Who says where a request goes.
+    pub router: Arc<Router>,
+    /// The way to workers that listen to a queue.
+    pub relay: Relay,
+    /// The way to other services.
+    pub forward: Forward,
+}
+
+/// A reply that another service made: nothing of it is ours to change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forwarded;
+
+impl<W: Workshop> Desk<W> {
+    /// Where a request for this compiler goes.
+    pub(super) async fn destination(&self, id: &str) -> Result<Destination, Rejection> {
+        let Some(fleet) = &self.parts.fleet else { return Ok(Destination::Here) };
+        let Ok(compiler) = CompilerId::parse(id) else { return Err(Rejection::no_compiler(id)) };
+        let here = match self.parts.workshop.find(None, id) {
+            None => Here::Lacking,
+            Some(_) if self.parts.workshop.is_busy() => Here::Busy,
+            Some(_) => Here::Free,
+        };
+        match fleet.router.decide(&compiler, here).await?.destination {
+            Destination::Nowhere => Err(Rejection::no_compiler(id)),
+            destination => Ok(destination),
+        }
+    }
+
+    /// Hands a request on to `service` as it comes in, and its reply out as it comes back.
+    pub(super) async fn forward(
+        &self,
+        service: &http::Uri,
+        errand: Errand<'_>,
+        request: Request,
+    ) -> Result<Reply, Rejection> {
+        self.admit()?;
+        let fleet = self.fleet()?;
+        let (head, body) = request.into_parts();
+        let deadline = self.deadline(&Call::of(&head)?);
+        let body = Limited::new(body, self.parts.settings.body_bytes);
+        let response = fleet.forward.send(service, errand, &head, body, deadline).await?;
+        let mut reply: Response<Body> = response.map(Body::new);
+        reply.extensions_mut().insert(Forwarded);
+        Ok(reply)
+    }
+
+    /// Has a worker that listens to `queue` answer an order.
+    pub(super) async fn relay(
+        &self,
+        queue: &Queue,
+        order: Order,
+        compiler: &str,
+        build: &Build,
+    ) -> Result<Reply, Rejection> {
+        let fleet = self.fleet()?;
+        // What is wrong with it, it is told here and now.
+        let draft = order.read()?;
+        let filter_ansi = draft.finish(W::split)?.backend.filter_ansi;
+        let queue = fleet.router.address(queue).await?;
+        // The client's own name for its request is no secret, and so no address for its result.
+        let id = RequestId::mint();
+        let payload = match order.media {
+            Media::Json => Payload::Json(&order.body.bytes),
+            Media::Other => Payload::Text(std::str::from_utf8(&order.body.bytes).unwrap_or_default()),
+        };
+        let job = Outgoing { id: &id, compiler, build, accept: None, query: &order.query, body: payload };
+        tracing::debug!(request.id = %order.call.id, job.id = %id, queue = %queue, "sent to the queue");
+        let result = fleet.relay.ask(&queue, &job, self.deadline(&order.call)).await?;
+        order.call.found(compiler.to_owned());
+        shown(result, order.rendition, filter_ansi)
+    }
+
+    fn fleet(&self) -> Result<&Fleet, Rejection> {
+        let fleet = self.parts.fleet.as_ref();
+        fleet.ok_or_else(|| Rejection::new(Class::Internal, "a route without a fleet"))
+    }
+
+    /// Until when a call is answered.
+    pub(super) fn deadline(&self, call: &Call) -> Deadline {
+        Deadline::at(call.arrived + self.parts.settings.answer_within)
+    }
+}
+
+/// A relayed result as a reply.
+fn shown(result: Bytes, rendition: Rendition, filter_ansi: bool) -> Result<Reply, Rejection> {
+    let facts = Facts { job: relayed::status(&result), cached: false };
+    let reply = match rendition {
+        Rendition::Json => reply::reply(StatusCode::OK, JSON, result),
+        Rendition::Text => {
+            let strip = filter_ansi.then_some(text::ansi::strip as wire::result::Strip);
+            let text = relayed::text(&result, strip);
+            let text = text.map_err(|error| {
+                Rejection::told(Class::Upstream, format!("Failed to read the compilation result: {error}"))
+            })?;
+            reply::reply(StatusCode::OK, TEXT, text)
+        }
+    };
+    Ok(marked(reply, facts))
+}
