@@ -2,6 +2,7 @@
 
 mod once;
 mod parts;
+mod route;
 mod serve;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::{text, wire};
 pub const ROLES: Roles = Roles {
     serve: serve::serve,
     compile: once::compile,
+    route: route::explain,
     examine,
     filter: text::asm::process,
     render: |listing: &Listing, took: Duration| wire::result::listing(listing, took),

@@ -5,6 +5,7 @@
 pub mod doctor;
 mod filters;
 pub mod out;
+pub mod route;
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::cli::doctor::{Finding, Verdict};
 use crate::cli::out::Streams;
+use crate::cli::route::Explanation;
 use crate::config::flags::Flags;
 use crate::config::layers::{Mistake, Setting};
 use crate::config::{self, ConfigErrors, EXIT_USAGE, Inputs, Loaded};
@@ -33,6 +35,8 @@ pub struct Roles {
     pub serve: fn(Loaded, Announce) -> anyhow::Result<ExitCode>,
     /// Compiles one file through the daemon's own engine.
     pub compile: fn(Loaded, OneShot) -> anyhow::Result<Compiled>,
+    /// Where a request for a compiler goes.
+    pub route: fn(&Loaded, &str) -> anyhow::Result<Explanation>,
     /// What the kernel, the sandbox and the catalogue look like.
     pub examine: fn(&Loaded) -> Vec<Finding>,
     /// The text engine.
@@ -98,6 +102,9 @@ enum Command {
     /// Compiles one file and prints its listing.
     #[command(after_help = COMPILE_EXAMPLES)]
     Compile(Compile),
+    /// Explains where requests for a compiler go: compiled here, put on a queue, or forwarded.
+    #[command(after_help = ROUTE_EXAMPLES)]
+    Route(Route),
     /// Applies the listing filters to assembly from a file or standard input.
     #[command(after_help = ASM_EXAMPLES)]
     Asm(Asm),
@@ -156,6 +163,17 @@ struct Compile {
 }
 
 #[derive(Debug, Args)]
+struct Route {
+    /// The compiler, by its id in requests.
+    compiler: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Args)]
 struct Asm {
     /// Filters to apply, separated by commas; those of the site, if not given.
     #[arg(long, value_name = "NAMES", value_parser = filters::parse)]
@@ -196,6 +214,11 @@ Examples:
   compilation-worker compile --compiler g132 --filters labels,directives hello.cpp
   echo 'int f() { return 1; }' | compilation-worker compile - | head";
 
+const ROUTE_EXAMPLES: &str = "\
+Examples:
+  compilation-worker route g132 --config /etc/compilation-worker.toml
+  compilation-worker route --json nvcc130 | jq -r .url";
+
 const ASM_EXAMPLES: &str = "\
 Examples:
   g++ -S -g -o - hello.cpp | compilation-worker asm
@@ -215,6 +238,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Command::Check(command) => command.run(streams),
         Command::Doctor(command) => command.run(roles, streams),
         Command::Compile(command) => command.run(roles, streams),
+        Command::Route(command) => command.run(roles, streams),
         Command::Asm(command) => command.run(roles, streams),
         Command::Version(command) => command.run(streams),
     };
@@ -228,13 +252,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
     })
 }
 
-/// The whole command line. Settings that are lists take every word that follows, but not where a file may follow.
+/// The whole command line. Settings that are lists take every word that follows, but not where a word of the command's
+/// own may follow.
 fn commands() -> clap::Command {
     let one_word = |argument: clap::Arg| match argument.get_action() {
         ArgAction::Append if !argument.is_positional() => argument.num_args(1),
         _ => argument,
     };
-    Cli::command().mut_subcommand("compile", |compile| compile.mut_args(one_word))
+    let one_word_each = |command: clap::Command| command.mut_args(one_word);
+    Cli::command().mut_subcommand("compile", one_word_each).mut_subcommand("route", one_word_each)
 }
 
 /// Help that was asked for is data; anything else is a bad command line.
@@ -312,6 +338,20 @@ impl Compile {
         }
         streams.data(&compiled.data)?;
         Ok(if compiled.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Route {
+    fn run(self, roles: &Roles, streams: &mut Streams) -> anyhow::Result<ExitCode> {
+        let loaded = config::load(Inputs::gather(self.flags))?;
+        warn(&loaded, streams);
+        let explanation = (roles.route)(&loaded, &self.compiler)?;
+        if self.json {
+            print_json(streams, &json!(explanation))?;
+        } else {
+            streams.data(explanation.to_string().as_bytes())?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -40,6 +40,10 @@ const ROLES: Roles = Roles {
             success: !job.source.contains("error"),
         })
     },
+    route: |_, compiler| {
+        anyhow::ensure!(compiler == "g132", "could not find out where {compiler} is served");
+        Ok(route::tests::shared())
+    },
     examine: |_| {
         let fix = Some("mend it".to_owned());
         vec![Finding { name: "kernel".to_owned(), verdict: Verdict::Fail, detail: "too old".to_owned(), fix }]
@@ -83,7 +87,7 @@ fn help_is_data_and_teaches() {
     );
     let (long, _, _) = run_with(&["serve", "--help"], "");
     assert!(long.contains("--http-idle") && long.contains("COMPILATION_WORKER_HTTP_IDLE"), "{long}");
-    for command in ["check", "doctor", "compile", "asm", "version"] {
+    for command in ["check", "doctor", "compile", "route", "asm", "version"] {
         assert_eq!(run_with(&[command, "--help"], "").2, ExitCode::SUCCESS, "{command}");
     }
 }
@@ -162,6 +166,21 @@ fn compile_reads_runs_and_reports() {
     assert_eq!((err.as_str(), code), ("error: there is no compiler nope\n", ExitCode::FAILURE));
     let (_, err, _) = run_with(&["compile", "/nowhere/x.cpp"], "");
     assert!(err.starts_with("error: could not read /nowhere/x.cpp: "), "{err}");
+}
+
+#[test]
+fn route_explains_and_a_table_that_is_away_is_a_failure() {
+    let (out, err, code) = run_with(&["route", "--catalogue", "/etc/x", "g132"], "");
+    assert!(out.starts_with("compiler  g132\n") && err.is_empty(), "{out}{err}");
+    assert_eq!(code, ExitCode::SUCCESS);
+    let page: serde_json::Value =
+        serde_json::from_str(&run_with(&["route", "g132", "--json"], "").0).unwrap();
+    assert_eq!(page["row"], "prod#g132");
+    assert_eq!((&page["says"], &page["when_busy"]), (&json!("queue"), &json!("queued")));
+    assert_eq!((&page["url"], &page["cached"]), (&json!(null), &json!(false)));
+    let (out, err, code) = run_with(&["route", "clang"], "");
+    assert_eq!((out.as_str(), err.as_str()), ("", "error: could not find out where clang is served\n"));
+    assert_eq!(code, ExitCode::FAILURE);
 }
 
 #[test]

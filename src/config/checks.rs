@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
     sizes(config, layers);
     clocks(config, layers);
     places(config, layers);
+    routes(config, layers);
     warnings(config, machine)
 }
 
@@ -63,12 +64,14 @@ fn sizes(config: &Config, layers: &mut Layers) {
 }
 
 fn clocks(config: &Config, layers: &mut Layers) {
-    let Config { http, limits, engine, drain, .. } = config;
+    let Config { http, limits, engine, routing, drain, .. } = config;
     for (path, time) in [
         ("http.head_deadline", http.head_deadline),
         ("http.body_deadline", http.body_deadline),
         ("http.write_deadline", http.write_deadline),
         ("limits.wall", limits.wall),
+        ("routing.ttl", routing.ttl),
+        ("routing.negative_ttl", routing.negative_ttl),
     ] {
         if time.is_zero() {
             layers.object(path, "leaves no time at all", "write a duration above zero");
@@ -132,6 +135,18 @@ fn places(config: &Config, layers: &mut Layers) {
     }
     if log::parse_filter(&log.filter).is_err() {
         layers.object("log.filter", "is no filter", "write a level such as info, or info,hyper=warn");
+    }
+}
+
+fn routes(config: &Config, layers: &mut Layers) {
+    let Config { routing, queues, .. } = config;
+    if routing.table.is_some() && queues.default.is_none() && queues.own.is_none() {
+        let wrong = "names queues without their place, as queues.default and queues.own are empty";
+        layers.object("routing.table", wrong, "name one of them, and rows name its neighbors");
+    }
+    if queues.colours && routing.table.is_none() {
+        let wrong = "nobody tells which color is live, as routing.table is empty";
+        layers.object("queues.colours", wrong, "name a table, or leave colors out");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::config::layers::Reader;
 use crate::config::value::{ByteSize, Shape, Value};
 use crate::domain::limits;
 use crate::doors::http::Network;
+use crate::ports::QueueAddress;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -98,7 +99,7 @@ settings! {
         listen: SocketAddr = "127.0.0.1:10240" as "listen",
         /// Answer in plain text, not JSON, when the caller accepts anything.
         text_by_default: bool = "false",
-        /// Name accepted as a first path segment, as in /prod/api/...; others are not found.
+        /// The environment: its name is accepted as a first path segment, as in /prod/api/..., and its routes are ours.
         environment: Option<String> = "",
         /// Largest request body.
         body: ByteSize = "16MiB",
@@ -186,6 +187,26 @@ settings! {
         answer_cache: ByteSize = "32MiB",
         /// Memory for raw compiler output, from which answers with other filters are made.
         output_cache: ByteSize = "32MiB",
+    }
+
+    /// Where requests go that are better served elsewhere.
+    routing: Routing {
+        /// Table of queues and URLs by compiler; without one, only what this machine has is known.
+        table: Option<String> = "",
+        /// How long a row is believed at most.
+        ttl: Duration = "5m",
+        /// How long it is believed that a compiler has no row.
+        negative_ttl: Duration = "5s",
+    }
+
+    /// The queues that jobs go to and come from.
+    queues: Queues {
+        /// Queue for compilers without a row that this machine lacks; those that rows name are its neighbors.
+        default: Option<QueueAddress> = "",
+        /// Each queue is two, NAME-blue and NAME-green, and jobs go to the one that is live.
+        colours: bool = "false",
+        /// Queue this machine takes jobs from.
+        own: Option<QueueAddress> = "",
     }
 
     /// How the process ends.

@@ -204,6 +204,23 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "--http-environment a/b",
             "http.environment = a/b (flag --http-environment): a/b cannot be a first path segment; ",
         ),
+        (
+            "--routing-ttl 0s",
+            "routing.ttl = 0s (flag --routing-ttl): leaves no time at all; write a duration above zero",
+        ),
+        ("--routing-negative-ttl 0s", "routing.negative_ttl = 0s"),
+        (
+            "--routing-table T",
+            "routing.table = T (flag --routing-table): names queues without their place, as queues.default and",
+        ),
+        (
+            "--queues-own jobs --queues-colours",
+            "queues.colours = true (flag --queues-colours): nobody tells which color is live, as routing.table",
+        ),
+        (
+            "--queues-default a/",
+            "queues.default = a/ (flag --queues-default): does not end in the name of a queue",
+        ),
         ("--log-filter x=loud", "log.filter = x=loud (flag --log-filter): is no filter; "),
         (
             "--sandbox jial",

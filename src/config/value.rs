@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::domain::limits::MIB;
 use crate::doors::http::{Network, NetworkError};
+use crate::ports::QueueAddress;
+use crate::routing::queue_url;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -251,6 +253,28 @@ impl Value for Option<PathBuf> {
     }
 }
 
+impl Value for Option<QueueAddress> {
+    const LOOKS: &'static str = "a queue's name or URL, or nothing";
+    const NOUN: &'static str = "QUEUE";
+
+    fn read(raw: &Raw) -> Result<Self, Wrong> {
+        let text = raw.one()?;
+        let address = QueueAddress::new(text);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if !queue_url::is_name(queue_url::name_of(&address)) {
+            let fix = "write a name such as jobs.fifo, or a URL that ends in one";
+            return Err(Wrong::new("does not end in the name of a queue", fix));
+        }
+        Ok(Some(address))
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
 impl Value for Vec<PathBuf> {
     const LOOKS: &'static str = "paths, separated by commas";
     const NOUN: &'static str = "PATH";
@@ -425,6 +449,15 @@ mod tests {
         assert_eq!(Mode::read(&one("jial")).unwrap_err().fix, "write jail, strict or none");
         assert_eq!(Option::<PathBuf>::read(&one("x/y")).unwrap_err().fix, "begin it with /");
         assert_eq!(Option::<String>::read(&one("")), Ok(None));
+        assert_eq!(Option::<QueueAddress>::read(&one("")), Ok(None));
+        for address in ["jobs.fifo", "https://q/1/jobs.fifo"] {
+            let read = Option::<QueueAddress>::read(&one(address)).unwrap();
+            assert_eq!(read.show(), address);
+        }
+        for address in ["https://q/1/", "https://q/1/jobs?x=1", "two words"] {
+            let wrong = Option::<QueueAddress>::read(&one(address)).unwrap_err();
+            assert_eq!(wrong.what, "does not end in the name of a queue", "{address}");
+        }
         assert_eq!(u64::read(&one("-1")).unwrap_err().what, "is not a whole number that fits");
     }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::CompilerId;
 use crate::lifecycle::Lifecycle;
-use crate::ports::{LookupError, QueueAddress, RouteStore};
+use crate::ports::{Color, LookupError, QueueAddress, RouteStore};
 use crate::routing::cache::RouteCache;
 use crate::routing::color::LiveColor;
 use crate::routing::table::Table;
@@ -68,14 +68,8 @@ pub enum RoutingError {
         source: Arc<LookupError>,
     },
     /// The live color cannot be read, and is not known from before.
-    #[error("could not find out which half of the queue {queue} is live")]
-    Color {
-        /// The queue, without its color.
-        queue: String,
-        /// What the store said.
-        #[source]
-        source: Arc<LookupError>,
-    },
+    #[error("could not find out which color is live")]
+    Color(#[source] Arc<LookupError>),
 }
 
 impl Router {
@@ -112,13 +106,16 @@ impl Router {
 
     /// Where to send a job for `queue` now. Ask for each job: the color changes with every deployment.
     pub async fn address(&self, queue: &Queue) -> Result<QueueAddress, RoutingError> {
+        Ok(self.queues.address(queue, self.live_color().await?))
+    }
+
+    /// The live color, if queues have one.
+    pub async fn live_color(&self) -> Result<Option<Color>, RoutingError> {
         if !self.queues.have_colors() {
-            return Ok(self.queues.address(queue, None));
+            return Ok(None);
         }
         let told = self.color.get(self.era.load(Ordering::Relaxed)).await;
-        let (color, _) =
-            told.map_err(|source| RoutingError::Color { queue: queue.name().to_owned(), source })?;
-        Ok(self.queues.address(queue, Some(color)))
+        told.map(|(color, _)| Some(color)).map_err(RoutingError::Color)
     }
 
     /// From now on everything is read anew. Rows read before only stand in while the table cannot be read.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::local::routes::LocalRoutes;
-use crate::ports::{Color, Pending, RouteRow, RouteTarget};
+use crate::ports::{Pending, RouteRow, RouteTarget};
 
 const ROW: Duration = Duration::from_mins(5);
 const ABSENCE: Duration = Duration::from_secs(5);
@@ -408,7 +408,7 @@ async fn a_color_that_was_never_known_is_not_guessed() {
     let Destination::Queue(queue) = decision.destination else { panic!("not a queue") };
     store.feel(Mood::Refusing);
     let error = router.address(&queue).await.unwrap_err();
-    assert_eq!(error.to_string(), "could not find out which half of the queue prod is live");
+    assert_eq!(error.to_string(), "could not find out which color is live");
     let (single, untouched) = bed(false);
     assert_eq!(single.address(&queue).await.unwrap().as_str(), "https://q/1/prod.fifo");
     assert_eq!(untouched.looks(), 0, "without colors nobody asks for one");

@@ -3,3 +3,4 @@
 mod asks;
 mod compiles;
 mod guards;
+mod routes;
