@@ -1,5 +1,6 @@
 //! Puts the program together: configuration into settings, settings into parts, parts into a running whole.
 
+mod hub;
 mod once;
 mod parts;
 mod serve;
@@ -16,6 +17,7 @@ use crate::{text, wire};
 /// What the commands do.
 pub const ROLES: Roles = Roles {
     serve: serve::serve,
+    hub: hub::hub,
     compile: once::compile,
     examine,
     filter: text::asm::process,
