@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::events::Settings;
 use crate::events::board::Board;
-use crate::events::dial::Dialer;
+use crate::events::dial::{Dialer, Socket};
 use crate::events::link::Link;
 use crate::events::pace::{Pace, rotation};
 use crate::events::socket::{self, End, Rules};
@@ -34,7 +34,7 @@ struct Standing {
     /// Ends with the connection.
     over: JoinHandle<Option<End>>,
     born: Instant,
-    /// Sending, or dropping it, has the connection closed after [`Settings::linger`].
+    /// Its drop has the connection closed after [`Settings::linger`].
     _leave: oneshot::Sender<()>,
 }
 
@@ -68,33 +68,10 @@ impl Pool {
 
     /// Dials until a connection stands. Nothing is awaited once it does, so a drop never loses one.
     async fn establish(&self, pace: &mut Pace, replaced: Option<&Link>) -> Standing {
-        let rules = self.rules();
         loop {
             sleep(pace.wait(fastrand::f64())).await;
-            match self.dialer.dial(rules).await {
-                Ok(socket) => {
-                    let (link, feed) = Link::new(self.board.number(), self.settings.line);
-                    let link = Arc::new(link);
-                    self.board.stand(&link, replaced);
-                    let (leave, left) = oneshot::channel::<()>();
-                    let (board, own) = (Arc::clone(&self.board), Arc::clone(&link));
-                    let linger = self.settings.linger;
-                    let over = self.lifecycle.accompany(
-                        "events connection",
-                        Box::pin(async move {
-                            let leave = async {
-                                let _sent_or_dropped = left.await.is_err();
-                                sleep(linger).await;
-                                CloseCode::Normal
-                            };
-                            let hear = |text| board.hear(&own, text);
-                            let end = socket::live(socket, feed, rules, hear, leave).await;
-                            board.fall(&own, &end);
-                            end
-                        }),
-                    );
-                    return Standing { link, over, born: Instant::now(), _leave: leave };
-                }
+            match self.dialer.dial(self.rules()).await {
+                Ok(socket) => return self.begin(socket, replaced),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::warn!(%error, ?cause, "could not reach the events hub");
@@ -102,6 +79,29 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Puts a connection to use.
+    fn begin(&self, socket: Socket, replaced: Option<&Link>) -> Standing {
+        let (link, feed) = Link::new(self.board.number(), self.settings.line);
+        let link = Arc::new(link);
+        self.board.stand(&link, replaced);
+        let (leave, left) = oneshot::channel::<()>();
+        let (board, own) = (Arc::clone(&self.board), Arc::clone(&link));
+        let (rules, linger) = (self.rules(), self.settings.linger);
+        let life = async move {
+            let leave = async {
+                // Nothing is ever sent: that the place has dropped its end is the message.
+                let _dropped = left.await.is_err();
+                sleep(linger).await;
+                CloseCode::Normal
+            };
+            let end = socket::live(socket, feed, rules, |text| board.hear(&own, text), leave).await;
+            board.fall(&own, &end);
+            end
+        };
+        let over = self.lifecycle.accompany("events connection", Box::pin(life));
+        Standing { link, over, born: Instant::now(), _leave: leave }
     }
 
     fn rules(&self) -> Rules {

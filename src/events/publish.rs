@@ -61,6 +61,10 @@ impl Offer {
                 return news;
             }
             let carried = self.board.carry(&self.key, &self.frame);
+            if !carried {
+                // After a gap the other side may come back a little later than we do.
+                waits = repeats();
+            }
             let again = waits.next().map_or(until.instant(), |wait| Instant::now() + wait);
             tokio::select! {
                 // Its sender lives in the board for as long as we do.
