@@ -10,6 +10,7 @@ pub mod text;
 pub mod wire;
 
 pub mod compilers;
+pub mod events;
 pub mod local;
 pub mod sandbox;
 

@@ -1,5 +1,6 @@
 //! Puts the program together: configuration into settings, settings into parts, parts into a running whole.
 
+mod hub;
 mod once;
 mod parts;
 mod route;
@@ -17,6 +18,7 @@ use crate::{text, wire};
 /// What the commands do.
 pub const ROLES: Roles = Roles {
     serve: serve::serve,
+    hub: hub::hub,
     compile: once::compile,
     route: route::explain,
     examine,

@@ -4,11 +4,13 @@ use anyhow::Context as _;
 
 use crate::compilers::{Catalogue, CatalogueSettings, Loaded};
 use crate::config::keys::Config;
+use crate::config::value::ByteSize;
 use crate::doors::http::DoorSettings;
 use crate::doors::server::HttpSettings;
 use crate::engine::plan::PlanSettings;
 use crate::engine::slots::SlotSettings;
 use crate::engine::{EngineSettings, Rendition};
+use crate::events::hub::HubSettings;
 use crate::sandbox;
 
 /// Loads the catalogue, and tells the log what it had to skip.
@@ -60,7 +62,7 @@ pub(super) fn http(config: &Config) -> HttpSettings {
         head: config.http.head_deadline,
         body: config.http.body_deadline,
         write_window: config.http.write_deadline,
-        body_bytes: bytes(config),
+        body_bytes: size(config.http.body),
         connections: config.http.connections,
         lame_duck: config.drain.lame_duck,
         ..HttpSettings::default()
@@ -73,7 +75,7 @@ pub(super) fn door(config: &Config) -> DoorSettings {
         environment: config.http.environment.clone(),
         default_rendition: if config.http.text_by_default { Rendition::Text } else { Rendition::Json },
         answer_within: config.engine.request_budget,
-        body_bytes: bytes(config),
+        body_bytes: size(config.http.body),
         keep_for: config.http.keep_for,
         clear_cache_from: config.http.clear_cache_from.clone(),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -81,6 +83,18 @@ pub(super) fn door(config: &Config) -> DoorSettings {
     }
 }
 
-fn bytes(config: &Config) -> usize {
-    usize::try_from(config.http.body.bytes()).unwrap_or(usize::MAX)
+/// The events hub.
+pub(super) fn hub(config: &Config) -> HubSettings {
+    HubSettings {
+        message: size(config.hub.message),
+        frame: size(config.hub.frame),
+        connections: config.hub.connections,
+        subscriptions: config.hub.subscriptions,
+        backlog: size(config.hub.backlog),
+        ..HubSettings::default()
+    }
+}
+
+fn size(size: ByteSize) -> usize {
+    usize::try_from(size.bytes()).unwrap_or(usize::MAX)
 }

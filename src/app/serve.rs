@@ -88,11 +88,19 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
     Ok(ExitCode::from(ending.exit_code()))
 }
 
-fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("could not listen on {address}; choose another address with {key}"))?;
     listener.set_nonblocking(true).with_context(|| format!("could not prepare {address}"))?;
     Ok(listener)
+}
+
+/// Announces addresses to whoever started us.
+pub(super) fn tell(addresses: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(format!("{addresses}\n").as_bytes())
+        .and_then(|()| out.flush())
+        .context("could not announce the addresses")
 }
 
 /// From the first task to the last.
@@ -128,11 +136,7 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     notify::ready("serving");
     tracing::info!(http = %addresses.0, admin = %addresses.1, startup_ms = begun.elapsed().as_secs_f64() * 1e3, "serving");
     if announce == Announce::Addresses {
-        let line = format!("{}\n", serde_json::json!({ "http": addresses.0, "admin": addresses.1 }));
-        let mut out = std::io::stdout();
-        out.write_all(line.as_bytes())
-            .and_then(|()| out.flush())
-            .context("could not announce the addresses")?;
+        tell(&serde_json::json!({ "http": addresses.0, "admin": addresses.1 }))?;
     }
 
     lifecycle.draining().await;

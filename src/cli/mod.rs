@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::cli::doctor::{Finding, Verdict};
 use crate::cli::out::Streams;
 use crate::cli::route::Explanation;
-use crate::config::flags::Flags;
+use crate::config::flags::{Flags, HubFlags};
 use crate::config::layers::{Mistake, Setting};
 use crate::config::{self, ConfigErrors, EXIT_USAGE, Inputs, Loaded};
 use crate::domain::filters::Filters;
@@ -33,6 +33,8 @@ use crate::domain::listing::Listing;
 pub struct Roles {
     /// Runs the daemon to its end.
     pub serve: fn(Loaded, Announce) -> anyhow::Result<ExitCode>,
+    /// Runs an events hub to its end.
+    pub hub: fn(Loaded, Announce) -> anyhow::Result<ExitCode>,
     /// Compiles one file through the daemon's own engine.
     pub compile: fn(Loaded, OneShot) -> anyhow::Result<Compiled>,
     /// Where a request for a compiler goes.
@@ -45,10 +47,10 @@ pub struct Roles {
     pub render: fn(&Listing, Duration) -> Vec<u8>,
 }
 
-/// Whether `serve` tells its addresses on standard output.
+/// Whether `serve` and `hub` tell their addresses on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announce {
-    /// One JSON line, `{"http":"ip:port","admin":"ip:port"}`, once ready.
+    /// One JSON line, `{"http":"ip:port","admin":"ip:port"}` or `{"ws":"ws://ip:port"}`, once ready.
     Addresses,
     /// Nothing.
     Nothing,
@@ -95,6 +97,9 @@ enum Command {
     /// Runs the daemon until SIGTERM or SIGINT; a second one ends it at once.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
+    /// Relays results between workers and routers, for places without API Gateway, until SIGTERM or SIGINT.
+    #[command(after_help = HUB_EXAMPLES)]
+    Hub(Hub),
     /// Prints the effective configuration, with the origin of every value.
     Check(Check),
     /// Says what this kernel and machine support, and how to get the rest.
@@ -119,6 +124,15 @@ struct Serve {
     announce: bool,
     #[command(flatten)]
     flags: Flags,
+}
+
+#[derive(Debug, Args)]
+struct Hub {
+    /// When ready, print the address on standard output as one line of JSON.
+    #[arg(long)]
+    announce: bool,
+    #[command(flatten)]
+    flags: HubFlags,
 }
 
 #[derive(Debug, Args)]
@@ -208,6 +222,16 @@ Examples:
 
 Every setting can also stand in a file (--config) and in the environment; --help lists all three names.";
 
+const HUB_EXAMPLES: &str = "\
+Examples:
+  compilation-worker hub
+  compilation-worker hub --listen 10.0.0.5:10242 --message 1MiB --frame 1MiB
+  compilation-worker hub --listen 127.0.0.1:0 --announce     prints {\"ws\":\"ws://127.0.0.1:40213\"}
+
+It speaks the protocol of Compiler Explorer's events API: texts 'subscribe: GUID', 'unsubscribe: GUID', 'ack: GUID'
+and 'ping', and JSON objects with a guid, which go to all who subscribed to it. Nobody is asked who they are: listen
+only where workers and routers can reach it. GET /healthcheck on the same port answers with its figures.";
+
 const COMPILE_EXAMPLES: &str = "\
 Examples:
   compilation-worker compile hello.cpp -- -O2 -std=c++20
@@ -235,6 +259,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
     };
     let done = match cli.command {
         Command::Serve(command) => command.run(roles, streams),
+        Command::Hub(command) => command.run(roles),
         Command::Check(command) => command.run(streams),
         Command::Doctor(command) => command.run(roles, streams),
         Command::Compile(command) => command.run(roles, streams),
@@ -280,6 +305,13 @@ impl Serve {
     fn run(self, roles: &Roles, _streams: &mut Streams) -> anyhow::Result<ExitCode> {
         let announce = if self.announce { Announce::Addresses } else { Announce::Nothing };
         (roles.serve)(config::load(Inputs::gather(self.flags))?, announce)
+    }
+}
+
+impl Hub {
+    fn run(self, roles: &Roles) -> anyhow::Result<ExitCode> {
+        let announce = if self.announce { Announce::Addresses } else { Announce::Nothing };
+        (roles.hub)(config::load(Inputs::gather(self.flags.0))?, announce)
     }
 }
 

@@ -32,6 +32,10 @@ const ROLES: Roles = Roles {
         anyhow::ensure!(announce == Announce::Addresses, "serve was not told to announce");
         Ok(ExitCode::from(u8::try_from(loaded.config.engine.slots)?))
     },
+    hub: |loaded, announce| {
+        anyhow::ensure!(announce == Announce::Addresses, "the hub was not told to announce");
+        Ok(ExitCode::from(u8::try_from(loaded.config.hub.connections)?))
+    },
     compile: |_, job| {
         anyhow::ensure!(job.compiler.as_deref() != Some("nope"), "there is no compiler nope");
         Ok(Compiled {
@@ -87,9 +91,20 @@ fn help_is_data_and_teaches() {
     );
     let (long, _, _) = run_with(&["serve", "--help"], "");
     assert!(long.contains("--http-idle") && long.contains("COMPILATION_WORKER_HTTP_IDLE"), "{long}");
-    for command in ["check", "doctor", "compile", "route", "asm", "version"] {
+    for command in ["hub", "check", "doctor", "compile", "route", "asm", "version"] {
         assert_eq!(run_with(&[command, "--help"], "").2, ExitCode::SUCCESS, "{command}");
     }
+}
+
+#[test]
+fn the_hub_has_its_own_short_flags_and_no_others() {
+    for flag in ["--connections", "--hub-connections"] {
+        let (out, err, code) = run_with(&["hub", "--announce", "--listen", "127.0.0.1:0", flag, "7"], "");
+        assert_eq!((out.as_str(), err.as_str(), code), ("", "", ExitCode::from(7)));
+    }
+    let (help, _, _) = run_with(&["hub", "-h"], "");
+    assert!(help.contains("--listen") && help.contains("--message") && !help.contains("--http"), "{help}");
+    assert_eq!(run_with(&["hub", "--engine-slots", "1"], "").2, ExitCode::from(EXIT_USAGE));
 }
 
 #[test]

@@ -17,6 +17,9 @@ const MOST_CONNECTIONS: usize = 1_000_000;
 /// No balancer or client of the contract sends more, and each request may hold this much.
 const LARGEST_BODY: ByteSize = ByteSize(16 * MIB);
 
+/// The longest text of a client that carries no result is shorter.
+const SMALLEST_MESSAGE: ByteSize = ByteSize(256);
+
 /// Notes what contradicts itself, and returns what is merely unwise.
 pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> Vec<String> {
     counts(config, layers);
@@ -28,10 +31,12 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
 }
 
 fn counts(config: &Config, layers: &mut Layers) {
-    let Config { http, limits, engine, .. } = config;
+    let Config { http, limits, engine, hub, .. } = config;
     for (path, is_zero, consequence) in [
         ("engine.slots", engine.slots == 0, "nothing would ever compile"),
         ("http.connections", http.connections == 0, "nobody could connect"),
+        ("hub.connections", hub.connections == 0, "nobody could connect"),
+        ("hub.subscriptions", hub.subscriptions == 0, "nobody could hear of a result"),
         ("limits.pids", limits.pids == 0, "no compiler could start"),
         ("limits.cpu_millis", limits.cpu_millis == 0, "no compiler could run"),
     ] {
@@ -43,6 +48,7 @@ fn counts(config: &Config, layers: &mut Layers) {
         ("engine.slots", engine.slots, MOST_SLOTS),
         ("engine.queue_length", engine.queue_length, MOST_WAITING),
         ("http.connections", http.connections, MOST_CONNECTIONS),
+        ("hub.connections", hub.connections, MOST_CONNECTIONS),
     ] {
         if value > most {
             layers.object(path, format!("is more than the {most} allowed"), "lower it");
@@ -51,9 +57,21 @@ fn counts(config: &Config, layers: &mut Layers) {
 }
 
 fn sizes(config: &Config, layers: &mut Layers) {
-    let Config { http, limits, .. } = config;
+    let Config { http, limits, hub, .. } = config;
     if http.body > LARGEST_BODY {
         layers.object("http.body", format!("is more than the {LARGEST_BODY} allowed"), "lower it");
+    }
+    for (path, size) in [("hub.message", hub.message), ("hub.frame", hub.frame)] {
+        if size < SMALLEST_MESSAGE {
+            layers.object(
+                path,
+                format!("is less than the {SMALLEST_MESSAGE} that a subscription may need"),
+                "raise it",
+            );
+        }
+        if size > LARGEST_BODY {
+            layers.object(path, format!("is more than the {LARGEST_BODY} allowed"), "lower it");
+        }
     }
     if limits.memory.bytes() == 0 {
         layers.object("limits.memory", "no compiler could run", "write a size above 0B");

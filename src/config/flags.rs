@@ -8,6 +8,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use crate::config::keys::{KEYS, Key};
 use crate::config::value::{Raw, Shape};
 
+/// The sections of which the hub has flags.
+const HUB_SECTIONS: [&str; 2] = ["hub", "log"];
+
 /// What the command line gave.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -17,15 +20,13 @@ pub struct Flags {
     pub given: Vec<(&'static Key, Raw)>,
 }
 
+/// What the command line of the hub gave, which has only flags that concern it.
+#[derive(Debug, Clone, Default)]
+pub struct HubFlags(pub Flags);
+
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let file = Arg::new("config")
-            .long("config")
-            .value_name("FILE")
-            .value_parser(clap::value_parser!(PathBuf))
-            .help(format!("Configuration file in TOML [environment: {}]", super::FILE_VARIABLE))
-            .help_heading("Configuration");
-        KEYS.iter().fold(command.arg(file), |command, key| command.arg(argument(key)))
+        KEYS.iter().fold(command.arg(file()), |command, key| command.arg(argument(key)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -41,8 +42,49 @@ impl FromArgMatches for Flags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.gather(KEYS.iter(), matches)
+    }
+}
+
+impl Args for HubFlags {
+    fn augment_args(command: Command) -> Command {
+        hub_keys().fold(command.arg(file()), |command, key| {
+            let argument = argument(key).hide_short_help(false);
+            // On its own command line the section goes without saying.
+            command.arg(if key.section == "hub" {
+                argument.long(key.name).alias(key.long_flag())
+            } else {
+                argument
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for HubFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.0.gather(hub_keys(), matches)
+    }
+}
+
+impl Flags {
+    /// Takes what was given for these keys.
+    fn gather(
+        &mut self,
+        keys: impl Iterator<Item = &'static Key>,
+        matches: &ArgMatches,
+    ) -> Result<(), Error> {
         self.file = matches.get_one::<PathBuf>("config").cloned();
-        for key in KEYS {
+        for key in keys {
             let values = matches.try_get_many::<String>(&key.path());
             let values = values.map_err(|error| Error::raw(ErrorKind::InvalidValue, error.to_string()))?;
             let Some(values) = values else { continue };
@@ -57,6 +99,19 @@ impl FromArgMatches for Flags {
         }
         Ok(())
     }
+}
+
+fn hub_keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| HUB_SECTIONS.contains(&key.section))
+}
+
+fn file() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help(format!("Configuration file in TOML [environment: {}]", super::FILE_VARIABLE))
+        .help_heading("Configuration")
 }
 
 fn argument(key: &'static Key) -> Arg {

@@ -209,6 +209,22 @@ settings! {
         own: Option<QueueAddress> = "",
     }
 
+    /// The events hub, for the command of that name. The defaults are the limits of API Gateway.
+    hub: Hub {
+        /// Address the hub listens on; port 0 picks a free one.
+        listen: SocketAddr = "127.0.0.1:10242",
+        /// Largest message; a larger one ends its connection with code 1009.
+        message: ByteSize = "128KiB",
+        /// Largest frame of a message; likewise.
+        frame: ByteSize = "32KiB",
+        /// Connections open at once; further ones are refused.
+        connections: usize = "4096",
+        /// Subscriptions of one connection; further ones are refused.
+        subscriptions: usize = "20000",
+        /// What may wait to be written to one client; the rest is dropped, and its sender repeats it.
+        backlog: ByteSize = "4MiB",
+    }
+
     /// How the process ends.
     drain: Drain {
         /// After the stop signal, serve this long as usual, so that the balancer notices first.

@@ -185,6 +185,14 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "--limits-wall 0s",
             "limits.wall = 0s (flag --limits-wall): leaves no time at all; write a duration above zero",
         ),
+        ("--hub-connections 0", "hub.connections = 0 (flag --hub-connections): nobody could connect"),
+        ("--hub-connections 1000001", "is more than the 1000000 allowed; lower it"),
+        ("--hub-subscriptions 0", "hub.subscriptions = 0"),
+        (
+            "--hub-frame 255B",
+            "hub.frame = 255B (flag --hub-frame): is less than the 256B that a subscription",
+        ),
+        ("--hub-message 17MiB", "hub.message = 17MiB (flag --hub-message): is more than the 16MiB allowed"),
         ("--limits-pids 0", "limits.pids = 0"),
         ("--limits-cpu-millis 0", "limits.cpu_millis = 0"),
         (
@@ -258,6 +266,7 @@ fn the_table_is_sound() {
         assert!(names.contains(name), "others script against --{name}");
     }
     Flags::augment_args(Command::new("test")).debug_assert();
+    flags::HubFlags::augment_args(Command::new("test")).debug_assert();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod cli;
 mod contract;
 mod daemon;
+mod events;
 mod floors;
 mod hostile;
 mod http;

@@ -139,14 +139,14 @@ fn the_doctor_fails_for_a_machine_without_compilers_and_says_what_to_do() {
 
 #[test]
 fn help_of_every_command_is_data() {
-    for command in ["serve", "check", "doctor", "compile", "asm", "version"] {
+    for command in ["serve", "hub", "check", "doctor", "compile", "asm", "version"] {
         let (out, err, code) = run(&[command, "--help"]);
         assert_eq!((err.as_str(), code), ("", 0), "{command}");
         assert!(out.contains("Usage: compilation-worker") && out.contains(command), "{out}");
     }
     let (out, _, code) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["serve", "check", "doctor", "compile", "asm", "version"] {
+    for command in ["serve", "hub", "check", "doctor", "compile", "asm", "version"] {
         assert!(out.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in {out}");
     }
     assert_eq!(run(&["version"]).0, format!("compilation-worker {}\n", env!("CARGO_PKG_VERSION")));

@@ -1,0 +1,241 @@
+//! Who waits in this process for which results, and on which connection the hub was told so.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::domain::ids::RequestId;
+use crate::events::memory::Memory;
+
+/// How long a receipt is repeated for every repeat of its result (D6).
+const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
+/// Receipts remembered; two minutes' worth at a thousand a second.
+const MOST_RECEIPTS: usize = 120_000;
+/// Frames that may wait for one subscriber; more of them are repeats, and are dropped.
+const UNREAD_FRAMES: usize = 4;
+/// How long a result without a subscriber is kept. Its sender goes on repeating it, so this only spares the wait.
+const EARLY_SPAN: Duration = Duration::from_secs(10);
+/// Results kept without a subscriber.
+const MOST_EARLY: usize = 256;
+/// Their bytes, all told.
+const MOST_EARLY_BYTES: usize = 4 * 1024 * 1024;
+
+/// All who wait.
+#[derive(Debug)]
+pub(super) struct Waiters {
+    topics: HashMap<RequestId, Topic>,
+    most: usize,
+    early: Early,
+    answered: Memory<()>,
+    /// Numbers subscribers.
+    last: u64,
+}
+
+/// Who waits for one request's result.
+#[derive(Debug, Default)]
+struct Topic {
+    subscribers: BTreeMap<u64, mpsc::Sender<Bytes>>,
+    /// The connection on which the hub was told; none while there is none.
+    home: Option<u64>,
+    /// The connection on which the last result came.
+    via: Option<u64>,
+}
+
+/// Results that came before anybody asked, oldest first.
+#[derive(Debug, Default)]
+struct Early {
+    kept: VecDeque<(Instant, RequestId, Bytes)>,
+    bytes: usize,
+}
+
+/// What became of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// Somebody has it now.
+    Taken,
+    /// It has had its receipt, which its sender may have missed.
+    Repeated,
+    /// Nobody waits for it; it is kept for a moment.
+    Kept,
+}
+
+impl Waiters {
+    /// Nobody yet; at most `most` requests will be waited for at once.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            topics: HashMap::new(),
+            most,
+            early: Early::default(),
+            answered: Memory::new(RECEIPT_MEMORY, MOST_RECEIPTS),
+            last: 0,
+        }
+    }
+
+    /// Takes a subscriber in, unless there are too many.
+    pub(super) fn join(&mut self, id: &RequestId) -> Option<(u64, mpsc::Receiver<Bytes>)> {
+        if self.topics.len() >= self.most && !self.topics.contains_key(id) {
+            return None;
+        }
+        let (sender, frames) = mpsc::channel(UNREAD_FRAMES);
+        for frame in self.early.take(id) {
+            // A full channel holds the same result already.
+            let _repeat = sender.try_send(frame).is_err();
+        }
+        self.last += 1;
+        self.topics.entry(id.clone()).or_default().subscribers.insert(self.last, sender);
+        Some((self.last, frames))
+    }
+
+    /// Lets a subscriber go. If it was the last, the hub has to be told, on the connection that is returned.
+    pub(super) fn leave(&mut self, id: &RequestId, number: u64) -> Option<u64> {
+        let topic = self.topics.get_mut(id)?;
+        topic.subscribers.remove(&number);
+        if !topic.subscribers.is_empty() {
+            return None;
+        }
+        self.topics.remove(id).and_then(|topic| topic.home)
+    }
+
+    /// A result has come on connection `via`.
+    pub(super) fn deliver(&mut self, id: RequestId, frame: Bytes, via: u64) -> Delivery {
+        let answered = self.answered.recall(&id).is_some();
+        match self.topics.get_mut(&id) {
+            Some(topic) => {
+                topic.via = Some(via);
+                for subscriber in topic.subscribers.values() {
+                    let _repeat = subscriber.try_send(frame.clone()).is_err();
+                }
+                if answered { Delivery::Repeated } else { Delivery::Taken }
+            }
+            None if answered => Delivery::Repeated,
+            None => {
+                self.early.keep(id, frame);
+                Delivery::Kept
+            }
+        }
+    }
+
+    /// A subscriber has given its receipt; returns the connection on which its sender is best reached.
+    pub(super) fn answer(&mut self, id: &RequestId) -> Option<u64> {
+        self.answered.remember(id.clone(), ());
+        self.topics.get(id)?.via
+    }
+
+    /// The connection on which the hub was told of this name.
+    pub(super) fn home(&self, id: &RequestId) -> Option<u64> {
+        self.topics.get(id)?.home
+    }
+
+    /// The hub is told on `home` from now on, or not at all.
+    pub(super) fn settle(&mut self, id: &RequestId, home: Option<u64>) {
+        if let Some(topic) = self.topics.get_mut(id) {
+            topic.home = home;
+        }
+    }
+
+    /// The requests of which the hub was told on one of these connections, or on none.
+    pub(super) fn homed(&self, homes: &[Option<u64>]) -> Vec<RequestId> {
+        self.topics
+            .iter()
+            .filter(|(_, topic)| homes.contains(&topic.home))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Requests somebody waits for.
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+}
+
+impl Early {
+    fn keep(&mut self, id: RequestId, frame: Bytes) {
+        self.bytes += frame.len();
+        self.kept.push_back((Instant::now(), id, frame));
+        self.forget();
+    }
+
+    fn take(&mut self, id: &RequestId) -> Vec<Bytes> {
+        self.forget();
+        let mut taken = Vec::new();
+        self.kept.retain(|(_, whose, frame)| {
+            let asked = whose == id;
+            if asked {
+                taken.push(frame.clone());
+            }
+            !asked
+        });
+        self.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+        taken
+    }
+
+    fn forget(&mut self) {
+        while let Some((at, _, frame)) = self.kept.front() {
+            let room = self.kept.len() <= MOST_EARLY && self.bytes <= MOST_EARLY_BYTES;
+            if room && at.elapsed() < EARLY_SPAN {
+                return;
+            }
+            self.bytes -= frame.len();
+            self.kept.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> RequestId {
+        RequestId::parse(name).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_early_result_is_kept_for_a_moment_and_in_bounds() {
+        let mut waiters = Waiters::new(10);
+        assert_eq!(waiters.deliver(id("a"), Bytes::from_static(b"r"), 1), Delivery::Kept);
+        let (_, mut frames) = waiters.join(&id("a")).unwrap();
+        assert_eq!(frames.try_recv().unwrap(), "r");
+        assert_eq!(waiters.early.bytes, 0);
+        for _ in 0..50 {
+            waiters.deliver(id("b"), vec![b'x'; MOST_EARLY_BYTES / 10].into(), 1);
+        }
+        assert_eq!(waiters.early.kept.len(), 10);
+        for _ in 0..2 * MOST_EARLY {
+            waiters.deliver(id("c"), Bytes::from_static(b"r"), 1);
+        }
+        assert_eq!(waiters.early.kept.len(), MOST_EARLY);
+        tokio::time::advance(EARLY_SPAN).await;
+        let (_, mut frames) = waiters.join(&id("c")).unwrap();
+        assert!(frames.try_recv().is_err());
+        assert_eq!((waiters.early.kept.len(), waiters.early.bytes), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeats_get_receipts_for_two_minutes() {
+        let mut waiters = Waiters::new(10);
+        let (number, _frames) = waiters.join(&id("a")).unwrap();
+        assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Taken);
+        assert_eq!(waiters.answer(&id("a")), Some(7));
+        assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Repeated);
+        assert_eq!(waiters.leave(&id("a"), number), None, "the hub was never told");
+        assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Repeated, "with nobody left, too");
+        tokio::time::advance(RECEIPT_MEMORY).await;
+        assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Kept);
+    }
+
+    #[test]
+    fn subscriptions_are_counted_and_leave_nothing() {
+        let mut waiters = Waiters::new(1);
+        let (first, _one) = waiters.join(&id("a")).unwrap();
+        let (second, _two) = waiters.join(&id("a")).unwrap();
+        assert!(waiters.join(&id("b")).is_none(), "one request is the most");
+        waiters.settle(&id("a"), Some(3));
+        assert_eq!(waiters.homed(&[Some(3)]), [id("a")]);
+        assert_eq!(waiters.leave(&id("a"), first), None);
+        assert_eq!(waiters.leave(&id("a"), second), Some(3));
+        assert_eq!(waiters.len(), 0);
+    }
+}
