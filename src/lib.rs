@@ -9,6 +9,7 @@ pub mod telemetry;
 pub mod text;
 pub mod wire;
 
+pub mod aws;
 pub mod compilers;
 pub mod local;
 pub mod sandbox;

@@ -18,6 +18,7 @@ const FLOORS: [(&str, u32); 20] = [
     ("telemetry", 1),
     ("sandbox", 2),
     ("local", 2),
+    ("aws", 2),
     ("compilers", 2),
     ("engine", 3),
     // What the doors share lies beneath them; they do not know each other.
