@@ -9,6 +9,7 @@ pub mod telemetry;
 pub mod text;
 pub mod wire;
 
+pub mod aws;
 pub mod compilers;
 pub mod events;
 pub mod local;

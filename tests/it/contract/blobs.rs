@@ -13,7 +13,7 @@ fn local() -> Arc<dyn BlobStore> {
     Arc::new(LocalBlobs::new(1024 * 1024))
 }
 
-suite! { in_process = super::local:
+suite! { Arc<dyn BlobStore>; in_process = super::local:
     what_is_put_is_got
     a_missing_blob_is_not_a_failure
     a_later_put_wins
@@ -39,25 +39,25 @@ async fn what_is_put_is_got(blobs: Arc<dyn BlobStore>) {
 }
 
 async fn a_missing_blob_is_not_a_failure(blobs: Arc<dyn BlobStore>) {
-    blobs.put(&at("a"), blob(b"1")).await.unwrap();
-    assert_eq!(blobs.get(&at("b"), 1024).await.unwrap(), None);
-    let elsewhere = BlobAddress { bucket: "other".to_owned(), ..at("a") };
+    blobs.put(&at("there"), blob(b"1")).await.unwrap();
+    assert_eq!(blobs.get(&at("elsewhere"), 1024).await.unwrap(), None);
+    let elsewhere = BlobAddress { bucket: "other".to_owned(), ..at("there") };
     assert_eq!(blobs.get(&elsewhere, 1024).await.unwrap(), None);
 }
 
 async fn a_later_put_wins(blobs: Arc<dyn BlobStore>) {
-    blobs.put(&at("a"), blob(b"1")).await.unwrap();
-    blobs.put(&at("a"), blob(b"22")).await.unwrap();
-    assert_eq!(blobs.get(&at("a"), 2).await.unwrap(), Some(blob(b"22")));
+    blobs.put(&at("twice"), blob(b"1")).await.unwrap();
+    blobs.put(&at("twice"), blob(b"22")).await.unwrap();
+    assert_eq!(blobs.get(&at("twice"), 2).await.unwrap(), Some(blob(b"22")));
 }
 
 async fn the_cap_is_exact(blobs: Arc<dyn BlobStore>) {
-    blobs.put(&at("a"), blob(b"12345")).await.unwrap();
-    assert!(blobs.get(&at("a"), 5).await.unwrap().is_some());
-    let error = blobs.get(&at("a"), 4).await.unwrap_err();
+    blobs.put(&at("capped"), blob(b"12345")).await.unwrap();
+    assert!(blobs.get(&at("capped"), 5).await.unwrap().is_some());
+    let error = blobs.get(&at("capped"), 4).await.unwrap_err();
     assert!(matches!(error, BlobError::TooLarge { bytes: 5, cap: 4, .. }), "{error}");
     assert_eq!(error.class(), Class::TooLarge);
-    assert_eq!(error.to_string(), "blob results/a has 5 bytes, more than the 4 allowed");
+    assert_eq!(error.to_string(), "blob results/capped has 5 bytes, more than the 4 allowed");
 }
 
 #[tokio::test]

@@ -13,14 +13,16 @@ use tokio::time::{Instant, sleep};
 use super::suite;
 
 /// A FIFO queue that gives up on a message after two receives, and where such messages go.
-struct Queues {
-    sink: Arc<dyn QueueSink>,
-    source: Arc<dyn QueueSource>,
-    address: QueueAddress,
-    dead: Arc<dyn QueueSource>,
+pub(super) struct Queues {
+    pub(super) sink: Arc<dyn QueueSink>,
+    pub(super) source: Arc<dyn QueueSource>,
+    pub(super) address: QueueAddress,
+    pub(super) dead: Arc<dyn QueueSource>,
     /// A queue without order or groups.
-    loose: Arc<dyn QueueSource>,
-    loose_address: QueueAddress,
+    pub(super) loose: Arc<dyn QueueSource>,
+    pub(super) loose_address: QueueAddress,
+    /// Where no queue is.
+    pub(super) nowhere: QueueAddress,
 }
 
 fn local() -> Queues {
@@ -37,10 +39,11 @@ fn local() -> Queues {
         sink: Arc::new(queues),
         address,
         loose_address: loose,
+        nowhere: QueueAddress::new("nowhere.fifo"),
     }
 }
 
-suite! { in_process = super::local:
+suite! { Queues; in_process = super::local:
     what_is_sent_is_received
     a_group_flies_one_at_a_time
     a_batch_may_hold_a_group_in_order
@@ -48,8 +51,10 @@ suite! { in_process = super::local:
     hidden_messages_come_back
     hiding_longer_keeps_a_message_ours
     giving_back_makes_visible_at_once
-    a_void_receipt_settles_nothing
-    deleting_is_idempotent_and_nothing_is_a_no_op
+    an_expired_receipt_settles_nothing
+    a_superseded_receipt_settles_nothing
+    what_is_deleted_stays_away
+    deleting_is_idempotent
     repeats_are_dropped_even_after_deletion
     the_dedup_window_ends
     worn_messages_become_dead_letters
@@ -169,27 +174,42 @@ async fn giving_back_makes_visible_at_once(queues: Queues) {
     assert_eq!((again.message.body.as_str(), again.receives), ("1", 2), "in its old place, and counted");
 }
 
-async fn a_void_receipt_settles_nothing(queues: Queues) {
+async fn an_expired_receipt_settles_nothing(queues: Queues) {
+    queues.send("g", "1").await;
+    let receipt = queues.receive(ONE).await.pop().unwrap().receipt;
+    sleep(Duration::from_secs(3)).await;
+    let error = queues.source.hide(receipt.clone(), Duration::from_secs(2)).await.unwrap_err();
+    assert!(matches!(error, QueueError::Void { .. }), "{error}");
+    assert_eq!(error.class(), Class::Expired);
+    assert_eq!(queues.delete(&receipt).await, [receipt]);
+    assert_eq!(queues.bodies(ONE).await, ["1"], "the message is still there");
+}
+
+async fn a_superseded_receipt_settles_nothing(queues: Queues) {
     queues.send("g", "1").await;
     let old = queues.receive(ONE).await.pop().unwrap().receipt;
     sleep(Duration::from_secs(3)).await;
-    let error = queues.source.hide(old.clone(), Duration::from_secs(2)).await.unwrap_err();
-    assert!(matches!(error, QueueError::Void { .. }), "{error}");
-    assert_eq!(error.class(), Class::Expired);
-    assert_eq!(queues.delete(&old).await, vec![old.clone()]);
     let new = queues.receive(ONE).await.pop().unwrap().receipt;
+    let error = queues.source.hide(old.clone(), Duration::ZERO).await.unwrap_err();
+    assert!(matches!(error, QueueError::Void { .. }), "{error}");
     assert_eq!(queues.delete(&old).await, [old], "the first receive's right must not end the second's work");
     assert!(queues.delete(&new).await.is_empty());
 }
 
-async fn deleting_is_idempotent_and_nothing_is_a_no_op(queues: Queues) {
+async fn what_is_deleted_stays_away(queues: Queues) {
     queues.send("g", "1").await;
     let receipt = queues.receive(ONE).await.pop().unwrap().receipt;
-    assert!(queues.source.delete(Vec::new()).await.unwrap().is_empty());
-    assert!(queues.delete(&receipt).await.is_empty());
+    assert!(queues.source.delete(Vec::new()).await.unwrap().is_empty(), "nothing is a no-op");
     assert!(queues.delete(&receipt).await.is_empty());
     sleep(Duration::from_secs(3)).await;
     assert!(queues.receive(ALL).await.is_empty());
+}
+
+async fn deleting_is_idempotent(queues: Queues) {
+    queues.send("g", "1").await;
+    let receipt = queues.receive(ONE).await.pop().unwrap().receipt;
+    assert!(queues.delete(&receipt).await.is_empty());
+    assert!(queues.delete(&receipt).await.is_empty());
 }
 
 async fn repeats_are_dropped_even_after_deletion(queues: Queues) {
@@ -287,7 +307,7 @@ async fn messages_that_cannot_be_taken_are_refused(queues: Queues) {
     let giant = Message { body: "x".repeat(1024 * 1024 + 1), ..message("g", "1") };
     let error = queues.sink.send(&queues.address, giant).await.unwrap_err();
     assert_eq!(error.class(), Class::TooLarge, "{error}");
-    let error = queues.sink.send(&QueueAddress::new("nowhere.fifo"), message("g", "1")).await.unwrap_err();
+    let error = queues.sink.send(&queues.nowhere, message("g", "1")).await.unwrap_err();
     assert!(matches!(error, QueueError::Absent { .. }), "{error}");
     let largest = Message { body: "x".repeat(1024 * 1024), ..message("g", "1") };
     queues.sink.send(&queues.address, largest).await.unwrap();

@@ -17,13 +17,13 @@ fn local() -> Arc<dyn RouteStore> {
     Arc::new(routes)
 }
 
-suite! { in_process = super::local:
+suite! { Arc<dyn RouteStore>; in_process = super::local:
     a_row_is_found_under_its_exact_key
     a_missing_row_is_not_a_failure
     the_color_is_the_live_one
 }
 
-fn rows() -> [RouteRow; 3] {
+pub(super) fn rows() -> [RouteRow; 3] {
     let row =
         |key: &str, target| RouteRow { key: key.to_owned(), target, environment: Some("prod".to_owned()) };
     [

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod emulator;
 pub(crate) mod house;
 pub(crate) mod leftovers;
 pub(crate) mod members;

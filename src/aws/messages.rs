@@ -1,0 +1,82 @@
+//! Messages as SQS writes them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
+
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    Message as Foreign, MessageAttributeValue, MessageSystemAttributeName as Fact,
+    SendMessageBatchRequestEntry,
+};
+
+use crate::aws::clock;
+use crate::ports::{Message, QueueAddress, QueueError, Receipt, Received};
+
+/// The largest message SQS takes, in bytes. A queue may be set to less.
+const LARGEST: usize = 1024 * 1024;
+/// The type of every attribute we send. SQS counts its name against the limit, too.
+const TEXT: &str = "String";
+
+/// What to ask for beside body and receipt.
+pub(super) const FACTS: [Fact; 4] =
+    [Fact::ApproximateReceiveCount, Fact::MessageDeduplicationId, Fact::MessageGroupId, Fact::SentTimestamp];
+
+/// A received message, at this time of the queue's clock. `None` without a receipt: nothing could settle it, so it is
+/// left to reappear.
+pub(super) fn received(foreign: Foreign, now: SystemTime) -> Option<Received> {
+    let receipt = Receipt::new(foreign.receipt_handle()?);
+    let fact = |name: &Fact| foreign.attributes().and_then(|facts| facts.get(name)).cloned();
+    // The count is SQS's, and at least one: this receive.
+    let receives = fact(&Fact::ApproximateReceiveCount).and_then(|count| count.parse().ok()).unwrap_or(1);
+    let age = clock::age(fact(&Fact::SentTimestamp).as_deref(), now);
+    let message = Message {
+        group: fact(&Fact::MessageGroupId),
+        dedup: fact(&Fact::MessageDeduplicationId),
+        attributes: texts(foreign.message_attributes),
+        body: foreign.body.unwrap_or_default(),
+    };
+    Some(Received { message, receipt, receives, age })
+}
+
+/// Attributes with a text. Binary ones are no facts of ours, and are left out.
+fn texts(foreign: Option<HashMap<String, MessageAttributeValue>>) -> BTreeMap<String, String> {
+    let text = |(name, value): (String, MessageAttributeValue)| Some((name, value.string_value?));
+    foreign.into_iter().flatten().filter_map(text).collect()
+}
+
+/// Bytes that SQS counts.
+pub(super) fn size(message: &Message) -> usize {
+    message.size() + message.attributes.len() * TEXT.len()
+}
+
+/// Refuses what SQS would refuse, without asking it.
+pub(super) fn check(to: &QueueAddress, message: &Message) -> Result<(), QueueError> {
+    let (bytes, queue) = (size(message), || to.clone());
+    if bytes > LARGEST {
+        return Err(QueueError::TooLarge { queue: queue(), bytes, cap: LARGEST });
+    }
+    let lacking = match (&message.group, &message.dedup) {
+        (None, _) => "group",
+        (_, None) => "dedup id",
+        _ => return Ok(()),
+    };
+    if to.is_fifo() { Err(QueueError::Incomplete { queue: queue(), lacking }) } else { Ok(()) }
+}
+
+/// One entry of a batch. Group and dedup id stay here unless the queue is a FIFO one: others refuse them.
+pub(super) fn entry(
+    id: usize,
+    message: &Message,
+    fifo: bool,
+) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    let mut entry = SendMessageBatchRequestEntry::builder()
+        .id(id.to_string())
+        .message_body(&message.body)
+        .set_message_group_id(message.group.clone().filter(|_| fifo))
+        .set_message_deduplication_id(message.dedup.clone().filter(|_| fifo));
+    for (name, value) in &message.attributes {
+        let value = MessageAttributeValue::builder().data_type(TEXT).string_value(value).build()?;
+        entry = entry.message_attributes(name, value);
+    }
+    entry.build()
+}

@@ -1,0 +1,155 @@
+//! The routing table in DynamoDB, and the live color in a parameter.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::aws::clients::{Clients, Patience};
+use crate::aws::color::ColorParameter;
+use crate::ports::{Color, LookupError, Pending, RouteRow, RouteStore, RouteTarget};
+
+/// A lookup holds up a request, and the router has the last known row: two attempts, each a hundred times as long as
+/// DynamoDB usually takes.
+const LOOKUP: Patience = Patience { attempt: Duration::from_secs(1), attempts: 2 };
+
+/// Longest partition key, in bytes.
+const LONGEST_KEY: usize = 2048;
+
+/// What is asked of a row. Aliased, because DynamoDB reserves hundreds of words.
+const ATTRIBUTES: [(&str, &str); 4] =
+    [("#t", "routingType"), ("#q", "queueName"), ("#u", "targetUrl"), ("#e", "environment")];
+
+/// The routing table and, where a deployment has two halves, which of them is live.
+#[derive(Debug)]
+pub struct AwsRoutes {
+    clients: Clients,
+    client: Client,
+    table: String,
+    color: Option<ColorParameter>,
+}
+
+impl AwsRoutes {
+    /// The table with this name, and the parameter that names the live color; without one everything is blue. Asks
+    /// nothing yet.
+    pub fn new(clients: &Clients, table: String, color: Option<String>) -> Self {
+        Self {
+            clients: clients.clone(),
+            client: clients.dynamodb(LOOKUP),
+            table,
+            color: color.map(|name| ColorParameter::new(clients, name)),
+        }
+    }
+
+    async fn find(&self, key: &str) -> Result<Option<RouteRow>, LookupError> {
+        let names = ATTRIBUTES.map(|(alias, name)| (alias.to_owned(), name.to_owned()));
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("compilerId", AttributeValue::S(key.to_owned()))
+            .projection_expression(ATTRIBUTES.map(|(alias, _)| alias).join(","))
+            .set_expression_attribute_names(Some(names.into()))
+            .send()
+            .await
+            .map_err(|error| LookupError::Unreachable {
+                what: key.to_owned(),
+                source: Box::new(self.clients.fault(&error)),
+            })?;
+        answer.item.map(|item| row(key, &item)).transpose()
+    }
+}
+
+impl RouteStore for AwsRoutes {
+    fn lookup<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<RouteRow>, LookupError>> {
+        Box::pin(async move {
+            // DynamoDB calls these keys invalid. There is no row under them, and that is the answer.
+            if key.is_empty() || key.len() > LONGEST_KEY {
+                return Ok(None);
+            }
+            self.find(key).await
+        })
+    }
+
+    fn active_color(&self) -> Pending<'_, Result<Color, LookupError>> {
+        Box::pin(async move {
+            let Some(parameter) = &self.color else { return Ok(Color::Blue) };
+            parameter.color().await.map_err(|fault| LookupError::Unreachable {
+                what: parameter.name().to_owned(),
+                source: Box::new(fault),
+            })
+        })
+    }
+}
+
+/// Reads a row as the deployed router does: an empty text is none, and whatever is not `url` is a queue.
+fn row(key: &str, item: &HashMap<String, AttributeValue>) -> Result<RouteRow, LookupError> {
+    let text = |name: &str| match item.get(name) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Some(_) => Err(LookupError::Malformed { key: key.to_owned(), wrong: format!("{name} is no text") }),
+    };
+    let (kind, queue, url) = (text("routingType")?, text("queueName")?, text("targetUrl")?);
+    let target = match (kind.as_deref(), queue, url) {
+        (Some("url"), _, Some(url)) => RouteTarget::Url(url),
+        (Some("url"), _, None) | (_, None, _) => RouteTarget::DefaultQueue,
+        (_, Some(queue), _) => RouteTarget::Queue(queue),
+    };
+    Ok(RouteRow { key: key.to_owned(), target, environment: text("environment")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> AttributeValue {
+        AttributeValue::S(text.to_owned())
+    }
+
+    fn read(attributes: &[(&str, AttributeValue)]) -> Result<RouteRow, LookupError> {
+        let item = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        row("prod#g132", &item)
+    }
+
+    #[test]
+    fn a_row_reads_as_the_deployed_router_reads_it() {
+        let url = "https://gpu.example/api/compiler/nvcc130/compile";
+        for (attributes, expected) in [
+            (vec![("queueName", text("q"))], RouteTarget::Queue("q".to_owned())),
+            (
+                vec![("routingType", text("queue")), ("queueName", text("q"))],
+                RouteTarget::Queue("q".to_owned()),
+            ),
+            (
+                vec![("routingType", text("odd")), ("queueName", text("q"))],
+                RouteTarget::Queue("q".to_owned()),
+            ),
+            (vec![("routingType", text("queue")), ("queueName", text(""))], RouteTarget::DefaultQueue),
+            (vec![("routingType", text("url")), ("targetUrl", text(url))], RouteTarget::Url(url.to_owned())),
+            (vec![("routingType", text("url")), ("targetUrl", text(""))], RouteTarget::DefaultQueue),
+            (vec![("routingType", text("url")), ("queueName", text("q"))], RouteTarget::DefaultQueue),
+            (vec![], RouteTarget::DefaultQueue),
+        ] {
+            assert_eq!(read(&attributes).unwrap().target, expected, "{attributes:?}");
+        }
+        let row = read(&[("environment", text("prod"))]).unwrap();
+        assert_eq!((row.key.as_str(), row.environment.as_deref()), ("prod#g132", Some("prod")));
+    }
+
+    #[test]
+    fn a_wrong_type_is_an_error_that_names_it() {
+        let wrong = [
+            AttributeValue::N("1".to_owned()),
+            AttributeValue::Bool(true),
+            AttributeValue::Null(true),
+            AttributeValue::L(Vec::new()),
+        ];
+        for (_, name) in ATTRIBUTES {
+            for value in &wrong {
+                let error = read(&[(name, value.clone())]).unwrap_err();
+                assert_eq!(error.to_string(), format!("the row prod#g132 is malformed: {name} is no text"));
+            }
+        }
+    }
+}
