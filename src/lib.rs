@@ -7,6 +7,7 @@ pub mod notify;
 pub mod ports;
 pub mod telemetry;
 pub mod text;
+pub mod trust;
 pub mod wire;
 
 pub mod aws;

@@ -2,30 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
-use crate::app::parts;
+use crate::app::{fleet, parts};
 use crate::cli::route::{Explanation, Fate, Says};
 use crate::config::Loaded;
 use crate::config::keys::Config;
 use crate::domain::ids::CompilerId;
 use crate::lifecycle::Lifecycle;
-use crate::local::routes::LocalRoutes;
-use crate::ports::{Color, RouteStore};
+use crate::ports::Color;
 use crate::routing::{
     Destination, Here, Origin, QueueSettings, Router, RouterSettings, RoutingError, Target, Trust,
 };
 use crate::telemetry::metrics::Metrics;
-
-/// The configured table; without one, an empty table in this process: what this machine has is compiled here.
-pub(super) fn table(config: &Config) -> anyhow::Result<Arc<dyn RouteStore>> {
-    match &config.routing.table {
-        None => Ok(Arc::new(LocalRoutes::new())),
-        Some(table) => {
-            bail!("could not open routing.table = {table}: this build reads no tables outside the process")
-        }
-    }
-}
 
 /// What routing goes by.
 pub(super) fn settings(config: &Config) -> RouterSettings {
@@ -46,9 +35,9 @@ pub(super) fn explain(loaded: &Loaded, compiler: &str) -> anyhow::Result<Explana
     let config = &loaded.config;
     let compiler = CompilerId::parse(compiler).context("could not understand the compiler's name")?;
     let installed = parts::catalogue(config)?.catalogue.find(None, compiler.as_str()).is_some();
-    let store = table(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let store = fleet::table(config, &fleet::clients(config).await);
         let router = Router::new(settings(config), store, Lifecycle::new(), Arc::new(Metrics::new()));
         let explanation = describe(&router, &compiler, installed).await?;
         Ok(Explanation { table: config.routing.table.clone(), ..explanation })
@@ -114,6 +103,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::local::routes::LocalRoutes;
     use crate::ports::{QueueAddress, RouteRow, RouteTarget};
 
     /// A machine that takes jobs from `prod`, beside a fleet with colors.

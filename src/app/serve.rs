@@ -19,14 +19,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use crate::app::parts;
+use crate::app::{fleet, parts};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
 use crate::config::keys::Config;
 use crate::doors::admin::{self, Controls};
 use crate::doors::health::{Health, Vitals};
-use crate::doors::http::{Door, Parts};
+use crate::doors::http::{Door, Fleet, Parts};
 use crate::doors::server::{self, Gate, House};
 use crate::engine::Engine;
 use crate::lifecycle::signals::Signals;
@@ -128,10 +128,15 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     let addresses = (http.local_addr()?, admin.local_addr()?);
     let log = Arc::new(log);
     let admin = running.open_admin(admin, config.clone(), pulse, log)?;
-    running.open_http(http, &config)?;
+    let ways = fleet::open(&config, &lifecycle, &running.metrics).await?;
+    let fleet = ways.as_ref().map(|ways| ways.fleet(&config, &lifecycle)).transpose()?;
+    running.open_http(http, &config, fleet)?;
     running.warm();
 
     lifecycle.begin_serving();
+    if let Some(ways) = &ways {
+        ways.open_queue(&config, &running.engine, &lifecycle, &running.metrics);
+    }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
     tracing::info!(http = %addresses.0, admin = %addresses.1, startup_ms = begun.elapsed().as_secs_f64() * 1e3, "serving");
@@ -151,14 +156,14 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
 
 impl Running {
     /// The public door, as work: the drain waits for its last reply.
-    fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
+    fn open_http(&self, listener: TcpListener, config: &Config, fleet: Option<Fleet>) -> anyhow::Result<()> {
         let listener =
             tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
         let gate = Gate::default();
         let metrics = Arc::clone(&self.metrics);
         let door = Door::new(Parts {
             workshop: self.engine.clone(),
-            fleet: None,
+            fleet,
             settings: parts::door(config),
             health: self.health(config),
             gate: gate.clone(),

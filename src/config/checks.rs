@@ -5,6 +5,7 @@ use crate::config::layers::{Layers, Mistake};
 use crate::config::machine::Machine;
 use crate::config::value::{ByteSize, Value as _};
 use crate::domain::limits::MIB;
+use crate::ports::QueueAddress;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -161,6 +162,16 @@ fn routes(config: &Config, layers: &mut Layers) {
     if routing.table.is_some() && queues.default.is_none() && queues.own.is_none() {
         let wrong = "names queues without their place, as queues.default and queues.own are empty";
         layers.object("routing.table", wrong, "name one of them, and rows name its neighbors");
+    }
+    let is_url =
+        |queue: &Option<QueueAddress>| queue.as_ref().is_some_and(|queue| queue.as_str().contains("://"));
+    if (is_url(&queues.own) || is_url(&queues.default)) && config.events.url.is_none() {
+        let wrong = "is empty, and results of jobs from a queue elsewhere would reach nobody";
+        layers.object("events.url", wrong, "name the events hub, such as wss://events.example.com/prod");
+    }
+    if queues.colours && config.aws.color_parameter.is_none() && routing.table.is_some() {
+        let wrong = "nobody tells which color is live, as aws.color_parameter is empty";
+        layers.object("queues.colours", wrong, "name the parameter, or leave colors out");
     }
     if queues.colours && routing.table.is_none() {
         let wrong = "nobody tells which color is live, as routing.table is empty";

@@ -207,6 +207,46 @@ settings! {
         colours: bool = "false",
         /// Queue this machine takes jobs from.
         own: Option<QueueAddress> = "",
+        /// Queue for messages that no worker can do; without one they are deleted, and told to the log.
+        dead_letters: Option<QueueAddress> = "",
+    }
+
+    /// How results travel between routers and workers.
+    events: Events {
+        /// The events hub, a ws:// or wss:// URL; without one, results stay within this process.
+        url: Option<String> = "",
+        /// Largest result that travels whole; a larger one is stored. API Gateway relays no more than the default.
+        largest_frame: ByteSize = "31KiB",
+    }
+
+    /// Where lies what is too large for a message.
+    storage: Storage {
+        /// Bucket for large jobs; without one they are refused.
+        overflow_bucket: Option<String> = "",
+        /// What the keys of large jobs start with.
+        overflow_prefix: String = "sqs-overflow/",
+        /// Bucket for large results; without one they become errors.
+        results_bucket: Option<String> = "",
+        /// What the keys of results start with.
+        results_prefix: String = "cache/",
+    }
+
+    /// Amazon's services, for queues that are URLs, for the table and the buckets.
+    aws: Aws {
+        /// Region of the table, the parameter and the buckets, and of queues whose URL does not tell.
+        region: String = "us-east-1",
+        /// Parameter that says which color is live.
+        color_parameter: Option<String> = "",
+        /// URL of all services, if it is not Amazon who serves.
+        endpoint: Option<String> = "",
+        /// The same for the queues alone.
+        endpoint_sqs: Option<String> = "",
+        /// The same for the table alone.
+        endpoint_dynamodb: Option<String> = "",
+        /// The same for the buckets alone.
+        endpoint_s3: Option<String> = "",
+        /// The same for the parameter alone.
+        endpoint_ssm: Option<String> = "",
     }
 
     /// The events hub, for the command of that name. The defaults are the limits of API Gateway.

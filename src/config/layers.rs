@@ -14,6 +14,16 @@ use crate::config::value::{Raw, Value};
 /// Where every name is listed.
 const LISTED: &str = "check --reference lists them all";
 
+/// Variables of Amazon's own tools, and the keys they stand for.
+const BORROWED: [(&str, &str); 6] = [
+    ("AWS_REGION", "aws.region"),
+    ("AWS_ENDPOINT_URL", "aws.endpoint"),
+    ("AWS_ENDPOINT_URL_SQS", "aws.endpoint_sqs"),
+    ("AWS_ENDPOINT_URL_DYNAMODB", "aws.endpoint_dynamodb"),
+    ("AWS_ENDPOINT_URL_S3", "aws.endpoint_s3"),
+    ("AWS_ENDPOINT_URL_SSM", "aws.endpoint_ssm"),
+];
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -135,8 +145,16 @@ impl Layers {
         }
     }
 
-    /// Lays the environment's values down; what does not begin with our prefix is not ours.
+    /// Lays the environment's values down; what does not begin with our prefix is not ours, but for what every program
+    /// that uses Amazon's services goes by. Ours win over those.
     pub(super) fn environment(&mut self, variables: Vec<(OsString, OsString)>) {
+        for (variable, path) in BORROWED {
+            let value =
+                variables.iter().find(|(name, _)| name == variable).and_then(|(_, value)| value.to_str());
+            if let (Some(key), Some(value)) = (Key::find(path), value) {
+                self.lay(key, Raw::One(value.to_owned()), Origin::Environment(variable.to_owned()));
+            }
+        }
         for (name, value) in variables {
             let Some(name) = name.to_str().filter(|name| *name != super::FILE_VARIABLE) else { continue };
             let Some(ours) = name.strip_prefix(super::VARIABLE_PREFIX) else { continue };

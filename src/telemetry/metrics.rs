@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -86,6 +87,13 @@ pub struct ByCache {
 pub struct ByStep {
     /// The step, as the jail names it.
     pub step: &'static str,
+}
+
+/// `outcome`: what became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    /// `done`, `unclaimed`, `regrouped`, `back`, `buried` or `lost`.
+    pub outcome: &'static str,
 }
 
 /// `outcome`: how a look into the routing table ended.
@@ -211,6 +219,10 @@ metrics! {
     routing_stale: Counter = "routing_stale";
     /// Looks at the live color that failed.
     routing_color_failures: Counter = "routing_color_failures";
+    /// Messages of the job queue, by what became of them.
+    queue_messages: Family<ByOutcome, Counter> = "queue_messages";
+    /// How long messages had been in the job queue when they were received.
+    queue_messages_age: Histogram = "queue_messages_age" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.
@@ -269,6 +281,12 @@ impl Metrics {
         self.jail_failures.get_or_create(&ByStep { step }).inc();
     }
 
+    /// Counts what became of a message of the job queue that was so old when it was received.
+    pub fn count_message(&self, outcome: &'static str, age: Duration) {
+        self.queue_messages.get_or_create(&ByOutcome { outcome }).inc();
+        self.queue_messages_age.observe(age.as_secs_f64());
+    }
+
     /// Counts a look into the routing table.
     pub fn count_look(&self, outcome: &'static str) {
         self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
@@ -323,6 +341,7 @@ mod tests {
         metrics.count_reply("/healthcheck", 200);
         metrics.count_jail_failure("mount");
         metrics.count_look("absent");
+        metrics.count_message("done", Duration::from_millis(20));
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
         metrics.compilation_duration.observe(0.2);

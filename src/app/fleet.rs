@@ -1,0 +1,207 @@
+//! The rest of the fleet as the configuration describes it: the table, the queues, the events hub and the buckets.
+//!
+//! Queues whose address is a URL are Amazon's; others live in this process, as results do without a hub and blobs
+//! without a bucket, so that a laptop can run the whole system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::Uri;
+use anyhow::{Context as _, bail};
+
+use crate::app::route;
+use crate::aws::{self, AwsRoutes, Clients, Endpoints, S3Blobs, SqsSink, SqsSource};
+use crate::config::keys::Config;
+use crate::domain::limits::MIB;
+use crate::doors::http;
+use crate::doors::queue::{self, QueueSettings};
+use crate::engine::Engine;
+use crate::events::{self, EventsBus};
+use crate::lifecycle::Lifecycle;
+use crate::local::blobs::LocalBlobs;
+use crate::local::bus::LocalBus;
+use crate::local::queue::{LocalQueueSettings, LocalQueues};
+use crate::local::routes::LocalRoutes;
+use crate::ports::{BlobPlace, BlobStore, QueueAddress, QueueSink, QueueSource, ResultBus, RouteStore};
+use crate::relay::forward::Forward;
+use crate::relay::{Parts, Relay, RelaySettings};
+use crate::routing::Router;
+use crate::telemetry::metrics::Metrics;
+use crate::trust;
+
+/// How long a queue in this process keeps a message, as those of the running system do (contract-cloud 3.4).
+const RETENTION: Duration = Duration::from_mins(5);
+/// Bytes of the largest message that such a queue takes, as Amazon's do.
+const LARGEST_MESSAGE: usize = 1 << 20;
+/// Bytes of blobs kept in this process.
+const LOCAL_BLOBS: u64 = 256 * MIB;
+
+/// The ways to the fleet.
+#[derive(Debug, Clone)]
+pub(super) struct Ways {
+    sink: Arc<dyn QueueSink>,
+    source: Option<Arc<dyn QueueSource>>,
+    bus: Arc<dyn ResultBus>,
+    blobs: Arc<dyn BlobStore>,
+    router: Arc<Router>,
+}
+
+/// Whether the configuration knows of a fleet at all.
+fn has_fleet(config: &Config) -> bool {
+    config.routing.table.is_some() || config.queues.own.is_some() || config.queues.default.is_some()
+}
+
+/// Opens the ways to the fleet, if there is one.
+pub(super) async fn open(
+    config: &Config,
+    lifecycle: &Lifecycle,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Ways>> {
+    if !has_fleet(config) {
+        return Ok(None);
+    }
+    let clients = clients(config).await;
+    let (sink, source) = queues(config, &clients, lifecycle)?;
+    let table = table(config, &clients);
+    let router = Router::new(route::settings(config), table, lifecycle.clone(), Arc::clone(metrics));
+    Ok(Some(Ways {
+        sink,
+        source,
+        bus: bus(config, lifecycle)?,
+        blobs: blobs(config, &clients),
+        router: Arc::new(router),
+    }))
+}
+
+impl Ways {
+    /// What the HTTP door needs of the fleet.
+    pub(super) fn fleet(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<http::Fleet> {
+        let (tls, _authorities) = trust::client().context("could not set up TLS")?;
+        let relay = Relay::new(Parts {
+            settings: RelaySettings {
+                environment: config.http.environment.clone().unwrap_or_else(|| "none".to_owned()),
+                overflow: overflow(config),
+                results: results(config),
+            },
+            sink: Arc::clone(&self.sink),
+            bus: Arc::clone(&self.bus),
+            blobs: Arc::clone(&self.blobs),
+            lifecycle: lifecycle.clone(),
+        });
+        Ok(http::Fleet { router: Arc::clone(&self.router), relay, forward: Forward::new(tls)? })
+    }
+
+    /// Opens the queue door, if a queue is ours.
+    pub(super) fn open_queue(
+        &self,
+        config: &Config,
+        engine: &Engine,
+        lifecycle: &Lifecycle,
+        metrics: &Arc<Metrics>,
+    ) {
+        let Some((source, own)) = self.source.clone().zip(config.queues.own.clone()) else { return };
+        tracing::info!(queue = %own, "taking jobs");
+        let metrics = Arc::clone(metrics);
+        let parts = queue::Parts {
+            workshop: engine.clone(),
+            settings: QueueSettings {
+                dead_letters: config.queues.dead_letters.clone(),
+                budget: config.engine.request_budget,
+                overflow: overflow(config),
+                results: results(config),
+                ..QueueSettings::new(own, config.engine.slots)
+            },
+            source,
+            sink: Arc::clone(&self.sink),
+            bus: Arc::clone(&self.bus),
+            blobs: Arc::clone(&self.blobs),
+            lifecycle: lifecycle.clone(),
+            observe: Box::new(move |settled| {
+                metrics.count_message(settled.outcome, settled.queued);
+                if let Some(job) = settled.job {
+                    metrics.count_job(job);
+                }
+            }),
+        };
+        drop(lifecycle.spawn("queue", queue::run(parts)));
+    }
+}
+
+/// The configured table; without one, an empty table in this process: what this machine has is compiled here.
+pub(super) fn table(config: &Config, clients: &Clients) -> Arc<dyn RouteStore> {
+    match &config.routing.table {
+        None => Arc::new(LocalRoutes::new()),
+        Some(table) => Arc::new(AwsRoutes::new(clients, table.clone(), config.aws.color_parameter.clone())),
+    }
+}
+
+/// Clients of Amazon's services. Nothing is asked of anybody yet.
+pub(super) async fn clients(config: &Config) -> Clients {
+    let aws = &config.aws;
+    let endpoints = Endpoints {
+        every: aws.endpoint.clone(),
+        sqs: aws.endpoint_sqs.clone(),
+        dynamodb: aws.endpoint_dynamodb.clone(),
+        s3: aws.endpoint_s3.clone(),
+        ssm: aws.endpoint_ssm.clone(),
+    };
+    Clients::from_environment(aws::Settings { region: aws.region.clone(), endpoints }).await
+}
+
+type Ends = (Arc<dyn QueueSink>, Option<Arc<dyn QueueSource>>);
+
+fn queues(config: &Config, clients: &Clients, lifecycle: &Lifecycle) -> anyhow::Result<Ends> {
+    let keys = &config.queues;
+    let known = [&keys.own, &keys.default, &keys.dead_letters];
+    let (remote, local): (Vec<&QueueAddress>, Vec<_>) =
+        known.into_iter().flatten().partition(|queue| queue.as_str().contains("://"));
+    match (remote.first(), local.first()) {
+        (Some(remote), Some(local)) => bail!(
+            "could not open the queues: {remote} is elsewhere and {local} in this process; write URLs for all or names for all"
+        ),
+        (None, _) => {
+            let queues = LocalQueues::new();
+            let keeping =
+                LocalQueueSettings { retention: RETENTION, largest: LARGEST_MESSAGE, dead_letters: None };
+            for queue in local {
+                queues.create(queue.clone(), keeping.clone());
+            }
+            let own = keys.own.as_ref().and_then(|own| queues.source(own));
+            Ok((Arc::new(queues), own.map(|source| Arc::new(source) as _)))
+        }
+        (Some(_), None) => {
+            let source = keys.own.clone().map(|own| SqsSource::new(clients, own)).transpose()?;
+            let source = source.map(|source| Arc::new(source) as _);
+            Ok((Arc::new(SqsSink::new(clients, lifecycle.clone())), source))
+        }
+    }
+}
+
+fn bus(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Arc<dyn ResultBus>> {
+    let largest_frame = usize::try_from(config.events.largest_frame.bytes()).unwrap_or(usize::MAX);
+    let Some(url) = &config.events.url else { return Ok(Arc::new(LocalBus::new(largest_frame))) };
+    let url: Uri = url.parse().with_context(|| format!("could not understand events.url = {url}"))?;
+    let settings = events::Settings { largest_frame, ..events::Settings::new(url) };
+    Ok(Arc::new(EventsBus::open(settings, lifecycle).context("could not open the way to the events hub")?))
+}
+
+fn blobs(config: &Config, clients: &Clients) -> Arc<dyn BlobStore> {
+    let storage = &config.storage;
+    if storage.overflow_bucket.is_some() || storage.results_bucket.is_some() {
+        Arc::new(S3Blobs::new(clients))
+    } else {
+        Arc::new(LocalBlobs::new(LOCAL_BLOBS))
+    }
+}
+
+fn overflow(config: &Config) -> Option<BlobPlace> {
+    place(config.storage.overflow_bucket.as_ref(), &config.storage.overflow_prefix)
+}
+
+fn results(config: &Config) -> Option<BlobPlace> {
+    place(config.storage.results_bucket.as_ref(), &config.storage.results_prefix)
+}
+
+fn place(bucket: Option<&String>, prefix: &str) -> Option<BlobPlace> {
+    bucket.map(|bucket| BlobPlace { bucket: bucket.clone(), prefix: prefix.to_owned() })
+}
