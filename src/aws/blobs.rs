@@ -11,9 +11,9 @@ use crate::aws::clients::{Clients, Patience};
 use crate::aws::fault::{Fault, Kind, chain};
 use crate::ports::{Blob, BlobAddress, BlobError, BlobStore, Pending};
 
-/// Reading and writing whole blobs can both be repeated. The time is for a put with its body, or for the head of a
-/// get; a body that stands still is noticed by itself.
-const TRANSFER: Patience = Patience { attempt: Duration::from_secs(10), attempts: 3 };
+/// Reading and writing whole blobs can both be repeated. The time is for a put with its body, of some megabytes at
+/// most, or for the head of a get; a body that stands still is noticed by itself.
+const TRANSFER: Patience = Patience { attempt: Duration::from_secs(5), attempts: 3 };
 
 /// Any bucket that the credentials open.
 #[derive(Debug)]

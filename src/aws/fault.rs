@@ -113,7 +113,10 @@ impl Fault {
         let kind = match error {
             SdkError::ServiceError(answer) => {
                 let (status, said) = (answer.raw().status().as_u16(), answer.err());
-                return Self::answered(status, said.code(), said.message());
+                match (said.code(), said.message()) {
+                    (None, None) => kind_of(status, None),
+                    (code, message) => return Self::answered(status, code, message),
+                }
             }
             _ if causes(error).any(<dyn Error>::is::<CredentialsError>) => Kind::NoCredentials,
             SdkError::TimeoutError(_) => Kind::TimedOut,
@@ -133,6 +136,8 @@ fn kind_of(status: u16, code: Option<&str>) -> Kind {
         _ if said(&THROTTLED) => Kind::Throttled,
         _ if said(&EXPIRED) => Kind::Expired,
         _ if said(&DENIED) => Kind::Denied,
+        // A success that is reported as an error is one that could not be read.
+        ..400 => Kind::Garbled,
         429 => Kind::Throttled,
         403 => Kind::Denied,
         500.. => Kind::Broken,
@@ -178,6 +183,7 @@ mod tests {
             (503, None, Kind::Broken),
             (400, Some("InvalidParameterValue"), Kind::Refused),
             (404, None, Kind::Refused),
+            (200, None, Kind::Garbled),
         ] {
             assert_eq!(Fault::answered(status, code, None).kind, expected, "{status} {code:?}");
         }

@@ -1,6 +1,7 @@
 //! The black-box and contract tests, in one binary.
 #![expect(clippy::unwrap_used, reason = "a harness that cannot go on must fail loudly")]
 
+mod aws;
 mod cli;
 mod contract;
 mod daemon;

@@ -71,7 +71,7 @@ impl Emulator {
     }
 
     pub(crate) async fn make_queue(&self, name: &str, mut attributes: Value) -> QueueAddress {
-        if name.ends_with(".fifo") {
+        if QueueAddress::new(name).is_fifo() {
             attributes["FifoQueue"] = json!("true");
         }
         let made = self.call("AmazonSQS.CreateQueue", json!({ "QueueName": name, "Attributes": attributes }));
