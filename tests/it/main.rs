@@ -6,6 +6,7 @@ mod cli;
 mod contract;
 mod daemon;
 mod events;
+mod fleet;
 mod floors;
 mod hostile;
 mod http;

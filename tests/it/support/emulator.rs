@@ -55,9 +55,14 @@ impl Emulator {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
+    /// Where every service is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Clients that find every service here.
     pub(crate) fn clients(&self) -> Clients {
-        let endpoints = Endpoints { every: Some(format!("http://{}", self.address)), ..Endpoints::default() };
+        let endpoints = Endpoints { every: Some(self.url()), ..Endpoints::default() };
         clients(endpoints)
     }
 
