@@ -79,7 +79,7 @@ pub enum Origin {
 
 impl Route {
     /// What a row, or its absence, says.
-    pub fn read(row: Option<RouteRow>, queues: &Queues) -> Result<Self, LookupError> {
+    pub(super) fn read(row: Option<RouteRow>, queues: &Queues) -> Result<Self, LookupError> {
         let Some(RouteRow { key, target, .. }) = row else {
             return Ok(Self { row: None, target: Target::Absent });
         };
@@ -106,7 +106,7 @@ impl Route {
     }
 
     /// Where a request goes that reached a node in this state.
-    pub fn destination(&self, queues: &Queues, here: Here) -> Destination {
+    pub(super) fn destination(&self, queues: &Queues, here: Here) -> Destination {
         match &self.target {
             Target::Queue(queue) => through(queue, here),
             Target::Url(url) => Destination::Url(url.clone()),

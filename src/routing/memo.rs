@@ -26,11 +26,10 @@ use crate::ports::LookupError;
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// How long a store that failed is left alone, for this fact; up to twice as long, so that not all come back at once.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long somebody waits for a look if an old answer can stand in. Tables answer in a hundredth of a second.
-const PATIENCE: Duration = Duration::from_millis(250);
-
 /// How long after its pause a failure still speaks for itself: the next look, and a while until somebody begins it.
 const LATELY: Duration = Duration::from_secs(4);
+/// How long somebody waits for a look if an old answer can stand in. Tables answer in a hundredth of a second.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a look brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub(super) struct Fact<V> {
 /// What somebody who asks is told.
 pub(super) type Told<V> = Result<(V, Origin), Arc<LookupError>>;
 
-/// What is forgotten all at once carries a number; a higher one makes every earlier fact old.
+/// How often everything has been forgotten. A fact of an earlier era is old.
 pub(super) type Era = u64;
 
 /// One fact.
