@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::decision::{Route, Target};
-use super::memo::{Fact, part_of};
+use super::memo::{Fact, in_time, part_of};
 use super::queues::Queues;
 use crate::domain::ids::CompilerId;
 use crate::ports::{LookupError, RouteStore};
@@ -36,7 +36,7 @@ pub(super) struct Table {
 impl Table {
     /// Looks for the row of a compiler.
     pub(super) async fn look(self: Arc<Self>, compiler: CompilerId) -> Result<Fact<Arc<Route>>, LookupError> {
-        let read = self.read(&compiler).await;
+        let read = in_time(compiler.as_str(), self.read(&compiler)).await;
         self.report(&compiler, &read);
         let route = read?;
         let is_absent = route.target == Target::Absent;

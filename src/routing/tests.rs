@@ -383,14 +383,16 @@ async fn looks_and_hits_are_counted() {
     store.feel(Mood::Refusing);
     router.clear();
     assert!(decide("there").await && !decide("missing").await);
+    store.feel(Mood::Hanging);
+    assert!(!decide("new").await);
     let page = metrics.render();
     for line in [
         r#"routing_lookups_total{outcome="found"} 1"#,
         r#"routing_lookups_total{outcome="absent"} 1"#,
         r#"routing_lookups_total{outcome="malformed"} 1"#,
-        r#"routing_lookups_total{outcome="unreachable"} 2"#,
+        r#"routing_lookups_total{outcome="unreachable"} 3"#,
         r#"ce_cache_get_total{result="hit",name="routing",type="memory"} 1"#,
-        r#"ce_cache_get_total{result="miss",name="routing",type="memory"} 4"#,
+        r#"ce_cache_get_total{result="miss",name="routing",type="memory"} 5"#,
         "routing_stale_total 1",
     ] {
         assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");
