@@ -129,11 +129,12 @@ fn clocks(config: &Config, layers: &mut Layers) {
 }
 
 fn places(config: &Config, layers: &mut Layers) {
-    let Config { http, admin, catalogue, sandbox, log, .. } = config;
+    let Config { http, admin, catalogue, sandbox, log, routing, queues, .. } = config;
     if http.listen.port() != 0 && http.listen == admin.listen {
         layers.object("admin.listen", "is the address of http.listen too", "give it a port of its own");
     }
-    if !catalogue.discover && catalogue.paths.is_empty() {
+    let is_router = routing.table.is_some() || queues.default.is_some();
+    if !catalogue.discover && catalogue.paths.is_empty() && !is_router {
         let wrong = "leaves nothing to compile with, as catalogue.paths is empty";
         layers.object(
             "catalogue.discover",

@@ -1,4 +1,5 @@
-//! Routes remembered, by compiler.
+//! Routes remembered, by compiler. What is known is found without waiting for anybody: the only lock on the way is held
+//! for one look into a map.
 
 use std::convert::Infallible;
 use std::fmt;

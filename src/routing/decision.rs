@@ -79,34 +79,26 @@ pub enum Origin {
 
 impl Route {
     /// What a row, or its absence, says.
-    pub fn read(row: Option<RouteRow>, queues: &Queues) -> Result<Self, LookupError> {
+    pub(super) fn read(row: Option<RouteRow>, queues: &Queues) -> Result<Self, LookupError> {
         let Some(RouteRow { key, target, .. }) = row else {
             return Ok(Self { row: None, target: Target::Absent });
         };
         let target = match target {
-            RouteTarget::Queue(name) if is_name(&name) => Target::Queue(queues.named(&name)),
-            RouteTarget::Queue(name) => {
-                return Err(LookupError::Malformed {
-                    key,
-                    wrong: format!("no queue can be called {name:?}"),
-                });
-            }
-            RouteTarget::DefaultQueue => Target::DefaultQueue,
-            RouteTarget::Url(url) => match forwardable(&url) {
-                Some(uri) => Target::Url(uri),
-                None => {
-                    return Err(LookupError::Malformed {
-                        key,
-                        wrong: format!("{url:?} is no URL of a service"),
-                    });
-                }
-            },
+            RouteTarget::Queue(name) if is_name(&name) => Ok(Target::Queue(queues.named(&name))),
+            RouteTarget::Queue(name) => Err(format!("no queue can be called {}", quoted(&name))),
+            RouteTarget::DefaultQueue => Ok(Target::DefaultQueue),
+            RouteTarget::Url(url) => forwardable(&url)
+                .map(Target::Url)
+                .ok_or_else(|| format!("{} is no URL of a service", quoted(&url))),
         };
-        Ok(Self { row: Some(key), target })
+        match target {
+            Ok(target) => Ok(Self { row: Some(key), target }),
+            Err(wrong) => Err(LookupError::Malformed { key, wrong }),
+        }
     }
 
     /// Where a request goes that reached a node in this state.
-    pub fn destination(&self, queues: &Queues, here: Here) -> Destination {
+    pub(super) fn destination(&self, queues: &Queues, here: Here) -> Destination {
         match &self.target {
             Target::Queue(queue) => through(queue, here),
             Target::Url(url) => Destination::Url(url.clone()),
@@ -140,6 +132,14 @@ fn forwardable(url: &str) -> Option<Uri> {
     let has_host =
         uri.authority().is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'));
     (is_http && has_host).then_some(uri)
+}
+
+/// The beginning of a text that somebody else wrote, for a message; a row may hold 400 KB.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 100;
+    let shown: String = text.chars().take(SHOWN).collect();
+    let rest = if shown.len() < text.len() { "…" } else { "" };
+    format!("{shown:?}{rest}")
 }
 
 #[cfg(test)]
@@ -205,6 +205,7 @@ mod tests {
             (queue("../2/secret"), "no queue can be called \"../2/secret\""),
             (queue("https://elsewhere/1/q"), "no queue can be called"),
             (queue(&"x".repeat(81)), "no queue can be called"),
+            (queue(&"é".repeat(200_000)), "éé\"…"),
             (url("gpu.example/compile"), "is no URL of a service"),
             (url("/api/compiler/x/compile"), "is no URL of a service"),
             (url("ftp://gpu.example/compile"), "is no URL of a service"),
@@ -216,6 +217,7 @@ mod tests {
         ] {
             let error = Route::read(Some(row(target.clone())), &queues(Some(DEFAULT))).unwrap_err();
             assert!(error.to_string().contains(wrong), "{target:?}: {error}");
+            assert!(error.to_string().len() < 300, "{error}");
             assert!(matches!(error, LookupError::Malformed { key, .. } if key == "prod#g132"), "{target:?}");
         }
     }

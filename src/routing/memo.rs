@@ -26,11 +26,10 @@ use crate::ports::LookupError;
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// How long a store that failed is left alone, for this fact; up to twice as long, so that not all come back at once.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long somebody waits for a look if an old answer can stand in. Tables answer in a hundredth of a second.
-const PATIENCE: Duration = Duration::from_millis(250);
-
 /// How long after its pause a failure still speaks for itself: the next look, and a while until somebody begins it.
 const LATELY: Duration = Duration::from_secs(4);
+/// How long somebody waits for a look if an old answer can stand in. Tables answer in a hundredth of a second.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a look brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub(super) struct Fact<V> {
 /// What somebody who asks is told.
 pub(super) type Told<V> = Result<(V, Origin), Arc<LookupError>>;
 
-/// What is forgotten all at once carries a number; a higher one makes every earlier fact old.
+/// How often everything has been forgotten. A fact of an earlier era is old.
 pub(super) type Era = u64;
 
 /// One fact.
@@ -88,7 +87,7 @@ impl<V: Clone + Send + Sync + 'static> Memo<V> {
         Self { what: what.to_owned(), lifecycle, state: ArcSwap::from_pointee(state), turn: Arc::default() }
     }
 
-    /// The fact in this era or a later one, by `look` if need be.
+    /// The fact in this era or a later one, by `look` if need be, which must come to an end by itself.
     pub(super) async fn get<F>(self: &Arc<Self>, era: Era, look: impl FnOnce() -> F) -> Told<V>
     where
         F: Future<Output = Result<Fact<V>, LookupError>> + Send + 'static,
@@ -129,7 +128,7 @@ impl<V: Clone + Send + Sync + 'static> Memo<V> {
         match self.look(turn, era, look()).await {
             Ok(Some(told)) => told,
             // The process ends, or the adapter panicked, of which the lifecycle has told.
-            Ok(None) | Err(_) => Err(Arc::new(self.unreachable("the look was given up"))),
+            Ok(None) | Err(_) => Err(Arc::new(unreachable(&self.what, "the look was given up"))),
         }
     }
 
@@ -140,8 +139,7 @@ impl<V: Clone + Send + Sync + 'static> Memo<V> {
     {
         let memo = Arc::clone(self);
         self.lifecycle.accompany("route look", async move {
-            let seen = timeout(LONGEST_LOOK, look).await;
-            let told = memo.keep(era, seen.unwrap_or_else(|_| Err(memo.unreachable("no answer in time"))));
+            let told = memo.keep(era, look.await);
             drop(turn);
             told
         })
@@ -167,10 +165,6 @@ impl<V: Clone + Send + Sync + 'static> Memo<V> {
                 stand_in.map_or(Err(error), |value| Ok((value, Origin::Stale)))
             }
         }
-    }
-
-    fn unreachable(&self, why: &str) -> LookupError {
-        LookupError::Unreachable { what: self.what.clone(), source: why.into() }
     }
 }
 
@@ -204,6 +198,18 @@ impl<V: Clone> State<V> {
     fn stand_in(&self) -> Option<V> {
         self.fact.as_ref().filter(|fact| fact.lasts).map(|fact| fact.value.clone())
     }
+}
+
+/// What `look` brings, or a failure if it takes too long.
+pub(super) async fn in_time<T>(
+    what: &str,
+    look: impl Future<Output = Result<T, LookupError>>,
+) -> Result<T, LookupError> {
+    timeout(LONGEST_LOOK, look).await.unwrap_or_else(|_| Err(unreachable(what, "no answer in time")))
+}
+
+fn unreachable(what: &str, why: &str) -> LookupError {
+    LookupError::Unreachable { what: what.to_owned(), source: why.into() }
 }
 
 /// A random part of `whole`, so that many clocks set at once do not strike at once.

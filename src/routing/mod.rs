@@ -24,11 +24,12 @@ use crate::lifecycle::Lifecycle;
 use crate::ports::{Color, LookupError, QueueAddress, RouteStore};
 use crate::routing::cache::RouteCache;
 use crate::routing::color::LiveColor;
+use crate::routing::queues::Queues;
 use crate::routing::table::Table;
 use crate::telemetry::metrics::Metrics;
 
 pub use decision::{Decision, Destination, Here, Origin, Route, Target};
-pub use queues::{Queue, QueueSettings, Queues};
+pub use queues::{Queue, QueueSettings};
 pub use table::Trust;
 
 /// When a caller whom the table's absence turned away may come again: by then the table has been asked anew.

@@ -25,7 +25,7 @@ pub struct Queue {
 
 /// Every queue's spelling, and what sets two of them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queues {
+pub(super) struct Queues {
     spelling: Spelling,
     default: Option<Queue>,
     own: Option<QueueAddress>,
@@ -46,7 +46,7 @@ impl Queue {
 
 impl Queues {
     /// Queues that rows name are neighbors of the default queue or, without one, of our own.
-    pub fn new(settings: QueueSettings) -> Self {
+    pub(super) fn new(settings: QueueSettings) -> Self {
         let QueueSettings { default, own, colors } = settings;
         let spelling = default.as_ref().or(own.as_ref()).map(Spelling::of).unwrap_or_default();
         let mut queues = Self { spelling, default: None, own, colors };
@@ -55,7 +55,7 @@ impl Queues {
     }
 
     /// The queue a row names.
-    pub fn named(&self, name: &str) -> Queue {
+    pub(super) fn named(&self, name: &str) -> Queue {
         // During a deployment, a worker of the color that is not live is as good as another for what reaches it.
         let halves = [None, Some(Color::Blue), Some(Color::Green)];
         let halves = if self.colors { &halves[..] } else { &halves[..1] };
@@ -64,17 +64,17 @@ impl Queues {
     }
 
     /// Where jobs go whose row names no queue.
-    pub const fn default(&self) -> Option<&Queue> {
+    pub(super) const fn default(&self) -> Option<&Queue> {
         self.default.as_ref()
     }
 
     /// Whether an address takes a color.
-    pub const fn have_colors(&self) -> bool {
+    pub(super) const fn have_colors(&self) -> bool {
         self.colors
     }
 
     /// Where `queue` is, in its half for `color`.
-    pub fn address(&self, queue: &Queue, color: Option<Color>) -> QueueAddress {
+    pub(super) fn address(&self, queue: &Queue, color: Option<Color>) -> QueueAddress {
         self.spelling.address(&queue.name, color)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::decision::{Route, Target};
-use super::memo::{Fact, part_of};
+use super::memo::{Fact, in_time, part_of};
 use super::queues::Queues;
 use crate::domain::ids::CompilerId;
 use crate::ports::{LookupError, RouteStore};
@@ -36,8 +36,8 @@ pub(super) struct Table {
 impl Table {
     /// Looks for the row of a compiler.
     pub(super) async fn look(self: Arc<Self>, compiler: CompilerId) -> Result<Fact<Arc<Route>>, LookupError> {
-        let read = self.read(&compiler).await;
-        self.tell(&compiler, &read);
+        let read = in_time(compiler.as_str(), self.read(&compiler)).await;
+        self.report(&compiler, &read);
         let route = read?;
         let is_absent = route.target == Target::Absent;
         let good_for = if is_absent { self.trust.absence } else { jittered(self.trust.row) };
@@ -56,7 +56,7 @@ impl Table {
     }
 
     /// Counts a look, and logs what is new: a bad row, a table that went away, one that came back.
-    fn tell(&self, compiler: &CompilerId, read: &Result<Route, LookupError>) {
+    fn report(&self, compiler: &CompilerId, read: &Result<Route, LookupError>) {
         let (outcome, failing) = match read {
             Ok(route) if route.row.is_none() => ("absent", false),
             Ok(_) => ("found", false),

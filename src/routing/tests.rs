@@ -226,6 +226,21 @@ async fn an_outage_is_bridged_by_what_was_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_leaves_a_row_that_is_still_good_alone() {
+    let (router, store) = bed(false);
+    store.put("prod#g132", queue("a"));
+    ask(&router).await.unwrap();
+    store.feel(Mood::Refusing);
+    // Ripe in any case, and not old in any.
+    sleep(ROW * 76 / 100).await;
+    for _ in 0..100 {
+        assert_eq!(ask(&router).await.unwrap(), known("a", Origin::Memory));
+        sleep(SECOND / 10).await;
+    }
+    assert!((2..=11).contains(&store.looks()), "{} looks in ten seconds", store.looks());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_that_hangs_holds_nobody_up_who_can_be_helped() {
     let (router, store) = bed(false);
     store.put("prod#g132", queue("a"));
@@ -368,14 +383,16 @@ async fn looks_and_hits_are_counted() {
     store.feel(Mood::Refusing);
     router.clear();
     assert!(decide("there").await && !decide("missing").await);
+    store.feel(Mood::Hanging);
+    assert!(!decide("new").await);
     let page = metrics.render();
     for line in [
         r#"routing_lookups_total{outcome="found"} 1"#,
         r#"routing_lookups_total{outcome="absent"} 1"#,
         r#"routing_lookups_total{outcome="malformed"} 1"#,
-        r#"routing_lookups_total{outcome="unreachable"} 2"#,
+        r#"routing_lookups_total{outcome="unreachable"} 3"#,
         r#"ce_cache_get_total{result="hit",name="routing",type="memory"} 1"#,
-        r#"ce_cache_get_total{result="miss",name="routing",type="memory"} 4"#,
+        r#"ce_cache_get_total{result="miss",name="routing",type="memory"} 5"#,
         "routing_stale_total 1",
     ] {
         assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");

@@ -21,5 +21,8 @@ pub(super) async fn clear_cache<W: Workshop>(
         return Err(Rejection::forbidden("caches are not cleared from your address"));
     }
     desk.parts.workshop.clear_caches();
+    if let Some(fleet) = &desk.parts.fleet {
+        fleet.router.clear();
+    }
     Ok(reply::cleared())
 }
