@@ -100,7 +100,7 @@ impl Notice {
         if !text.starts_with('{') {
             return Err(FrameError::Unknown);
         }
-        let mut reader = Reader::new(text.as_bytes())?;
+        let mut reader = Reader::of_result(text.as_bytes())?;
         let (mut id, mut acknowledged, mut key, mut carried) = (None, false, None, false);
         reader.object(|reader, name| {
             carried |= CARRIED.contains(&name);

@@ -10,6 +10,8 @@ use super::scan;
 pub(super) const DEEPEST: u32 = 64;
 /// Most members of one object; real ones have a few dozen. Bounds what the search for repeated names remembers.
 pub(super) const MOST_MEMBERS: usize = 4096;
+/// The same in a result: a listing of 100 MB has a label in every fourth line or so.
+const MOST_LABELS: usize = 1 << 21;
 /// Up to here a repeated name is looked for by comparing; beyond, by hashing.
 const FEW_MEMBERS: usize = 16;
 
@@ -42,8 +44,8 @@ pub enum JsonError {
     /// The same member twice in one object.
     #[error("invalid JSON: the member {0:?} occurs twice in one object")]
     Duplicate(String),
-    /// More members than [`MOST_MEMBERS`] in one object.
-    #[error("invalid JSON at byte {0}: an object with more than {MOST_MEMBERS} members")]
+    /// More members in one object than it may have.
+    #[error("invalid JSON at byte {0}: an object with too many members")]
     Members(usize),
 }
 
@@ -64,6 +66,8 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Most members of one object.
+    most: usize,
 }
 
 /// The names seen in one object.
@@ -80,7 +84,12 @@ impl<'a> Reader<'a> {
         if text.starts_with('\u{feff}') {
             return Err(JsonError::ByteOrderMark);
         }
-        Ok(Self { text, at: 0, depth: 0 })
+        Ok(Self { text, at: 0, depth: 0, most: MOST_MEMBERS })
+    }
+
+    /// The same for a result, in which an object may have a member for each label of a listing.
+    pub(super) fn of_result(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        Ok(Self { most: MOST_LABELS, ..Self::new(bytes)? })
     }
 
     /// The kind of the value that comes next.
@@ -169,7 +178,7 @@ impl<'a> Reader<'a> {
                 let name = self.string()?;
                 self.token(b':', "a colon")?;
                 each(self, &name)?;
-                names.add(name, at)?;
+                names.add(name, at, self.most)?;
                 if self.peek() != Some(b',') {
                     break;
                 }
@@ -321,7 +330,7 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn add(&mut self, name: Cow<'a, str>, at: usize) -> Result<(), JsonError> {
+    fn add(&mut self, name: Cow<'a, str>, at: usize, most: usize) -> Result<(), JsonError> {
         if self.many.is_empty() {
             if self.few.contains(&name) {
                 return Err(JsonError::Duplicate(name.into_owned()));
@@ -332,7 +341,7 @@ impl<'a> Names<'a> {
             }
             return Ok(());
         }
-        if self.many.len() == MOST_MEMBERS {
+        if self.many.len() >= most {
             return Err(JsonError::Members(at));
         }
         match self.many.replace(name) {

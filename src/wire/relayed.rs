@@ -16,7 +16,7 @@ const OURS: [&str; 2] = ["guid", "s3Key"];
 /// The result for a client: what lies in the blob store, if something does, overlaid by what stands in the frame.
 pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
     let mut names = Vec::new();
-    let mut reader = Reader::new(frame)?;
+    let mut reader = Reader::of_result(frame)?;
     reader.object(|reader, name| {
         names.push(name.to_owned());
         reader.skip()
@@ -33,7 +33,7 @@ pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
 }
 
 fn copy(object: &[u8], out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) -> Result<(), JsonError> {
-    let mut reader = Reader::new(object)?;
+    let mut reader = Reader::of_result(object)?;
     reader.object(|reader, name| {
         let value = reader.raw()?;
         if !OURS.contains(&name) && wanted(name) {
