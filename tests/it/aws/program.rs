@@ -13,12 +13,8 @@ async fn route(server: &Server, variables: &[(&str, &str)]) -> (String, String, 
     command.args(["route", "g132", "--json", "--catalogue-search-path", "/nowhere"]);
     command.args(["--http-environment", "prod", "--routing-table", "CompilerRouting"]);
     command.args(["--queues-default", "https://sqs.eu-west-1.amazonaws.com/1/prod.fifo", "--queues-colours"]);
-    command.args([
-        "--aws-color-parameter",
-        "/prod/active-color",
-        "--events-url",
-        "wss://events.example.com/prod",
-    ]);
+    command.args(["--aws-color-parameter", "/prod/active-color"]);
+    command.args(["--events-url", "wss://events.example.com/prod"]);
     command.env("AWS_ENDPOINT_URL", format!("http://{}", server.host())).env("AWS_REGION", "eu-west-1");
     // Nobody in these tests talks to a metadata service.
     command.env("AWS_EC2_METADATA_DISABLED", "true").envs(variables.iter().copied());
@@ -51,6 +47,7 @@ async fn table_color_region_and_credentials_come_from_the_environment() {
     assert_eq!(code, Some(0), "{err}");
     let page: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(page["address"], json!("https://sqs.eu-west-1.amazonaws.com/1/jobs-green.fifo"), "{out}");
+    assert!(server.asked() >= 2, "the table and the parameter");
     for request in server.seen() {
         assert_eq!(request.access_key(), "AKIDENV");
         assert!(request.header("authorization").unwrap().contains("/eu-west-1/"));
