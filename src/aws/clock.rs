@@ -51,7 +51,8 @@ fn within(date: SystemTime, ours: SystemTime) -> SystemTime {
     ours.clamp(date, date.checked_add(RESOLUTION).unwrap_or(date))
 }
 
-fn parse(date: &str) -> Option<SystemTime> {
+/// The time that a `Date` names.
+pub(super) fn parse(date: &str) -> Option<SystemTime> {
     DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?.try_into().ok()
 }
 

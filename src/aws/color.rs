@@ -5,6 +5,8 @@
 //! because the router has the last known color and asks again within 30 s.
 
 use std::error::Error;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -21,9 +23,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::aws::Settings;
 use crate::aws::clients::{Clients, connector};
 use crate::aws::fault::{Fault, Kind, chain};
+use crate::aws::{Settings, clock};
 use crate::ports::Color;
 
 /// How long the whole call may take.
@@ -40,6 +42,8 @@ pub(super) struct ColorParameter {
     name: String,
     clients: Clients,
     connector: Connector,
+    /// Seconds that the service's clock was ahead of ours when it last answered: signatures must have its time.
+    ahead: AtomicI64,
 }
 
 /// What comes back: a parameter, or the name of what is wrong.
@@ -62,7 +66,7 @@ struct Parameter {
 
 impl ColorParameter {
     pub(super) fn new(clients: &Clients, name: String) -> Self {
-        Self { name, clients: clients.clone(), connector: connector() }
+        Self { name, clients: clients.clone(), connector: connector(), ahead: AtomicI64::new(0) }
     }
 
     /// The name, for messages.
@@ -80,9 +84,12 @@ impl ColorParameter {
     async fn ask(&self) -> Result<(u16, Bytes), Fault> {
         let credentials = self.clients.keys().current().await;
         let credentials = credentials.map_err(|error| Fault::new(Kind::NoCredentials, &chain(&error)))?;
-        let request = self.request(credentials, SystemTime::now());
+        let request = self.request(credentials, shifted(SystemTime::now(), self.ahead.load(Relaxed)));
         let request = request.map_err(|error| Fault::new(Kind::Refused, &chain(&*error)))?;
         let response = self.connector.call(request).await.map_err(|error| lost(&error))?;
+        if let Some(date) = response.headers().get("date").and_then(clock::parse) {
+            self.ahead.store(seconds_between(SystemTime::now(), date), Relaxed);
+        }
         body(response).await
     }
 
@@ -111,6 +118,17 @@ impl ColorParameter {
         signature.apply_to_request_http1x(&mut request);
         Ok(request.try_into()?)
     }
+}
+
+fn shifted(time: SystemTime, seconds: i64) -> SystemTime {
+    let span = Duration::from_secs(seconds.unsigned_abs());
+    let shifted = if seconds < 0 { time.checked_sub(span) } else { time.checked_add(span) };
+    shifted.unwrap_or(time)
+}
+
+fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    to.duration_since(from).map_or_else(|error| -seconds(error.duration()), seconds)
 }
 
 fn endpoint(settings: &Settings) -> String {
@@ -174,6 +192,15 @@ mod tests {
             (502, "<html>", Kind::Broken),
         ] {
             assert_eq!(read(status, body.as_bytes()).unwrap_err().kind, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn times_shift_both_ways() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for (from, to, seconds) in [(100, 700, 600), (700, 100, -600), (5, 5, 0)] {
+            assert_eq!(seconds_between(at(from), at(to)), seconds);
+            assert_eq!(shifted(at(from), seconds), at(to));
         }
     }
 

@@ -88,11 +88,10 @@ impl Kind {
 }
 
 impl Fault {
-    /// A failure with this detail, cut to size.
+    /// A failure with this detail, cut to size and to one line.
     pub(super) fn new(kind: Kind, detail: &str) -> Self {
-        let mut detail = detail.to_owned();
-        detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));
-        Self { kind, detail }
+        let detail = &detail[..detail.floor_char_boundary(LONGEST_DETAIL)];
+        Self { kind, detail: detail.replace(char::is_control, " ") }
     }
 
     /// What a service answered with an error code.
@@ -193,6 +192,7 @@ mod tests {
     fn a_long_answer_is_cut_between_characters() {
         let fault = Fault::answered(500, None, Some(&"ü".repeat(4000)));
         assert!(fault.detail.len() <= LONGEST_DETAIL && fault.detail.ends_with('ü'));
+        assert_eq!(Fault::answered(400, None, Some("a\r\nb\0")).detail, "a  b ", "one line");
         assert_eq!(Fault::answered(502, None, None).to_string(), "service failure: status 502");
     }
 }

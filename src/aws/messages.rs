@@ -26,8 +26,9 @@ pub(super) const FACTS: [Fact; 4] =
 pub(super) fn received(foreign: Foreign, now: SystemTime) -> Option<Received> {
     let receipt = Receipt::new(foreign.receipt_handle()?);
     let fact = |name: &Fact| foreign.attributes().and_then(|facts| facts.get(name)).cloned();
-    // The count is SQS's, and at least one: this receive.
-    let receives = fact(&Fact::ApproximateReceiveCount).and_then(|count| count.parse().ok()).unwrap_or(1);
+    // At least one: this receive.
+    let receives =
+        fact(&Fact::ApproximateReceiveCount).and_then(|count| count.parse().ok()).unwrap_or(1).max(1);
     let age = clock::age(fact(&Fact::SentTimestamp).as_deref(), now);
     let message = Message {
         group: fact(&Fact::MessageGroupId),
@@ -79,4 +80,32 @@ pub(super) fn entry(
         entry = entry.message_attributes(name, value);
     }
     entry.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::primitives::Blob;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_fact_is_too_odd(facts in prop::collection::vec(".{0,20}", 4), name in ".*", bytes: Vec<u8>) {
+            let binary = MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new(bytes));
+            let foreign = Foreign::builder()
+                .receipt_handle("r")
+                .set_attributes(Some(FACTS.into_iter().zip(facts).collect()))
+                .message_attributes(name, binary.build().unwrap());
+            let received = received(foreign.build(), SystemTime::now()).unwrap();
+            prop_assert!(received.receives >= 1 && received.message.attributes.is_empty());
+        }
+
+        #[test]
+        fn the_size_is_what_sqs_counts(body in ".{0,50}", name in "[a-z]{1,9}", value in ".{1,50}") {
+            let bytes = body.len() + name.len() + value.len() + "String".len();
+            let message = Message { body, attributes: [(name, value)].into(), ..Message::default() };
+            prop_assert_eq!(size(&message), bytes);
+        }
+    }
 }

@@ -152,4 +152,17 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(kind in "url|queue|.*", queue in ".*", url in ".*") {
+            let attributes = [("routingType", text(&kind)), ("queueName", text(&queue)), ("targetUrl", text(&url))];
+            let target = read(&attributes).unwrap().target;
+            match target {
+                RouteTarget::Url(target) => assert!(kind == "url" && target == url && !url.is_empty()),
+                RouteTarget::Queue(target) => assert!(kind != "url" && target == queue && !queue.is_empty()),
+                RouteTarget::DefaultQueue => assert!(url.is_empty() || queue.is_empty()),
+            }
+        }
+    }
 }

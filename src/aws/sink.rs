@@ -212,7 +212,10 @@ impl fmt::Debug for Lane {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+
     use super::*;
+    use crate::aws::{Endpoints, Settings};
 
     type Outcome = oneshot::Receiver<Result<(), QueueError>>;
 
@@ -252,5 +255,19 @@ mod tests {
         let (mut line, mut outcomes) = line(&[1, 1, 1]);
         drop(outcomes.remove(1));
         assert_eq!(batches(&mut line), [2]);
+    }
+
+    #[tokio::test]
+    async fn lanes_are_bounded() {
+        let settings = Settings { region: "us-east-1".to_owned(), endpoints: Endpoints::default() };
+        let sink = SqsSink::new(
+            &Clients::new(settings, Credentials::new("AKIDTEST", "secret", None, None, "test")),
+            Lifecycle::new(),
+        );
+        for number in 0..3 * LANES {
+            let queue = QueueAddress::new(&format!("https://sqs.us-east-1.amazonaws.com/1/q{number}"));
+            sink.lane(&queue).unwrap();
+            assert!(lock(&sink.lanes).len() <= LANES && lock(&sink.lanes).contains_key(&queue));
+        }
     }
 }

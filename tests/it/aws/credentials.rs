@@ -119,3 +119,12 @@ async fn a_clock_that_is_off_is_corrected_by_the_services_date() {
         source.receive(ASK).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn the_color_is_signed_by_the_services_clock_from_the_second_call_on() {
+    let server = ahead(10).await;
+    let clients = clients(&server, Source::default());
+    let routes = AwsRoutes::new(&clients, "t".to_owned(), Some("c".to_owned()));
+    assert_eq!(kind(&routes.active_color().await.unwrap_err()), Kind::Denied);
+    routes.active_color().await.unwrap();
+}

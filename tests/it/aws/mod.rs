@@ -5,6 +5,7 @@ mod credentials;
 mod deletes;
 mod hangs;
 mod lookups;
+mod program;
 mod receives;
 mod sends;
 mod server;

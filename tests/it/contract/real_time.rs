@@ -20,7 +20,7 @@ use super::queue::Queues;
 use super::{blobs, queue, routes};
 use crate::support::emulator::Emulator;
 
-/// Cases that the emulator cannot show, and why. What SQS itself answers there, `aws::refusals` says for it.
+/// Cases that the emulator cannot show, and why. What SQS itself answers there, `aws::deletes` says for it.
 const BEYOND: [(&str, &str); 4] = [
     ("the_dedup_window_ends", "takes five minutes of real time"),
     ("old_messages_are_forgotten", "takes five minutes of real time"),
