@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -15,6 +17,9 @@ use crate::events::offers::{Key, News, Offers};
 use crate::events::socket::End;
 use crate::events::waiters::{Delivery, Waiters};
 use crate::wire::frame::Notice;
+
+/// How often farewells are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The shared state of one bus.
 #[derive(Debug)]
@@ -141,8 +146,15 @@ impl Board {
     pub(super) fn leave(&self, id: &RequestId, number: u64) {
         let mut state = self.state();
         let home = state.waiters.leave(id, number);
-        if let Some(link) = home.and_then(|home| state.links.get(&home)) {
-            link.unsubscribe(id);
+        state.unsubscribe(id, home);
+        state.part();
+    }
+
+    /// Tells the hub, for ever, of whose farewell is over, also when nothing else happens.
+    pub(super) async fn sweep(self: Arc<Self>) {
+        loop {
+            sleep(SWEEP).await;
+            self.state().part();
         }
     }
 
@@ -227,6 +239,19 @@ impl Board {
 }
 
 impl State {
+    /// Tells the hub of all whose farewell is over.
+    fn part(&mut self) {
+        while let Some((id, home)) = self.waiters.gone() {
+            self.unsubscribe(&id, home);
+        }
+    }
+
+    fn unsubscribe(&self, id: &RequestId, home: Option<u64>) {
+        if let Some(link) = home.and_then(|home| self.links.get(&home)) {
+            link.unsubscribe(id);
+        }
+    }
+
     /// The next connection in turn, another than `before` if there is one.
     fn pick(&mut self, before: Option<u64>) -> Option<Arc<Link>> {
         self.turn = self.turn.wrapping_add(1);

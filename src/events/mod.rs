@@ -157,6 +157,7 @@ impl EventsBus {
             };
             lifecycle.accompany("events place", pool.keep(index));
         }
+        lifecycle.accompany("events farewells", Arc::clone(&board).sweep());
         Ok(Self { board, settings })
     }
 

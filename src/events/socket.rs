@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::SinkExt as _;
 use futures_util::stream::{SplitSink, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -104,7 +105,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut writer, mut reader) = socket.split();
-    let (pinging, pings) = tokio::sync::watch::channel(0_u32);
+    let (pinging, pings) = watch::channel(());
     let end = {
         let mut writing = pin!(write(&mut writer, &mut feed, rules, pings, leave));
         let mut pinged = false;
@@ -128,7 +129,7 @@ where
                     if pinged {
                         break End::Silent;
                     }
-                    pinging.send_modify(|number| *number = number.wrapping_add(1));
+                    pinging.send_replace(());
                     (pinged, due) = (true, Instant::now() + rules.pong);
                 }
             }
@@ -150,7 +151,7 @@ async fn write<S>(
     writer: &mut SplitSink<WebSocketStream<S>, Message>,
     feed: &mut Feed,
     rules: Rules,
-    mut pings: tokio::sync::watch::Receiver<u32>,
+    mut pings: watch::Receiver<()>,
     leave: impl Future<Output = CloseCode>,
 ) -> End
 where
@@ -171,7 +172,7 @@ where
                 let sent = timeout(CLOSE_GRACE, writer.send(close)).await;
                 if matches!(sent, Ok(Ok(()))) {
                     // The reader hears the answer, and ends us.
-                    tokio::time::sleep(CLOSE_GRACE).await;
+                    sleep(CLOSE_GRACE).await;
                 }
                 return End::Closed(Some(code));
             }

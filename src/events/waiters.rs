@@ -14,6 +14,11 @@ use crate::events::memory::Memory;
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
 /// Receipts remembered; two minutes' worth at a thousand a second.
 const MOST_RECEIPTS: usize = 120_000;
+/// How long the hub is still asked for a result that has had its receipt: should that be lost, the result's next
+/// repeat, at most 3 s later, has to reach us.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Results asked for in this way; beyond them, the oldest go sooner.
+const MOST_FAREWELLS: usize = 4096;
 /// Frames that may wait for one subscriber; more of them are repeats, and are dropped.
 const UNREAD_FRAMES: usize = 4;
 /// How long a result without a subscriber is kept. Its sender goes on repeating it, so this only spares the wait.
@@ -27,7 +32,11 @@ const MOST_EARLY_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Waiters {
     topics: HashMap<RequestId, Topic>,
+    /// Topics that have a subscriber.
+    waiting: usize,
     most: usize,
+    /// Topics that had one, and when they lost it, oldest first.
+    farewells: VecDeque<(Instant, RequestId)>,
     early: Early,
     answered: Memory<()>,
     /// Numbers subscribers.
@@ -67,7 +76,9 @@ impl Waiters {
     pub(super) fn new(most: usize) -> Self {
         Self {
             topics: HashMap::new(),
+            waiting: 0,
             most,
+            farewells: VecDeque::new(),
             early: Early::default(),
             answered: Memory::new(RECEIPT_MEMORY, MOST_RECEIPTS),
             last: 0,
@@ -76,9 +87,11 @@ impl Waiters {
 
     /// Takes a subscriber in, unless there are too many.
     pub(super) fn join(&mut self, id: &RequestId) -> Option<(u64, mpsc::Receiver<Bytes>)> {
-        if self.topics.len() >= self.most && !self.topics.contains_key(id) {
+        let is_new = self.topics.get(id).is_none_or(|topic| topic.subscribers.is_empty());
+        if is_new && self.waiting >= self.most {
             return None;
         }
+        self.waiting += usize::from(is_new);
         let (sender, frames) = mpsc::channel(UNREAD_FRAMES);
         for frame in self.early.take(id) {
             // A full channel holds the same result already.
@@ -89,29 +102,46 @@ impl Waiters {
         Some((self.last, frames))
     }
 
-    /// Lets a subscriber go. If it was the last, the hub has to be told, on the connection that is returned.
+    /// Lets a subscriber go. If it was the last, the hub has to be told: now, on the connection that is returned, or
+    /// after a farewell if there was a receipt.
     pub(super) fn leave(&mut self, id: &RequestId, number: u64) -> Option<u64> {
         let topic = self.topics.get_mut(id)?;
-        topic.subscribers.remove(&number);
-        if !topic.subscribers.is_empty() {
+        if topic.subscribers.remove(&number).is_none() || !topic.subscribers.is_empty() {
+            return None;
+        }
+        self.waiting -= 1;
+        if self.answered.recall(id).is_some() {
+            self.farewells.push_back((Instant::now(), id.clone()));
             return None;
         }
         self.topics.remove(id).and_then(|topic| topic.home)
+    }
+
+    /// The next request whose farewell is over, and the connection on which the hub has to be told so.
+    pub(super) fn gone(&mut self) -> Option<(RequestId, Option<u64>)> {
+        let (since, id) = self.farewells.front()?;
+        if since.elapsed() < FAREWELL && self.farewells.len() <= MOST_FAREWELLS {
+            return None;
+        }
+        // Somebody may have come back, and the hub will be told when they leave.
+        let is_over = self.topics.get(id).is_some_and(|topic| topic.subscribers.is_empty());
+        let home = if is_over { self.topics.remove(id).and_then(|topic| topic.home) } else { None };
+        self.farewells.pop_front().map(|(_, id)| (id, home))
     }
 
     /// A result has come on connection `via`.
     pub(super) fn deliver(&mut self, id: RequestId, frame: Bytes, via: u64) -> Delivery {
         let answered = self.answered.recall(&id).is_some();
         match self.topics.get_mut(&id) {
-            Some(topic) => {
+            Some(topic) if !topic.subscribers.is_empty() => {
                 topic.via = Some(via);
                 for subscriber in topic.subscribers.values() {
                     let _repeat = subscriber.try_send(frame.clone()).is_err();
                 }
                 if answered { Delivery::Repeated } else { Delivery::Taken }
             }
-            None if answered => Delivery::Repeated,
-            None => {
+            _ if answered => Delivery::Repeated,
+            _ => {
                 self.early.keep(id, frame);
                 Delivery::Kept
             }
@@ -147,7 +177,7 @@ impl Waiters {
 
     /// Requests somebody waits for.
     pub(super) fn len(&self) -> usize {
-        self.topics.len()
+        self.waiting
     }
 }
 
@@ -220,10 +250,34 @@ mod tests {
         assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Taken);
         assert_eq!(waiters.answer(&id("a")), Some(7));
         assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Repeated);
-        assert_eq!(waiters.leave(&id("a"), number), None, "the hub was never told");
+        assert_eq!(waiters.leave(&id("a"), number), None, "the farewell has begun");
         assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Repeated, "with nobody left, too");
         tokio::time::advance(RECEIPT_MEMORY).await;
         assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Kept);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_result_with_a_receipt_is_asked_for_a_little_longer() {
+        let mut waiters = Waiters::new(1);
+        let mut served = |name: &str| {
+            let (number, _frames) = waiters.join(&id(name)).unwrap();
+            waiters.settle(&id(name), Some(3));
+            waiters.answer(&id(name));
+            assert_eq!(waiters.leave(&id(name), number), None);
+            (waiters.len(), waiters.gone())
+        };
+        assert_eq!(served("a"), (0, None));
+        assert_eq!(served("b"), (0, None), "who has its result takes no place");
+        tokio::time::advance(FAREWELL / 2).await;
+        let (number, _frames) = waiters.join(&id("b")).unwrap();
+        tokio::time::advance(FAREWELL / 2).await;
+        assert_eq!(waiters.gone(), Some((id("a"), Some(3))));
+        assert_eq!(waiters.gone(), Some((id("b"), None)), "somebody waits again");
+        assert_eq!((waiters.gone(), waiters.len()), (None, 1));
+        waiters.leave(&id("b"), number);
+        tokio::time::advance(FAREWELL).await;
+        assert_eq!(waiters.gone(), Some((id("b"), Some(3))));
+        assert!(waiters.topics.is_empty());
     }
 
     #[test]

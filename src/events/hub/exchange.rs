@@ -1,7 +1,7 @@
 //! Who asked for which results, who sent them, and the relaying between the two.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -42,6 +42,13 @@ struct State {
     counts: HubStatus,
 }
 
+/// A client's place in the relay; its drop gives it up, and its subscriptions.
+#[derive(Debug)]
+pub(super) struct Seat {
+    exchange: Arc<Exchange>,
+    number: u64,
+}
+
 #[derive(Debug)]
 struct Client {
     line: Line,
@@ -62,7 +69,7 @@ impl Exchange {
     }
 
     /// Lets a client in, unless there are `most` already. At most `backlog` bytes will wait for it.
-    pub(super) fn join(&self, most: usize, backlog: usize) -> Option<(u64, Feed)> {
+    pub(super) fn join(self: &Arc<Self>, most: usize, backlog: usize) -> Option<(Seat, Feed)> {
         let mut state = self.state();
         if state.clients.len() >= most {
             return None;
@@ -71,35 +78,8 @@ impl Exchange {
         state.last += 1;
         let number = state.last;
         state.clients.insert(number, Client { line, subscriptions: HashSet::new() });
-        Some((number, feed))
-    }
-
-    /// A client is gone, and its subscriptions with it.
-    pub(super) fn leave(&self, number: u64) {
-        let mut state = self.state();
-        let Some(client) = state.clients.remove(&number) else { return };
-        for id in &client.subscriptions {
-            state.unlist(number, id);
-        }
-    }
-
-    /// A client has sent a text.
-    pub(super) fn hear(&self, from: u64, text: &Utf8Bytes) {
-        let mut state = self.state();
-        if text.starts_with('{') {
-            match Notice::read(text) {
-                Ok(Notice::Result { id, .. } | Notice::Acknowledged(id)) => state.relay(from, &id, text),
-                Ok(Notice::Pong) | Err(_) => state.unknown(from, UNKNOWN_OBJECT),
-            }
-            return;
-        }
-        match Request::read(text) {
-            Ok(Request::Subscribe(id)) => state.subscribe(from, id, self.most_subscriptions),
-            Ok(Request::Unsubscribe(id)) => state.unsubscribe(from, &id),
-            Ok(Request::Acknowledge(id)) => state.acknowledge(from, &id),
-            Ok(Request::Ping) => state.tell(from, Utf8Bytes::from_static(PONG)),
-            Err(_) => state.unknown(from, UNKNOWN_TEXT),
-        }
+        drop(state);
+        Some((Seat { exchange: Arc::clone(self), number }, feed))
     }
 
     /// The figures of this moment.
@@ -112,6 +92,37 @@ impl Exchange {
     /// Nothing under the lock panics halfway through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// The client has sent a text.
+    pub(super) fn hear(&self, text: &Utf8Bytes) {
+        let (mut state, from) = (self.exchange.state(), self.number);
+        if text.starts_with('{') {
+            match Notice::read(text) {
+                Ok(Notice::Result { id, .. } | Notice::Acknowledged(id)) => state.relay(from, &id, text),
+                Ok(Notice::Pong) | Err(_) => state.unknown(from, UNKNOWN_OBJECT),
+            }
+            return;
+        }
+        match Request::read(text) {
+            Ok(Request::Subscribe(id)) => state.subscribe(from, id, self.exchange.most_subscriptions),
+            Ok(Request::Unsubscribe(id)) => state.unsubscribe(from, &id),
+            Ok(Request::Acknowledge(id)) => state.acknowledge(from, &id),
+            Ok(Request::Ping) => state.tell(from, Utf8Bytes::from_static(PONG)),
+            Err(_) => state.unknown(from, UNKNOWN_TEXT),
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.exchange.state();
+        let Some(client) = state.clients.remove(&self.number) else { return };
+        for id in &client.subscriptions {
+            state.unlist(self.number, id);
+        }
     }
 }
 
@@ -181,18 +192,18 @@ mod tests {
 
     /// A client as the relay sees it.
     struct Peer {
-        number: u64,
+        seat: Seat,
         feed: Feed,
     }
 
     impl Peer {
-        fn join(exchange: &Exchange) -> Self {
-            let (number, feed) = exchange.join(10, 10_000).unwrap();
-            Self { number, feed }
+        fn join(exchange: &Arc<Exchange>) -> Self {
+            let (seat, feed) = exchange.join(10, 10_000).unwrap();
+            Self { seat, feed }
         }
 
-        fn say(&self, exchange: &Exchange, text: &str) {
-            exchange.hear(self.number, &text.into());
+        fn say(&self, text: &str) {
+            self.seat.hear(&text.into());
         }
 
         /// Everything it has been sent.
@@ -205,25 +216,25 @@ mod tests {
 
     #[tokio::test]
     async fn results_go_to_subscribers_and_receipts_to_the_last_sender() {
-        let exchange = Exchange::new(10);
+        let exchange = Arc::new(Exchange::new(10));
         let [mut first, mut second, mut router] = std::array::from_fn(|_| Peer::join(&exchange));
-        router.say(&exchange, "subscribe: g");
-        first.say(&exchange, r#"{"guid":"g", "code":0}"#);
-        second.say(&exchange, r#"{"guid":"g","code":1}"#);
+        router.say("subscribe: g");
+        first.say(r#"{"guid":"g", "code":0}"#);
+        second.say(r#"{"guid":"g","code":1}"#);
         assert_eq!(router.heard(), [r#"{"guid":"g", "code":0}"#, r#"{"guid":"g","code":1}"#]);
-        router.say(&exchange, "ack: g");
+        router.say("ack: g");
         assert!(first.heard().is_empty());
         assert_eq!(second.heard(), [r#"{"type":"ack","guid":"g","acknowledgedBy":"3"}"#]);
-        router.say(&exchange, "unsubscribe: g");
-        router.say(&exchange, "unsubscribe: g");
-        first.say(&exchange, r#"{"guid":"g"}"#);
+        router.say("unsubscribe: g");
+        router.say("unsubscribe: g");
+        first.say(r#"{"guid":"g"}"#);
         assert!(router.heard().is_empty());
         assert_eq!(exchange.status().unheard, 1);
     }
 
     #[tokio::test]
     async fn unknown_texts_are_answered_as_the_deployed_relay_does() {
-        let exchange = Exchange::new(1);
+        let exchange = Arc::new(Exchange::new(1));
         let mut peer = Peer::join(&exchange);
         for (said, answer) in [
             ("ping", "pong"),
@@ -237,25 +248,25 @@ mod tests {
             (r#"{"guid":7}"#, UNKNOWN_OBJECT),
             (r#"{"guid":"g""#, UNKNOWN_OBJECT),
         ] {
-            peer.say(&exchange, said);
+            peer.say(said);
             assert_eq!(peer.heard(), [answer], "{said}");
         }
-        peer.say(&exchange, "subscribe: g");
-        peer.say(&exchange, "subscribe: g");
+        peer.say("subscribe: g");
+        peer.say("subscribe: g");
         assert!(peer.heard().is_empty());
-        peer.say(&exchange, "subscribe: h");
+        peer.say("subscribe: h");
         assert_eq!(peer.heard(), [TOO_MANY]);
     }
 
     #[tokio::test]
     async fn a_slow_client_costs_only_its_own_results() {
-        let exchange = Exchange::new(10);
+        let exchange = Arc::new(Exchange::new(10));
         let [sender, mut quick] = std::array::from_fn(|_| Peer::join(&exchange));
         let (slow, _unread) = exchange.join(10, 30).unwrap();
-        exchange.hear(slow, &"subscribe: g".into());
-        quick.say(&exchange, "subscribe: g");
+        slow.hear(&"subscribe: g".into());
+        quick.say("subscribe: g");
         for _ in 0..5 {
-            sender.say(&exchange, r#"{"guid":"g","code":0}"#);
+            sender.say(r#"{"guid":"g","code":0}"#);
         }
         assert_eq!(quick.heard().len(), 5);
         assert_eq!((exchange.status().relayed, exchange.status().dropped), (6, 4));
@@ -265,7 +276,7 @@ mod tests {
         /// Whatever clients say, the tables say the same, and nothing is left when they are gone.
         #[test]
         fn the_tables_agree(said in proptest::collection::vec((0_usize..4, 0_u8..5, "[abc]|.{0,9}"), 0..80)) {
-            let exchange = Exchange::new(2);
+            let exchange = Arc::new(Exchange::new(2));
             let peers: [Peer; 4] = std::array::from_fn(|_| Peer::join(&exchange));
             for (who, verb, word) in said {
                 let text = match verb {
@@ -275,16 +286,14 @@ mod tests {
                     3 => format!(r#"{{"guid":"{word}"}}"#),
                     _ => word,
                 };
-                peers[who].say(&exchange, &text);
+                peers[who].say(&text);
                 let state = exchange.state();
                 let listed: usize = state.subscribers.values().map(BTreeSet::len).sum();
                 let held: usize = state.clients.values().map(|client| client.subscriptions.len()).sum();
                 prop_assert_eq!(listed, held);
                 prop_assert!(state.subscribers.values().all(|subscribers| !subscribers.is_empty()));
             }
-            for peer in &peers {
-                exchange.leave(peer.number);
-            }
+            drop(peers);
             prop_assert!(exchange.state().subscribers.is_empty() && exchange.state().clients.is_empty());
         }
     }

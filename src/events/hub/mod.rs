@@ -9,19 +9,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use self::exchange::Exchange;
+use self::exchange::{Exchange, Seat};
 use crate::events::line::Feed;
 use crate::events::socket::{self, End, Rules};
 use crate::lifecycle::Lifecycle;
 
 /// Wait after an `accept` that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Sockets held beside those of clients, for health checks and for refusals; beyond them, the kernel's queue waits.
+const SPARE_SOCKETS: usize = 128;
+/// Bytes of a plain HTTP request that are read away, so that its answer is not lost in a reset.
+const MOST_DISCARDED: u64 = 64 * 1024;
 /// How a health check begins. One that does not come in a single piece is refused like any other stray request.
 const HEALTH_REQUEST: &[u8] = b"GET /healthcheck";
 
@@ -96,14 +101,23 @@ impl Hub {
 
     /// Serves until the drain begins. Clients are work of `lifecycle`: each is then closed with code 1001.
     pub async fn serve(self, listener: TcpListener, lifecycle: Lifecycle) {
+        let sockets = Arc::new(Semaphore::new(self.settings.connections + SPARE_SOCKETS));
+        let next = async || {
+            let socket = Arc::clone(&sockets).acquire_owned().await;
+            listener.accept().await.map(|(stream, peer)| (stream, peer, socket))
+        };
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = next() => accepted,
                 () = lifecycle.draining() => return,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let client = self.clone().attend(stream, peer, lifecycle.clone());
+                Ok((stream, peer, socket)) => {
+                    let (hub, life) = (self.clone(), lifecycle.clone());
+                    let client = async move {
+                        hub.attend(stream, peer, life).await;
+                        drop(socket);
+                    };
                     lifecycle.spawn("hub connection", Box::pin(client));
                 }
                 Err(error) => {
@@ -132,20 +146,18 @@ impl Hub {
             Err(_) => return,
         }
         // Refused before the handshake: a client that was let in and thrown out would think it had succeeded.
-        let Some((number, feed)) = self.exchange.join(self.settings.connections, self.settings.backlog)
-        else {
+        let Some((seat, feed)) = self.exchange.join(self.settings.connections, self.settings.backlog) else {
             tracing::warn!(%peer, "refused a client, there are too many");
             let body = r#"{"error":"too many connections"}"#;
             let _in_time = timeout(limit, answer(&mut stream, "503 Service Unavailable", body)).await.is_ok();
             return;
         };
-        let end = self.converse(stream, (number, feed), lifecycle).await;
-        self.exchange.leave(number);
+        let end = self.converse(stream, (seat, feed), lifecycle).await;
         tracing::debug!(%peer, %end, "a client is gone");
     }
 
     /// One client, from the handshake on.
-    async fn converse(&self, stream: TcpStream, (number, feed): (u64, Feed), lifecycle: Lifecycle) -> End {
+    async fn converse(&self, stream: TcpStream, (seat, feed): (Seat, Feed), lifecycle: Lifecycle) -> End {
         let rules = Rules {
             largest_message: self.settings.message,
             largest_frame: self.settings.frame,
@@ -161,7 +173,7 @@ impl Hub {
         let handshake = accept_async_with_config(stream, Some(rules.config()));
         match timeout(self.settings.handshake, handshake).await {
             Ok(Ok(socket)) => {
-                let hear = |text| self.exchange.hear(number, &text);
+                let hear = |text| seat.hear(&text);
                 let leave = async {
                     lifecycle.draining().await;
                     CloseCode::Away
@@ -188,6 +200,6 @@ async fn answer(stream: &mut TcpStream, status: &str, body: &str) -> std::io::Re
     stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).await?;
     stream.shutdown().await?;
     // What was sent to us is read away, or closing would reset the connection under our answer.
-    let mut rest = tokio::io::AsyncReadExt::take(stream, 64 * 1024);
+    let mut rest = stream.take(MOST_DISCARDED);
     tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map(|_| ())
 }

@@ -49,6 +49,22 @@ async fn the_deployed_worker_is_heard_and_told_so_at_once() {
     assert_eq!(sent, 1);
 }
 
+/// What makes a deployed worker stand still for 12 s: the hub has lost the receipt, and the router is done.
+#[tokio::test]
+async fn a_receipt_lost_after_the_router_is_done_is_given_again() {
+    let bed = Bed::default();
+    let (address, _hub) = bed.hub().await;
+    let router = bed.bus_at(address, |_| ()).await;
+    let id = RequestId::mint();
+    let mut subscription = router.subscribe(&id).await.unwrap();
+    let mut first = Peer::dial(address).await;
+    first.say(result(&id)).await;
+    take(&mut subscription).await;
+    drop(subscription);
+    assert!(first.hear().await.contains("ack"), "this one counts as lost");
+    assert_eq!(worker(&mut first, &id).await, 1);
+}
+
 #[tokio::test]
 async fn a_subscription_that_comes_late_still_gets_what_the_deployed_worker_repeats() {
     let bed = Bed::default();

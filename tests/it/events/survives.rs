@@ -8,7 +8,7 @@ use compilation_worker::ports::ResultBus as _;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bed::{Bed, PATIENCE, publish, round_trip, take, until};
+use super::bed::{Bed, PATIENCE, publish, take, until};
 use super::proxy::{Mood, Proxy};
 
 #[tokio::test]
@@ -89,7 +89,12 @@ async fn rotation_loses_nothing() {
         let (worker, router) = (&worker, &router);
         async move {
             sleep(Duration::from_millis(number * 10)).await;
-            round_trip(worker, router).await;
+            let id = RequestId::mint();
+            let mut subscription = router.subscribe(&id).await.unwrap();
+            // Meanwhile, the connection on which the hub was told is replaced, and so is its successor.
+            sleep(Duration::from_millis(1200)).await;
+            let (published, ()) = tokio::join!(publish(worker, &id), take(&mut subscription));
+            published.unwrap();
         }
     });
     timeout(PATIENCE, join_all(results)).await.expect("results were lost");
