@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use crate::events::socket::Rules;
+use crate::trust;
 
 /// A connection whose handshake is done.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -69,19 +70,12 @@ impl Dialer {
     }
 }
 
-/// What this machine trusts. The cryptography is named, because other crates may bring in another one.
+/// What this machine trusts, which has to be somebody.
 fn tls(url: &Uri) -> Result<ClientConfig, OpenError> {
-    let mut roots = RootCertStore::empty();
-    let (added, _unreadable) =
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if added == 0 {
-        return Err(OpenError::Trust(url.clone()));
+    match trust::client().map_err(OpenError::Tls)? {
+        (_, 0) => Err(OpenError::Trust(url.clone())),
+        (config, _authorities) => Ok(config),
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(OpenError::Tls)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl std::fmt::Debug for Dialer {
