@@ -42,6 +42,8 @@ pub(super) struct Ways {
     sink: Arc<dyn QueueSink>,
     source: Option<Arc<dyn QueueSource>>,
     bus: Arc<dyn ResultBus>,
+    /// The bus, if it is a hub's.
+    hub: Option<EventsBus>,
     blobs: Arc<dyn BlobStore>,
     router: Arc<Router>,
 }
@@ -63,17 +65,21 @@ pub(super) async fn open(
     let clients = clients(config).await;
     let (sink, source) = queues(config, &clients, lifecycle)?;
     let table = table(config, &clients);
+    let hub = hub(config, lifecycle)?;
+    let bus: Arc<dyn ResultBus> = match &hub {
+        Some(hub) => Arc::new(hub.clone()),
+        None => Arc::new(LocalBus::new(largest_frame(config))),
+    };
     let router = Router::new(route::settings(config), table, lifecycle.clone(), Arc::clone(metrics));
-    Ok(Some(Ways {
-        sink,
-        source,
-        bus: bus(config, lifecycle)?,
-        blobs: blobs(config, &clients),
-        router: Arc::new(router),
-    }))
+    Ok(Some(Ways { sink, source, bus, hub, blobs: blobs(config, &clients), router: Arc::new(router) }))
 }
 
 impl Ways {
+    /// Whether there is a way to the events hub now.
+    pub(super) fn hub_connected(&self) -> bool {
+        self.hub.as_ref().is_some_and(|hub| hub.status().connections > 0)
+    }
+
     /// What the HTTP door needs of the fleet.
     pub(super) fn fleet(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<http::Fleet> {
         let (tls, _authorities) = trust::client().context("could not set up TLS")?;
@@ -177,12 +183,15 @@ fn queues(config: &Config, clients: &Clients, lifecycle: &Lifecycle) -> anyhow::
     }
 }
 
-fn bus(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Arc<dyn ResultBus>> {
-    let largest_frame = usize::try_from(config.events.largest_frame.bytes()).unwrap_or(usize::MAX);
-    let Some(url) = &config.events.url else { return Ok(Arc::new(LocalBus::new(largest_frame))) };
+fn hub(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Option<EventsBus>> {
+    let Some(url) = &config.events.url else { return Ok(None) };
     let url: Uri = url.parse().with_context(|| format!("could not understand events.url = {url}"))?;
-    let settings = events::Settings { largest_frame, ..events::Settings::new(url) };
-    Ok(Arc::new(EventsBus::open(settings, lifecycle).context("could not open the way to the events hub")?))
+    let settings = events::Settings { largest_frame: largest_frame(config), ..events::Settings::new(url) };
+    EventsBus::open(settings, lifecycle).map(Some).context("could not open the way to the events hub")
+}
+
+fn largest_frame(config: &Config) -> usize {
+    usize::try_from(config.events.largest_frame.bytes()).unwrap_or(usize::MAX)
 }
 
 fn blobs(config: &Config, clients: &Clients) -> Arc<dyn BlobStore> {

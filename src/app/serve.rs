@@ -19,14 +19,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use crate::app::{fleet, parts};
+use crate::app::fleet::{self, Ways};
+use crate::app::parts;
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
 use crate::config::keys::Config;
 use crate::doors::admin::{self, Controls};
 use crate::doors::health::{Health, Vitals};
-use crate::doors::http::{Door, Fleet, Parts};
+use crate::doors::http::{Door, Parts};
 use crate::doors::server::{self, Gate, House};
 use crate::engine::Engine;
 use crate::lifecycle::signals::Signals;
@@ -60,6 +61,7 @@ struct Running {
     engine: Engine,
     metrics: Arc<Metrics>,
     reloading: Arc<tokio::sync::Mutex<()>>,
+    ways: Option<Ways>,
 }
 
 /// Runs the daemon to its end.
@@ -118,7 +120,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         lifecycle.clone(),
         Arc::clone(&metrics),
     );
-    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default() };
+    let ways = fleet::open(&config, &lifecycle, &metrics).await?;
+    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -128,13 +131,11 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     let addresses = (http.local_addr()?, admin.local_addr()?);
     let log = Arc::new(log);
     let admin = running.open_admin(admin, config.clone(), pulse, log)?;
-    let ways = fleet::open(&config, &lifecycle, &running.metrics).await?;
-    let fleet = ways.as_ref().map(|ways| ways.fleet(&config, &lifecycle)).transpose()?;
-    running.open_http(http, &config, fleet)?;
+    running.open_http(http, &config)?;
     running.warm();
 
     lifecycle.begin_serving();
-    if let Some(ways) = &ways {
+    if let Some(ways) = &running.ways {
         ways.open_queue(&config, &running.engine, &lifecycle, &running.metrics);
     }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
@@ -156,7 +157,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
 
 impl Running {
     /// The public door, as work: the drain waits for its last reply.
-    fn open_http(&self, listener: TcpListener, config: &Config, fleet: Option<Fleet>) -> anyhow::Result<()> {
+    fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
+        let fleet = self.ways.as_ref().map(|ways| ways.fleet(config, &self.lifecycle)).transpose()?;
         let listener =
             tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
         let gate = Gate::default();
@@ -299,6 +301,8 @@ impl Running {
                 slots_busy: status.slots_busy,
                 queued: status.queued,
                 queue_limit: status.queue_limit,
+                has_fleet: running.ways.is_some(),
+                hub_connected: running.ways.as_ref().is_some_and(Ways::hub_connected),
             }
         })
     }

@@ -29,6 +29,10 @@ pub struct Vitals {
     pub queued: usize,
     /// Requests that may wait.
     pub queue_limit: usize,
+    /// Whether requests for compilers that are not here can be answered elsewhere.
+    pub has_fleet: bool,
+    /// Whether there is a way to the events hub now. That it is away keeps nobody from working here.
+    pub hub_connected: bool,
 }
 
 /// Asks for the vitals; cheap, and never waits for anything.
@@ -49,7 +53,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     timestamp: String,
-    /// Of the results socket, in the words that watchers of the deployed router know. There is none here.
+    /// Of the results socket, in the words that watchers of the deployed router know.
     websocket: &'static str,
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
@@ -74,7 +78,8 @@ impl Vitals {
         if self.phase != Phase::Serving {
             return Some(self.phase.as_str().to_owned());
         }
-        self.trouble.clone().or_else(|| (self.compilers == 0).then(|| "no compilers".to_owned()))
+        let idle = self.compilers == 0 && !self.has_fleet;
+        self.trouble.clone().or_else(|| idle.then(|| "no compilers".to_owned()))
     }
 }
 
@@ -87,7 +92,7 @@ pub async fn report(State(Health(vitals)): State<Health>) -> Reply {
         status: if reason.is_none() { "healthy" } else { "unhealthy" },
         reason,
         timestamp: format!("{:.3}", jiff::Timestamp::now()),
-        websocket: "disconnected",
+        websocket: if vitals.hub_connected { "connected" } else { "disconnected" },
         reconnect_attempts: 0,
         max_reconnect_attempts: RECONNECTS,
         phase: vitals.phase.as_str(),

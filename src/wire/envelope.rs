@@ -205,7 +205,15 @@ pub fn write(job: &Outgoing<'_>) -> Result<String, RequestError> {
     }
     out.push(b'}');
     // Everything in it is text: what was read as such, or written here.
-    Ok(String::from_utf8(out).unwrap_or_default())
+    Ok(sendable(String::from_utf8(out).unwrap_or_default()))
+}
+
+/// The same JSON without the two characters that queues refuse and JSON allows. They can only stand in strings.
+fn sendable(json: String) -> String {
+    if !json.contains(['\u{fffe}', '\u{ffff}']) {
+        return json;
+    }
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
 /// Copies the client's members as they stand, but for the reserved ones, and strikes their defaults out.

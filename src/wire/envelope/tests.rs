@@ -12,6 +12,21 @@ fn outgoing<'a>(id: &'a RequestId, body: Body<'a>) -> Outgoing<'a> {
     Outgoing { id, compiler: "g132", build: &Build::Compile, accept: None, query: "", body }
 }
 
+#[test]
+fn characters_that_queues_refuse_are_escaped() {
+    let id = RequestId::parse("a").unwrap();
+    for body in [
+        Body::Text("x\u{ffff}y\u{fffe}"),
+        Body::Json("{\"source\":\"x\u{ffff}y\u{fffe}\",\"options\":{}}".as_bytes()),
+    ] {
+        let outgoing =
+            Outgoing { id: &id, compiler: "g", build: &Build::Compile, accept: None, query: "", body };
+        let message = write(&outgoing).unwrap();
+        assert!(!message.contains(['\u{fffe}', '\u{ffff}']), "{message}");
+        assert_eq!(job(&message).draft.unwrap().finish(|_| Vec::new()).unwrap().source, "x\u{ffff}y\u{fffe}");
+    }
+}
+
 fn job(message: &str) -> Job {
     match read(message).unwrap() {
         Incoming::Job(job) => *job,

@@ -21,7 +21,10 @@ fn without_a_table_only_what_is_here_is_known() {
 
 #[test]
 fn a_default_queue_takes_the_rest() {
-    let (out, err, code) = route(&["--json", "--queues-default", "https://q.example/1/jobs.fifo"]);
+    let queue = ["--queues-default", "https://q.example/1/jobs.fifo"];
+    let (_, err, code) = route(&queue);
+    assert!(err.contains("events.url") && code == 78, "results would reach nobody, but: {err}");
+    let (out, err, code) = route(&[&queue[..], &["--json", "--events-url", "ws://e.example"]].concat());
     assert_eq!((err.as_str(), code), ("", 0));
     let page: Value = serde_json::from_str(&out).unwrap();
     for (member, expected) in [

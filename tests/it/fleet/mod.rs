@@ -32,6 +32,8 @@ async fn a_compile_goes_through_the_queue_and_back() {
         "{}",
         reply.text()
     );
+    let health = yard.router.page("/healthcheck").await;
+    assert_eq!((health.status, &health.json()["websocket"]), (200, &"connected".into()), "{}", health.text());
     let reply = yard.router.compile("nowhere", &json!({"source": "x", "options": {}})).await;
     assert!(reply.text().contains("Compiler with ID nowhere not found"), "{}", reply.text());
     worker.metric_until("queue_messages_total{outcome=\"done\"}", 3).await;

@@ -128,6 +128,8 @@ pub(crate) fn vitals(draining: bool) -> Vitals {
         slots_busy: 1,
         queued: 3,
         queue_limit: 4,
+        has_fleet: false,
+        hub_connected: false,
     }
 }
 
