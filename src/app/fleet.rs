@@ -28,11 +28,12 @@ use crate::relay::{Parts, Relay, RelaySettings};
 use crate::routing::Router;
 use crate::telemetry::metrics::Metrics;
 use crate::trust;
+use crate::wire::envelope::LARGEST_INLINE;
 
 /// How long a queue in this process keeps a message, as those of the running system do (contract-cloud 3.4).
 const RETENTION: Duration = Duration::from_mins(5);
-/// Bytes of the largest message that such a queue takes, as Amazon's do.
-const LARGEST_MESSAGE: usize = 1 << 20;
+/// Bytes of the largest message that such a queue takes, as those of the running system do.
+const LARGEST_MESSAGE: usize = LARGEST_INLINE;
 /// Bytes of blobs kept in this process.
 const LOCAL_BLOBS: u64 = 256 * MIB;
 
@@ -204,13 +205,15 @@ fn blobs(config: &Config, clients: &Clients) -> Arc<dyn BlobStore> {
 }
 
 fn overflow(config: &Config) -> Option<BlobPlace> {
-    place(config.storage.overflow_bucket.as_ref(), &config.storage.overflow_prefix)
+    place(config, config.storage.overflow_bucket.as_ref(), &config.storage.overflow_prefix)
 }
 
 fn results(config: &Config) -> Option<BlobPlace> {
-    place(config.storage.results_bucket.as_ref(), &config.storage.results_prefix)
+    place(config, config.storage.results_bucket.as_ref(), &config.storage.results_prefix)
 }
 
-fn place(bucket: Option<&String>, prefix: &str) -> Option<BlobPlace> {
-    bucket.map(|bucket| BlobPlace { bucket: bucket.clone(), prefix: prefix.to_owned() })
+/// The configured place; where results do not leave this process, blobs need not either.
+fn place(config: &Config, bucket: Option<&String>, prefix: &str) -> Option<BlobPlace> {
+    let local = config.events.url.is_none().then(|| "local".to_owned());
+    bucket.cloned().or(local).map(|bucket| BlobPlace { bucket, prefix: prefix.to_owned() })
 }

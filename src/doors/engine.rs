@@ -37,8 +37,8 @@ impl Workshop for Engine {
     }
 
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {
-        let Job { key, compiler, request, rendition, deadline, waited } = job;
-        let job = CompileJob { key, compiler, request, rendition, deadline, waited };
+        let Job { key, compiler, request, rendition, deadline, waited, queued } = job;
+        let job = CompileJob { key, compiler, request, rendition, deadline, waited, queued };
         Self::compile(self, job).await.map_err(|error| failure(&error))
     }
 

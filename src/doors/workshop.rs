@@ -64,6 +64,8 @@ pub struct Job<W: Workshop> {
     pub deadline: Deadline,
     /// Where to note how long it waited for a slot.
     pub waited: Waited,
+    /// Whether it came from a queue, and so waits in line however long that is.
+    pub queued: bool,
 }
 
 /// Why there is no answer, in the words a caller may read.

@@ -94,6 +94,26 @@ pub struct CompileJob {
     pub deadline: Deadline,
     /// Where to note how long it waited for a slot.
     pub waited: Waited,
+    /// Whether it came from a queue. Such a job cannot be sent elsewhere, and no more are taken than there are slots, so it
+    /// waits in line however long that is.
+    pub queued: bool,
+}
+
+/// Who waits for a job, as far as its running is concerned.
+#[derive(Debug)]
+struct Caller {
+    /// Until when.
+    deadline: Deadline,
+    /// Where to note how long it waited for a slot.
+    waited: Waited,
+    /// As in [`CompileJob::queued`].
+    queued: bool,
+}
+
+impl Caller {
+    fn of(job: &CompileJob) -> Self {
+        Self { deadline: job.deadline, waited: job.waited.clone(), queued: job.queued }
+    }
 }
 
 /// Whence an output comes.
@@ -268,7 +288,7 @@ impl Engine {
         let asked = Instant::now();
         let inner = &self.0;
         inner.metrics.count_compilation(&job.compiler.language);
-        let _waiting = self.admit()?;
+        let _waiting = if job.queued { None } else { Some(self.admit()?) };
         let (plan, toolchain) = match self.plan(&job.compiler, &job.request).await {
             Ok(planned) => planned,
             Err(CompileError::Plan(error)) => return refuse(&error, &job),
@@ -300,7 +320,8 @@ impl Engine {
         let (plan, toolchain) = self.plan(compiler, request).await?;
         let key = run::key(&plan, &toolchain, self.generation());
         let origin = Origin { key, toolchain };
-        let raw = self.execute(Arc::clone(&plan), compiler, origin, deadline, Waited::default()).await?;
+        let caller = Caller { deadline, waited: Waited::default(), queued: false };
+        let raw = self.execute(Arc::clone(&plan), compiler, origin, caller).await?;
         Ok(present::present(&plan, &raw, request, self.0.limits))
     }
 
@@ -328,8 +349,7 @@ impl Engine {
         job: &CompileJob,
     ) -> Result<(Arc<RawOutput>, bool), CompileError> {
         if job.request.bypass_cache == BypassCache::Compilation {
-            let (plan, waited) = (Arc::clone(plan), job.waited.clone());
-            let raw = self.execute(plan, &job.compiler, origin, job.deadline, waited).await?;
+            let raw = self.execute(Arc::clone(plan), &job.compiler, origin, Caller::of(job)).await?;
             return Ok((raw, false));
         }
         let found = self.0.outputs.find(&origin.key);
@@ -348,13 +368,13 @@ impl Engine {
         job: &CompileJob,
     ) -> Result<Arc<RawOutput>, CompileError> {
         let deadline = job.deadline;
-        let (engine, shared, waited) = (self.clone(), Arc::clone(plan), job.waited.clone());
+        let (engine, shared, caller) = (self.clone(), Arc::clone(plan), Caller::of(job));
         let compiler = Arc::clone(&job.compiler);
-        let work = || async move { engine.execute(shared, &compiler, origin, deadline, waited).await };
+        let work = || async move { engine.execute(shared, &compiler, origin, caller).await };
         match self.0.flights.join(origin.key, work).await? {
             // It was the leader's patience that ended, not ours: go alone.
             Err(error) if error.is_impatience() && !deadline.remaining().is_zero() => {
-                self.execute(Arc::clone(plan), &job.compiler, origin, deadline, job.waited.clone()).await
+                self.execute(Arc::clone(plan), &job.compiler, origin, Caller::of(job)).await
             }
             outcome => outcome,
         }
@@ -366,12 +386,11 @@ impl Engine {
         plan: Arc<Plan>,
         compiler: &Compiler,
         origin: Origin,
-        deadline: Deadline,
-        told: Waited,
+        caller: Caller,
     ) -> Result<Arc<RawOutput>, CompileError> {
-        let inner = &self.0;
-        let slot = self.slot(deadline).await?;
-        told.note(slot.waited);
+        let (inner, deadline) = (&self.0, caller.deadline);
+        let slot = self.slot(&caller).await?;
+        caller.waited.note(slot.waited);
         let outcome = self.run(&plan, deadline).await;
         let waited = slot.waited;
         drop(slot);
@@ -421,10 +440,15 @@ impl Engine {
         callers.map_err(|_| full)
     }
 
-    async fn slot(&self, deadline: Deadline) -> Result<Slot, CompileError> {
-        let metrics = &self.0.metrics;
+    async fn slot(&self, caller: &Caller) -> Result<Slot, CompileError> {
+        let (metrics, slots, deadline) = (&self.0.metrics, &self.0.slots, caller.deadline);
         metrics.queue_enqueued.inc();
-        match self.0.slots.acquire(deadline.sooner(self.0.queue_wait)).await {
+        let slot = if caller.queued {
+            slots.acquire_in_any_case(deadline).await
+        } else {
+            slots.acquire(deadline.sooner(self.0.queue_wait)).await
+        };
+        match slot {
             Ok(slot) => {
                 metrics.queue_dequeued.inc();
                 metrics.compilation_queue.observe(slot.waited.as_secs_f64());

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::limits::Deadline;
 
@@ -102,6 +102,13 @@ const LEAST_RECENT: usize = 5;
 /// Counts one waiting request for as long as it lives, whatever ends the wait.
 struct Waiting<'a>(&'a AtomicUsize);
 
+impl<'a> Waiting<'a> {
+    /// One more, behind as many as are returned.
+    fn begin(waiting: &'a AtomicUsize) -> (usize, Self) {
+        (waiting.fetch_add(1, Ordering::Relaxed), Self(waiting))
+    }
+}
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -129,17 +136,28 @@ impl Slots {
         if let Ok(permit) = Arc::clone(&inner.permits).try_acquire_owned() {
             return Ok(self.slot(asked, permit));
         }
-        let ahead = inner.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&inner.waiting);
+        let (ahead, _waiting) = Waiting::begin(&inner.waiting);
         let wait = inner.expected_wait(ahead);
         if ahead >= inner.settings.queue || wait > deadline.remaining() {
             return Err(SlotError::Full { waiting: ahead, retry_after: wait.max(Duration::from_secs(1)) });
         }
-        match tokio::time::timeout_at(deadline.instant(), Arc::clone(&inner.permits).acquire_owned()).await {
+        self.wait(asked, deadline).await
+    }
+
+    async fn wait(&self, asked: Instant, deadline: Deadline) -> Result<Slot, SlotError> {
+        match timeout_at(deadline.instant(), Arc::clone(&self.0.permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(self.slot(asked, permit)),
             // The semaphore is never closed, so its error can only be the deadline's twin.
             Ok(Err(_)) | Err(_) => Err(SlotError::Expired { waited: asked.elapsed() }),
         }
+    }
+
+    /// Waits for a slot until the deadline, however many wait already.
+    pub async fn acquire_in_any_case(&self, deadline: Deadline) -> Result<Slot, SlotError> {
+        let inner = &self.0;
+        let asked = Instant::now();
+        let (_ahead, _waiting) = Waiting::begin(&inner.waiting);
+        self.wait(asked, deadline).await
     }
 
     /// Waits for a free slot, in line with those who want one, and says how many are free. It takes none.
@@ -291,6 +309,18 @@ mod tests {
         assert_eq!(usual(&slots), 10_000, "when most are slow, that is what is usual");
         run(&slots, [100; 20]).await;
         assert_eq!(usual(&slots), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_from_a_queue_waits_in_a_line_that_is_full() {
+        let slots = Slots::new(SlotSettings { slots: 1, queue: 0 });
+        let held = slots.acquire(soon()).await.unwrap();
+        let mut queued = Box::pin(slots.acquire_in_any_case(soon()));
+        assert!(futures_pending(&mut queued).await);
+        assert!(matches!(slots.acquire(soon()).await.unwrap_err(), SlotError::Full { .. }));
+        drop(held);
+        drop(queued.await.unwrap());
+        assert_eq!((slots.busy(), slots.waiting()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

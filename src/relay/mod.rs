@@ -27,8 +27,7 @@ use crate::lifecycle::Lifecycle;
 use crate::ports::{
     BlobError, BlobPlace, BlobStore, Message, QueueAddress, QueueError, QueueSink, ResultBus, SubscribeError,
 };
-use crate::wire::envelope::{self, LARGEST_INLINE, Outgoing, REMAINING};
-use crate::wire::request::RequestError;
+use crate::wire::envelope::{LARGEST_INLINE, REMAINING};
 
 /// Where things lie that are too large to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +55,18 @@ pub struct Parts {
     pub lifecycle: Lifecycle,
 }
 
+/// Bytes of the largest body that is sent; its attribute counts too (contract-cloud 3.3).
+const LARGEST_BODY: usize = LARGEST_INLINE - 64;
+
+/// Which job is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// What its result will be called.
+    pub id: &'a RequestId,
+    /// The compiler asked for.
+    pub compiler: &'a str,
+}
+
 /// A way to workers elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Relay(Arc<Parts>);
@@ -63,9 +74,6 @@ pub struct Relay(Arc<Parts>);
 /// Why a job done elsewhere has no result here.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The request is none.
-    #[error(transparent)]
-    Request(#[from] RequestError),
     /// The result would not have found its way back.
     #[error("Failed to setup result subscription: {}", if .0.is_some() { "the result bus refused" } else { "the result bus did not answer in time" })]
     Subscribe(#[source] Option<SubscribeError>),
@@ -82,8 +90,8 @@ pub enum RelayError {
     #[error("Failed to queue compilation request: the queue did not take it")]
     Send(#[source] Option<QueueError>),
     /// A result came, and lies where we could not get it.
-    #[error("Failed to retrieve the compilation result: {0}")]
-    Fetch(String),
+    #[error("An internal error has occurred while retrieving the compilation result")]
+    Fetch,
     /// No result came.
     #[error("Compilation timeout: No response received within {} seconds for GUID: {id}", .waited.as_secs())]
     Silent {
@@ -97,9 +105,8 @@ pub enum RelayError {
 impl Classify for RelayError {
     fn class(&self) -> Class {
         match self {
-            Self::Request(error) => error.class(),
             Self::Park { source: None, .. } => Class::TooLarge,
-            Self::Subscribe(_) | Self::Park { .. } | Self::Send(_) | Self::Fetch(_) => Class::Upstream,
+            Self::Subscribe(_) | Self::Park { .. } | Self::Send(_) | Self::Fetch => Class::Upstream,
             Self::Silent { .. } => Class::Expired,
         }
     }
@@ -111,34 +118,36 @@ impl Relay {
         Self(Arc::new(parts))
     }
 
-    /// Has `job` done by a worker that listens to `queue`, and returns its result: a JSON object without the members
-    /// that are between router and worker.
+    /// Has a job done by a worker that listens to `queue`, and returns its result: a JSON object without the members that
+    /// are between router and worker. `message` is what [`crate::wire::envelope::write`] made of the job.
     pub async fn ask(
         &self,
         queue: &QueueAddress,
-        job: &Outgoing<'_>,
+        job: Errand<'_>,
+        message: String,
         deadline: Deadline,
     ) -> Result<Bytes, RelayError> {
         let patience = deadline.remaining();
-        let body = envelope::write(job)?;
         let subscribing = timeout_at(deadline.instant(), self.0.bus.subscribe(job.id)).await;
         let subscription = subscribing
             .map_err(|_| RelayError::Subscribe(None))?
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
         let mut waiting = Waiting::new(subscription, deadline, self.0.lifecycle.clone());
-        let body = if body.len() > LARGEST_INLINE { self.park(job, body).await? } else { body };
-        let message = Message {
-            body,
-            group: Some(job.id.as_str().to_owned()),
-            dedup: Some(job.id.as_str().to_owned()),
-            attributes: BTreeMap::from([(
-                REMAINING.to_owned(),
-                deadline.remaining().as_millis().to_string(),
-            )]),
-        };
-        let sending = timeout_at(deadline.instant(), self.0.sink.send(queue, message)).await;
-        sending.map_err(|_| RelayError::Send(None))?.map_err(|error| RelayError::Send(Some(error)))?;
-        waiting.sent();
+        let body = if message.len() > LARGEST_BODY { self.park(job, message).await? } else { message };
+        let group = Some(job.id.as_str().to_owned());
+        let left = deadline.remaining().as_millis().to_string();
+        let attributes = BTreeMap::from([(REMAINING.to_owned(), left)]);
+        let message = Message { body, dedup: group.clone(), group, attributes };
+        // From here on a worker may have it, whether we hear of that or not.
+        waiting.sent(true);
+        match timeout_at(deadline.instant(), self.0.sink.send(queue, message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                waiting.sent(false);
+                return Err(RelayError::Send(Some(error)));
+            }
+            Err(_) => return Err(RelayError::Send(None)),
+        }
         loop {
             let Some(frame) = waiting.frame().await else {
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{Relay, RelayError};
+use super::{Errand, Relay, RelayError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
 use crate::ports::{Blob, BlobAddress};
-use crate::wire::envelope::{self, Outgoing, Parked};
+use crate::wire::envelope::{self, Parked};
 use crate::wire::frame::Notice;
 use crate::wire::relayed;
 
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Relay {
     /// Parks a job, and writes the note that stands in for it.
-    pub(super) async fn park(&self, job: &Outgoing<'_>, body: String) -> Result<String, RelayError> {
+    pub(super) async fn park(&self, job: Errand<'_>, body: String) -> Result<String, RelayError> {
         let (settings, bytes, now) = (&self.0.settings, body.len(), Timestamp::now());
         let failed = |source| RelayError::Park { bytes, source };
         let place = settings.overflow.as_ref().ok_or_else(|| failed(None))?;
@@ -32,7 +32,8 @@ impl Relay {
         let at = place.at(&format!("{environment}/{}/{}.json", now.strftime("%Y-%m-%d"), job.id));
         let metadata = BTreeMap::from([
             ("guid".to_owned(), job.id.as_str().to_owned()),
-            ("compilerId".to_owned(), job.compiler.to_owned()),
+            // Metadata travels in headers.
+            ("compilerId".to_owned(), job.compiler.escape_default().to_string()),
             ("environment".to_owned(), environment.clone()),
             ("originalSize".to_owned(), bytes.to_string()),
         ]);
@@ -58,31 +59,36 @@ impl Relay {
             None => None,
         };
         let joined = relayed::join(fetched.as_deref(), frame);
-        joined.map(|result| Some(Bytes::from(result))).map_err(|error| RelayError::Fetch(error.to_string()))
+        joined.map(|result| Some(Bytes::from(result))).map_err(|error| {
+            tracing::warn!(request.id = %wanted, error = &error as &dyn std::error::Error, "a result is none");
+            RelayError::Fetch
+        })
     }
 
     async fn fetch(&self, id: &RequestId, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {
-        let failed = |reason: &str| RelayError::Fetch(format!("{key}: {reason}"));
-        let place =
-            self.0.settings.results.as_ref().ok_or_else(|| failed("no bucket for results is configured"))?;
+        let failed = |reason: &str| {
+            tracing::error!(request.id = %id, key, reason, "could not fetch a result");
+            RelayError::Fetch
+        };
+        let place = self.0.settings.results.as_ref();
+        let place = place.ok_or_else(|| failed("no bucket for results is configured"))?;
         let at: BlobAddress = place.at(key);
         if !place.holds(&at) {
             return Err(failed("not a key this worker reads"));
         }
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let (mut pause, mut tries) = (PAUSE, 1);
+        loop {
             let reason = match self.0.blobs.get(&at, LARGEST_RESULT).await {
                 Ok(Some(blob)) => return Ok(blob.bytes),
                 Ok(None) => "there is nothing".to_owned(),
                 Err(error) => error.to_string(),
             };
-            tracing::warn!(request.id = %id, key, attempt, reason, "could not fetch a result");
-            if attempt == TRIES || deadline.remaining() < pause {
+            if tries == TRIES || deadline.remaining() < pause {
                 return Err(failed(&reason));
             }
             sleep(pause).await;
             pause *= 2;
+            tries += 1;
         }
-        Err(failed("there is nothing"))
     }
 }

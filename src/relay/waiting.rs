@@ -22,9 +22,9 @@ impl Waiting {
         Self { subscription: Some(subscription), deadline, lifecycle, sent: false }
     }
 
-    /// The job is on its way.
-    pub(super) fn sent(&mut self) {
-        self.sent = true;
+    /// Whether the job may be on its way.
+    pub(super) fn sent(&mut self, sent: bool) {
+        self.sent = sent;
     }
 
     /// The next frame; `None` at the deadline, or when the bus has closed.

@@ -256,7 +256,7 @@ pub fn write_parked(parked: &Parked, compiler: &str, size: usize, at: &str) -> S
     out.extend_from_slice(format!(r#","originalSize":{size},"timestamp":"#).as_bytes());
     string(&mut out, at);
     out.push(b'}');
-    String::from_utf8(out).unwrap_or_default()
+    sendable(String::from_utf8(out).unwrap_or_default())
 }
 
 /// The members that make a message what it is, as far as they could be read.

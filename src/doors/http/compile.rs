@@ -156,7 +156,8 @@ impl<W: Workshop> Desk<W> {
         call.found(id);
         let request = draft.finish(W::split)?;
         let deadline = self.deadline(&call);
-        let job = Job { key, compiler, request, rendition, deadline, waited: call.waited.clone() };
+        let job =
+            Job { key, compiler, request, rendition, deadline, waited: call.waited.clone(), queued: false };
         Ok(answered(self.make(job, &call.id).await?, rendition))
     }
 

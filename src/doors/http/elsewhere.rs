@@ -19,10 +19,10 @@ use crate::domain::limits::Deadline;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
-use crate::relay::Relay;
 use crate::relay::forward::{Errand, Forward};
+use crate::relay::{self, Relay};
 use crate::routing::{Destination, Here, Queue, Router};
-use crate::wire::envelope::{Body as Payload, Build, Outgoing};
+use crate::wire::envelope::{self, Body as Payload, Build, Outgoing};
 use crate::wire::relayed;
 use crate::{text, wire};
 
@@ -68,7 +68,11 @@ impl<W: Workshop> Desk<W> {
         let fleet = self.fleet()?;
         let (head, body) = request.into_parts();
         let deadline = self.deadline(&Call::of(&head)?);
-        let body = Limited::new(body, self.parts.settings.body_bytes);
+        let most = self.parts.settings.body_bytes;
+        if reply::length(&body) > most {
+            return Err(Rejection::too_large(most));
+        }
+        let body = Limited::new(body, most);
         let response = fleet.forward.send(service, errand, &head, body, deadline).await?;
         let mut reply: Response<Body> = response.map(Body::new);
         reply.extensions_mut().insert(Forwarded);
@@ -95,10 +99,15 @@ impl<W: Workshop> Desk<W> {
             Media::Other => Payload::Text(std::str::from_utf8(&order.body.bytes).unwrap_or_default()),
         };
         let job = Outgoing { id: &id, compiler, build, accept: None, query: &order.query, body: payload };
-        tracing::debug!(request.id = %order.call.id, job.id = %id, queue = %queue, "sent to the queue");
-        let result = fleet.relay.ask(&queue, &job, self.deadline(&order.call)).await?;
-        order.call.found(compiler.to_owned());
-        shown(result, order.rendition, filter_ansi)
+        let message = envelope::write(&job)?;
+        let Order { call, rendition, body, .. } = order;
+        // Nobody needs its bytes and its room any more, and the wait may be long.
+        drop(body);
+        tracing::debug!(request.id = %call.id, job.id = %id, queue = %queue, "sent to the queue");
+        let errand = relay::Errand { id: &id, compiler };
+        let result = fleet.relay.ask(&queue, errand, message, self.deadline(&call)).await?;
+        call.found(compiler.to_owned());
+        shown(result, rendition, filter_ansi)
     }
 
     fn fleet(&self) -> Result<&Fleet, Rejection> {

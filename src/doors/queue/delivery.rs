@@ -80,7 +80,12 @@ impl<W: Workshop> Desk<W> {
                             Err(_) => Verdict::Unclaimed(sent.status),
                         }
                     }
-                    Err(reason) => Verdict::Buried(format!("its result cannot be delivered: {reason}")),
+                    Err(reason) => {
+                        let told = frame::failure("the result is too large to be delivered", Duration::ZERO);
+                        let light = Bytes::from(frame::result(id, &[&told], Duration::ZERO));
+                        let _if_anybody_waits = self.parts.bus.publish(id, light, deadline).await.is_ok();
+                        Verdict::Buried(format!("its result cannot be delivered: {reason}"))
+                    }
                 }
             }
         }

@@ -78,53 +78,66 @@ impl<W: Workshop> Desk<W> {
 impl<W: Workshop> Handling<'_, W> {
     /// Does what the message asks for, and says what is to become of it.
     async fn verdict(&self, read: Result<Incoming, EnvelopeError>, claim: Claim) -> Verdict {
+        let Claim { making, delivering: _until_delivered } = claim;
+        let outcome = self.outcome(read).await;
+        // The next may begin: a receipt that is late holds up nobody.
+        drop(making);
+        match outcome {
+            Outcome::Over(verdict) => verdict,
+            Outcome::Offer(id, sent) => self.desk.deliver(&id, sent, self.deadline).await,
+            Outcome::Hopeless(id, sent, reason) => {
+                let _told_if_anybody_waits = self.desk.deliver(&id, sent, self.deadline).await;
+                Verdict::Buried(reason)
+            }
+        }
+    }
+
+    /// Everything up to the delivery.
+    async fn outcome(&self, read: Result<Incoming, EnvelopeError>) -> Outcome {
         let settings = &self.desk.parts.settings;
         if self.desk.parts.lifecycle.phase() >= Phase::Draining {
-            return Verdict::Back(Duration::ZERO);
+            return Outcome::Over(Verdict::Back(Duration::ZERO));
         }
         if self.deadline.remaining().is_zero() {
-            return Verdict::Done(JobStatus::Stale);
+            return Outcome::Over(Verdict::Done(JobStatus::Stale));
         }
-        let id = match name(&read) {
-            Some(id) => id.clone(),
-            None => return Verdict::Buried("it is no job, and names nobody to tell".to_owned()),
+        let Some(id) = name(&read).cloned() else {
+            let reason = "it is no job, and names nobody to tell".to_owned();
+            return Outcome::Over(Verdict::Buried(reason));
         };
-        if self.is_shared(&id) {
-            return self.regroup(&id).await;
+        if let Some(verdict) = self.regroup(&id).await {
+            return Outcome::Over(verdict);
         }
         if self.received.receives > settings.attempts {
-            let message = format!("the job failed {} times", self.received.receives - 1);
-            return self.give_up(&id, &message).await;
+            let message = format!("the job was received {} times before", self.received.receives - 1);
+            return self.give_up(id, message).await;
         }
         let job = match read {
             Ok(Incoming::Job(job)) => *job,
             Ok(Incoming::Parked(parked)) => match self.desk.fetch(parked, self.deadline).await {
                 Ok(job) => job,
-                Err(error) => return self.tell(&id, &chain(&error), JobStatus::Rejected).await,
+                Err(error) if error.may_pass() => return self.failed(id, chain(&error)).await,
+                Err(error) => return self.tell(id, &error.to_string(), JobStatus::Rejected).await,
             },
-            Err(error) => return self.tell(&id, &chain(&error), JobStatus::Rejected).await,
+            Err(error) => return self.tell(id, &chain(&error), JobStatus::Rejected).await,
         };
         loop {
             match self.desk.ledger.begin(&id) {
-                Known::Done(sent) => return self.desk.deliver(&id, sent, self.deadline).await,
+                Known::Done(sent) => return Outcome::Offer(id, sent),
                 Known::Running(end) => {
                     if timeout_at(self.deadline.instant(), end.reached()).await.is_err() {
-                        return Verdict::Done(JobStatus::Stale);
+                        return Outcome::Over(Verdict::Done(JobStatus::Stale));
                     }
                 }
                 Known::New(running) => {
                     let made = match self.make(job).await {
                         Ok(made) => made,
-                        Err(verdict) => return verdict,
+                        Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
+                        Err(Unmade::Failed(message)) => return self.failed(id, message).await,
                     };
-                    let Claim { making, delivering } = claim;
-                    // The next may begin: a receipt that is late holds up nobody.
-                    drop(making);
                     let sent = self.desk.frame(&id, &made, self.received.age).await;
                     running.done(sent.clone());
-                    let verdict = self.desk.deliver(&id, sent, self.deadline).await;
-                    drop(delivering);
-                    return verdict;
+                    return Outcome::Offer(id, sent);
                 }
             }
         }
@@ -136,9 +149,12 @@ impl<W: Workshop> Handling<'_, W> {
         self.desk.parts.settings.queue.is_fifo() && group.is_some_and(|group| group != id.as_str())
     }
 
-    /// Sends the message back under a group of its own. If we die before this copy is deleted, the next worker does
-    /// the same, and the queue drops the repeat for its name.
-    async fn regroup(&self, id: &RequestId) -> Verdict {
+    /// Sends a message of a shared group back under a group of its own; `None` if it is to be done as it is. If we die
+    /// before this copy is deleted, the next worker does the same, and the queue drops the repeat for its name.
+    async fn regroup(&self, id: &RequestId) -> Option<Verdict> {
+        if !self.is_shared(id) {
+            return None;
+        }
         let mut attributes = self.received.message.attributes.clone();
         attributes.insert(REMAINING.to_owned(), self.deadline.remaining().as_millis().to_string());
         let message = Message {
@@ -149,16 +165,17 @@ impl<W: Workshop> Handling<'_, W> {
         };
         let parts = &self.desk.parts;
         match parts.sink.send(&parts.settings.queue, message).await {
-            Ok(()) => Verdict::Regrouped,
+            Ok(()) => Some(Verdict::Regrouped),
             Err(error) => {
                 tracing::warn!(request.id = %id, error = &error as &dyn std::error::Error, "could not regroup");
-                Verdict::Back(REST)
+                // What no queue takes back, such as a name it does not allow, would hold up the others for ever.
+                (self.received.receives == 1).then_some(Verdict::Back(REST))
             }
         }
     }
 
-    /// The result of a job, or what is to become of its message without one.
-    async fn make(&self, job: envelope::Job) -> Result<Made, Verdict> {
+    /// The result of a job.
+    async fn make(&self, job: envelope::Job) -> Result<Made, Unmade> {
         let rejected =
             |message: String| Ok(Made::failed(&message, JobStatus::Rejected, self.begun.elapsed()));
         let workshop = &self.desk.parts.workshop;
@@ -178,7 +195,8 @@ impl<W: Workshop> Handling<'_, W> {
             return rejected(format!("Compiler with ID {} not found for language {language}", job.compiler));
         };
         // Everything but its name makes the request what it is.
-        let (before, after) = self.received.message.body.split_once(job.id.as_str()).unwrap_or_default();
+        let body = self.received.message.body.as_str();
+        let (before, after) = body.split_once(job.id.as_str()).unwrap_or((body, ""));
         let key = || workshop.key(&[b"queue", before.as_bytes(), after.as_bytes()]);
         if let Some(answer) = workshop.recall(&key()).await {
             return Ok(self.made(answer));
@@ -191,7 +209,7 @@ impl<W: Workshop> Handling<'_, W> {
         loop {
             // Looked for anew, because the catalogue may have changed while it waited.
             let Some(compiler) = workshop.find(language.as_ref(), &job.compiler) else {
-                return Err(Verdict::Back(REST));
+                return Err(Unmade::Over(Verdict::Back(REST)));
             };
             let attempt = Job {
                 key: key(),
@@ -200,20 +218,15 @@ impl<W: Workshop> Handling<'_, W> {
                 rendition: Rendition::Json,
                 deadline: self.deadline,
                 waited: Waited::default(),
+                queued: true,
             };
             match self.attempt(attempt).await {
                 Attempt::Made(answer) => return Ok(self.made(answer)),
                 Attempt::Refused(message) => return rejected(message),
-                Attempt::Failed(message) if self.is_last() => {
-                    return Err(self.give_up(&job.id, &message).await);
-                }
-                Attempt::Failed(message) => {
-                    tracing::warn!(request.id = %job.id, error = message, "a job failed through no fault of its own");
-                    return Err(Verdict::Back(REST));
-                }
-                Attempt::Over(verdict) => return Err(verdict),
+                Attempt::Failed(message) => return Err(Unmade::Failed(message)),
+                Attempt::Over(verdict) => return Err(Unmade::Over(verdict)),
                 Attempt::Again(pause) if self.deadline.remaining() <= pause => {
-                    return Err(Verdict::Done(JobStatus::Stale));
+                    return Err(Unmade::Over(Verdict::Done(JobStatus::Stale)));
                 }
                 Attempt::Again(pause) => sleep(pause).await,
             }
@@ -264,19 +277,27 @@ impl<W: Workshop> Handling<'_, W> {
         Made { body: answer.body, status: answer.status, took: self.begun.elapsed() }
     }
 
-    /// Sends an error as the job's result.
-    async fn tell(&self, id: &RequestId, message: &str, status: JobStatus) -> Verdict {
-        let made = Made::failed(message, status, self.begun.elapsed());
-        let sent: Sent = self.desk.frame(id, &made, self.received.age).await;
-        self.desk.deliver(id, sent, self.deadline).await
+    /// An error as the job's result.
+    async fn tell(&self, id: RequestId, message: &str, status: JobStatus) -> Outcome {
+        let sent = self.error(&id, message, status).await;
+        Outcome::Offer(id, sent)
+    }
+
+    /// What a failure of ours leads to: another worker may do better, unless this was the last try.
+    async fn failed(&self, id: RequestId, message: String) -> Outcome {
+        tracing::warn!(request.id = %id, error = message, "a job failed through no fault of its own");
+        if self.is_last() { self.give_up(id, message).await } else { Outcome::Over(Verdict::Back(REST)) }
     }
 
     /// Tells whoever waits, and puts the message aside.
-    async fn give_up(&self, id: &RequestId, message: &str) -> Verdict {
-        match self.tell(id, message, JobStatus::InfraError).await {
-            Verdict::Lost => Verdict::Lost,
-            _ => Verdict::Buried(message.to_owned()),
-        }
+    async fn give_up(&self, id: RequestId, message: String) -> Outcome {
+        let sent = self.error(&id, &message, JobStatus::InfraError).await;
+        Outcome::Hopeless(id, sent, message)
+    }
+
+    async fn error(&self, id: &RequestId, message: &str, status: JobStatus) -> Sent {
+        let made = Made::failed(message, status, self.begun.elapsed());
+        self.desk.frame(id, &made, self.received.age).await
     }
 
     /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.
@@ -305,10 +326,14 @@ impl<W: Workshop> Handling<'_, W> {
             Verdict::Lost => return Ok(()),
             Verdict::Back(after) => return source.hide(self.received.receipt.clone(), *after).await,
             Verdict::Buried(reason) => {
-                if let Some(graveyard) = &settings.dead_letters {
-                    sink.send(graveyard, self.dead_letter(reason)).await?;
-                } else {
-                    tracing::error!(reason, "a message is deleted that no worker can do");
+                let buried = match &settings.dead_letters {
+                    Some(graveyard) => sink.send(graveyard, self.dead_letter(reason)).await,
+                    None => Err(QueueError::Absent { queue: settings.queue.clone() }),
+                };
+                match buried {
+                    Err(error @ QueueError::Unreachable { .. }) => return Err(error),
+                    Err(_) => tracing::error!(reason, "a message is deleted that no worker can do"),
+                    Ok(()) => {}
                 }
             }
             Verdict::Done(_) | Verdict::Unclaimed(_) | Verdict::Regrouped => {}
@@ -325,6 +350,24 @@ impl<W: Workshop> Handling<'_, W> {
         message.group.get_or_insert_with(|| "dead".to_owned());
         message
     }
+}
+
+/// What a message comes to, its delivery aside.
+enum Outcome {
+    /// This is to be delivered.
+    Offer(RequestId, Sent),
+    /// The same, and then the message is to be put aside.
+    Hopeless(RequestId, Sent, String),
+    /// Nothing is.
+    Over(Verdict),
+}
+
+/// Why a job has no result.
+enum Unmade {
+    /// We failed.
+    Failed(String),
+    /// It is over for this message.
+    Over(Verdict),
 }
 
 /// How one try went.

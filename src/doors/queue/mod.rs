@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use self::ledger::Ledger;
 use self::pace::Pace;
@@ -110,7 +111,7 @@ struct Desk<W> {
     /// One permit for each message that may be in the house.
     outbox: Arc<Semaphore>,
     ledger: Ledger,
-    /// Shared by ordinary jobs; a job that may have killed a worker has it alone.
+    /// Shared by ordinary jobs of the queue; one that may have killed a worker has it to itself.
     company: RwLock<()>,
 }
 
@@ -133,7 +134,12 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
         };
         let Some(mut claim) = claim else { return };
         // Never dropped: what a dropped receive brings is hidden from everybody until its time runs out.
+        let asked = Instant::now();
         match desk.parts.source.receive(desk.ask(claim.size())).await {
+            // Something between us and the queue answers in its place.
+            Ok(messages) if messages.is_empty() && asked.elapsed() < desk.parts.settings.poll_wait / 10 => {
+                let _draining_is_seen_above = timeout(pace.next(), lifecycle.draining()).await;
+            }
             Ok(messages) => {
                 pace.reset();
                 for message in messages {
@@ -148,7 +154,7 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
                     wait_ms = wait.as_millis(),
                     "could not receive"
                 );
-                let _draining_is_seen_above = tokio::time::timeout(wait, lifecycle.draining()).await;
+                let _draining_is_seen_above = timeout(wait, lifecycle.draining()).await;
             }
         }
     }

@@ -41,6 +41,13 @@ pub(super) enum FetchError {
     Other(BlobAddress),
 }
 
+impl FetchError {
+    /// Whether another try may do better.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if !matches!(error, BlobError::TooLarge { .. }))
+    }
+}
+
 impl<W: Workshop> Desk<W> {
     /// The job that `parked` announces.
     pub(super) async fn fetch(&self, parked: Parked, deadline: Deadline) -> Result<Job, FetchError> {

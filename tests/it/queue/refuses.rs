@@ -78,6 +78,47 @@ async fn a_job_that_keeps_failing_is_told_and_put_aside_at_the_third_receive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn errors_that_nobody_fetches_hold_up_nobody() {
+    let yard = Yard::open();
+    for number in 0..20 {
+        let guid = format!("forged{number}");
+        let mut job: serde_json::Value = serde_json::from_str(&message(&guid, "hello")).unwrap();
+        job["headers"] = 3.into();
+        yard.post(&job.to_string(), &guid, &guid).await;
+    }
+    yard.send("last", "hello").await;
+    let begun = tokio::time::Instant::now();
+    yard.result("last").await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_regrouped_is_done_as_it_is() {
+    let yard = Yard::open();
+    let largest = "x".repeat((1 << 18) - message("odd", "").len() - 10);
+    yard.post(&message("odd", &largest), "default", "odd").await;
+    yard.post(&message("next", "hello"), "default", "next").await;
+    let begun = tokio::time::Instant::now();
+    yard.result("odd").await;
+    yard.result("next").await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let settled = yard.settled(4).await;
+    assert_eq!(settled.iter().filter(|(outcome, _)| *outcome == "back").count(), 1, "{settled:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_whose_names_are_spelled_otherwise_are_not_taken_for_each_other() {
+    let yard = Yard::open();
+    for (guid, spelled, source) in
+        [("\u{e9}1", "\\u00e91", "remember one"), ("\u{e9}2", "\\u00e92", "remember two")]
+    {
+        let body = message(guid, source).replace(guid, spelled);
+        yard.post(&body, guid, guid).await;
+        assert_eq!(yard.result(guid).await["echo"], format!("{source} [\"-O1\"]"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_house_is_asked_again_until_the_deadline() {
     let yard = Yard::open();
     yard.send("busy", "fail busy").await;

@@ -8,8 +8,8 @@ use compilation_worker::domain::class::Classify as _;
 use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::limits::Deadline;
 use compilation_worker::ports::{BlobPlace, QueueAddress, ResultBus as _};
-use compilation_worker::relay::{Parts, Relay, RelayError, RelaySettings};
-use compilation_worker::wire::envelope::{Body, Build, Outgoing};
+use compilation_worker::relay::{Errand, Parts, Relay, RelayError, RelaySettings};
+use compilation_worker::wire::envelope::{self, Body, Build, Outgoing};
 
 use super::yard::{QUEUE, Yard};
 
@@ -39,7 +39,9 @@ async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
         query: "",
         body: Body::Json(body.as_bytes()),
     };
-    relay.ask(&QueueAddress::new(QUEUE), &job, Deadline::after(Duration::from_secs(55))).await
+    let errand = Errand { id: &id, compiler: "g1" };
+    let message = envelope::write(&job).unwrap();
+    relay.ask(&QueueAddress::new(QUEUE), errand, message, Deadline::after(Duration::from_secs(55))).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,16 +119,12 @@ async fn no_answer_is_told_at_the_deadline() {
 async fn a_queue_that_is_not_there_is_told_without_its_name() {
     let yard = Yard::open();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let job = Outgoing {
-        id: &id,
-        compiler: "g1",
-        build: &Build::Compile,
-        accept: None,
-        query: "",
-        body: Body::Text("x"),
-    };
+    let errand = Errand { id: &id, compiler: "g1" };
     let secret = QueueAddress::new("https://queue.example/123/secret.fifo");
-    let error = relay.ask(&secret, &job, Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+    let error = relay
+        .ask(&secret, errand, "{}".to_owned(), Deadline::after(Duration::from_secs(5)))
+        .await
+        .unwrap_err();
     assert_eq!((error.class().as_str(), error.to_string().contains("secret")), ("upstream", false));
 }
 
@@ -135,14 +133,7 @@ async fn what_is_no_result_is_waited_past() {
     let yard = Yard::open();
     let queue = yard.idle_queue();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let job = Outgoing {
-        id: &id,
-        compiler: "g1",
-        build: &Build::Compile,
-        accept: None,
-        query: "",
-        body: Body::Text("x"),
-    };
+    let errand = Errand { id: &id, compiler: "g1" };
     let deadline = Deadline::after(Duration::from_secs(5));
     let publish = async {
         for frame in ["", "x", "{", "{}", r#"{"guid":"other","code":0}"#, r#"{"type":"ack","guid":"x"}"#] {
@@ -153,7 +144,7 @@ async fn what_is_no_result_is_waited_past() {
         let frame = format!(r#"{{"guid":"{id}","code":0,"asm":"","x":1}}"#);
         yard.bus.publish(&id, Bytes::from(frame), deadline).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(relay.ask(&queue, &job, deadline), publish);
+    let (answer, ()) = tokio::join!(relay.ask(&queue, errand, "{}".to_owned(), deadline), publish);
     assert_eq!(answer.unwrap(), r#"{"code":0,"asm":"","x":1}"#);
 }
 
@@ -163,18 +154,11 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
     let queue = yard.idle_queue();
     for key in ["temp/missing", "../../secret", "a\\nb"] {
         let (relay, id) = (relay(&yard), RequestId::mint());
-        let job = Outgoing {
-            id: &id,
-            compiler: "g1",
-            build: &Build::Compile,
-            accept: None,
-            query: "",
-            body: Body::Text("x"),
-        };
+        let errand = Errand { id: &id, compiler: "g1" };
         let deadline = Deadline::after(Duration::from_secs(5));
         let frame = format!(r#"{{"guid":"{id}","s3Key":"{key}"}}"#);
         let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
-        let (answer, told) = tokio::join!(relay.ask(&queue, &job, deadline), publish);
+        let (answer, told) = tokio::join!(relay.ask(&queue, errand, "{}".to_owned(), deadline), publish);
         let error = answer.unwrap_err();
         assert_eq!(error.class().as_str(), "upstream", "{error}");
         told.unwrap();
