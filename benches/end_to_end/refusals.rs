@@ -11,7 +11,7 @@ const QUEUE: usize = 1;
 /// Of fewer the daemon concludes nothing: `LEAST_RECENT` in `src/engine/slots.rs`.
 const ENOUGH_JOBS: usize = 5;
 /// How long requests are refused: well below what a held job lasts before it has used up its memory.
-const TIME: Duration = Duration::from_secs(1);
+const TIME: Duration = Duration::from_millis(300);
 
 /// Every slot compiles without end, the queue is full, and more requests come.
 pub(crate) fn refuse() {
