@@ -1,13 +1,13 @@
 //! The rest of the fleet as the configuration describes it: the table, the queues, the events hub and the buckets.
 //!
-//! Queues whose address is a URL are Amazon's; others live in this process, as results do without a hub and blobs
-//! without a bucket, so that a laptop can run the whole system.
+//! Queues whose address is a URL are Amazon's; others live in this process, as results do without a hub, and blobs where
+//! results do: so one process can be the whole system.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Uri;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::app::route;
 use crate::aws::{self, AwsRoutes, Clients, Endpoints, S3Blobs, SqsSink, SqsSource};
@@ -159,29 +159,20 @@ type Ends = (Arc<dyn QueueSink>, Option<Arc<dyn QueueSource>>);
 
 fn queues(config: &Config, clients: &Clients, lifecycle: &Lifecycle) -> anyhow::Result<Ends> {
     let keys = &config.queues;
-    let known = [&keys.own, &keys.default, &keys.dead_letters];
-    let (remote, local): (Vec<&QueueAddress>, Vec<_>) =
-        known.into_iter().flatten().partition(|queue| queue.as_str().contains("://"));
-    match (remote.first(), local.first()) {
-        (Some(remote), Some(local)) => bail!(
-            "could not open the queues: {remote} is elsewhere and {local} in this process; write URLs for all or names for all"
-        ),
-        (None, _) => {
-            let queues = LocalQueues::new();
-            let keeping =
-                LocalQueueSettings { retention: RETENTION, largest: LARGEST_MESSAGE, dead_letters: None };
-            for queue in local {
-                queues.create(queue.clone(), keeping.clone());
-            }
-            let own = keys.own.as_ref().and_then(|own| queues.source(own));
-            Ok((Arc::new(queues), own.map(|source| Arc::new(source) as _)))
-        }
-        (Some(_), None) => {
-            let source = keys.own.clone().map(|own| SqsSource::new(clients, own)).transpose()?;
-            let source = source.map(|source| Arc::new(source) as _);
-            Ok((Arc::new(SqsSink::new(clients, lifecycle.clone())), source))
-        }
+    // The configuration's check sees to it that all are of one kind.
+    if keys.all().any(QueueAddress::is_url) {
+        let source = keys.own.clone().map(|own| SqsSource::new(clients, own)).transpose()?;
+        let source = source.map(|source| Arc::new(source) as _);
+        return Ok((Arc::new(SqsSink::new(clients, lifecycle.clone())), source));
     }
+    let queues = LocalQueues::new();
+    for queue in keys.all() {
+        let keeping =
+            LocalQueueSettings { retention: RETENTION, largest: LARGEST_MESSAGE, dead_letters: None };
+        queues.create(queue.clone(), keeping);
+    }
+    let own = keys.own.as_ref().and_then(|own| queues.source(own));
+    Ok((Arc::new(queues), own.map(|source| Arc::new(source) as _)))
 }
 
 fn hub(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Option<EventsBus>> {

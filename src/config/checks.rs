@@ -164,11 +164,22 @@ fn routes(config: &Config, layers: &mut Layers) {
         let wrong = "names queues without their place, as queues.default and queues.own are empty";
         layers.object("routing.table", wrong, "name one of them, and rows name its neighbors");
     }
-    let is_url =
-        |queue: &Option<QueueAddress>| queue.as_ref().is_some_and(|queue| queue.as_str().contains("://"));
-    if (is_url(&queues.own) || is_url(&queues.default)) && config.events.url.is_none() {
-        let wrong = "is empty, and results of jobs from a queue elsewhere would reach nobody";
-        layers.object("events.url", wrong, "name the events hub, such as wss://events.example.com/prod");
+    let hub = "name the events hub, such as wss://events.example.com/prod";
+    match &config.events.url {
+        Some(url) if !["ws://", "wss://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            layers.object("events.url", "is not the URL of an events hub", hub);
+        }
+        None if queues.all().any(QueueAddress::is_url) => {
+            let wrong = "is empty, and results of jobs from a queue elsewhere would reach nobody";
+            layers.object("events.url", wrong, hub);
+        }
+        _ => {}
+    }
+    if let Some(own) = &queues.own
+        && queues.all().any(|queue| queue.is_url() != own.is_url())
+    {
+        let wrong = "is not where the other queues are: some are elsewhere, and some in this process";
+        layers.object("queues.own", wrong, "write URLs for all, or names for all");
     }
     if queues.colours && config.aws.color_parameter.is_none() && routing.table.is_some() {
         let wrong = "nobody tells which color is live, as aws.color_parameter is empty";

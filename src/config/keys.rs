@@ -310,6 +310,13 @@ impl Key {
     }
 }
 
+impl Queues {
+    /// The queues that are named.
+    pub fn all(&self) -> impl Iterator<Item = &QueueAddress> {
+        [&self.own, &self.default, &self.dead_letters].into_iter().flatten()
+    }
+}
+
 impl Limits {
     /// The limits of one job in the engine's words.
     pub fn of_a_job(&self) -> limits::Limits {

@@ -226,6 +226,18 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "queues.colours = true (flag --queues-colours): nobody tells which color is live, as routing.table",
         ),
         (
+            "--queues-own https://q/1/jobs",
+            "events.url =  (default): is empty, and results of jobs from a queue elsewhere would reach nobody; name the",
+        ),
+        (
+            "--events-url http://h",
+            "events.url = http://h (flag --events-url): is not the URL of an events hub",
+        ),
+        (
+            "--queues-own jobs --queues-default https://q/1/jobs --events-url ws://h",
+            "queues.own = jobs (flag --queues-own): is not where the other queues are",
+        ),
+        (
             "--queues-default a/",
             "queues.default = a/ (flag --queues-default): does not end in the name of a queue",
         ),

@@ -49,6 +49,12 @@ impl Class {
     }
 }
 
+/// An error and everything beneath it, joined by colons: for those who get one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Implemented by every module's error, so that each door can say what the failure means to its caller.
 pub trait Classify {
     /// The kind of failure this is.

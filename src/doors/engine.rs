@@ -1,11 +1,10 @@
 //! The engine as the doors' workshop.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use crate::compilers::Compiler;
 use crate::compilers::views::{self, Fields};
-use crate::domain::class::{Class, Classify as _};
+use crate::domain::class::{self, Class, Classify as _};
 use crate::domain::ids::LanguageId;
 use crate::doors::workshop::{Failure, Job, Listing, Workshop};
 use crate::engine::{Answer, CompileError, CompileJob, Engine, Rendition, RequestKey};
@@ -28,8 +27,7 @@ impl Workshop for Engine {
     }
 
     fn is_busy(&self) -> bool {
-        let status = self.status();
-        status.slots_busy >= status.slots
+        Self::is_busy(self)
     }
 
     async fn room(&self) -> usize {
@@ -39,7 +37,11 @@ impl Workshop for Engine {
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {
         let Job { key, compiler, request, rendition, deadline, waited, queued } = job;
         let job = CompileJob { key, compiler, request, rendition, deadline, waited, queued };
-        Self::compile(self, job).await.map_err(|error| failure(&error))
+        Self::compile(self, job).await.map_err(|error: CompileError| Failure {
+            class: error.class(),
+            message: class::chain(&error),
+            retry_after: error.retry_after(),
+        })
     }
 
     fn split(line: &str) -> Vec<String> {
@@ -78,16 +80,4 @@ impl Workshop for Engine {
     fn clear_caches(&self) {
         Self::clear_caches(self);
     }
-}
-
-/// The error with its whole chain of causes.
-fn failure(error: &CompileError) -> Failure {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        cause = error.source();
-    }
-    Failure { class: error.class(), message, retry_after: error.retry_after() }
 }

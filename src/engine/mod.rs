@@ -227,6 +227,11 @@ impl Engine {
         self.0.replies.clear();
     }
 
+    /// Whether every slot is taken.
+    pub fn is_busy(&self) -> bool {
+        self.0.slots.busy() >= self.0.slots.total()
+    }
+
     /// Waits for a free slot, in line with the jobs that do, and says how many are free. It takes none.
     pub async fn room(&self) -> usize {
         self.0.slots.room().await

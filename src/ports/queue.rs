@@ -139,6 +139,11 @@ impl QueueAddress {
         &self.0
     }
 
+    /// Whether the address says where the queue is, and not only its name.
+    pub fn is_url(&self) -> bool {
+        self.0.contains("://")
+    }
+
     /// Whether the queue keeps order and deduplicates, which its name must say.
     pub fn is_fifo(&self) -> bool {
         self.0.ends_with(".fifo")

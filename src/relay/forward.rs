@@ -34,17 +34,6 @@ const OF_A_CONNECTION: [&str; 11] = [
     "upgrade",
 ];
 
-/// What is asked of a compiler: the end of the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand<'a> {
-    /// `compile`
-    Compile,
-    /// `cmake`
-    CMake,
-    /// `build/<system>`
-    Build(&'a str),
-}
-
 /// A way to other services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Forward(reqwest::Client);
@@ -86,12 +75,13 @@ impl Forward {
             .map_err(ForwardError::Setup)
     }
 
-    /// Hands a request on to `service`, the compile URL of a compiler. The reply is whatever the service says, and its
+    /// Hands a request on to `service`, the compile URL of a compiler, whose last word becomes `errand`: `compile`,
+    /// `cmake` or `build/<system>`. The reply is whatever the service says, and its
     /// body is still under way; both have to be over by the deadline.
     pub async fn send<B>(
         &self,
         service: &Uri,
-        errand: Errand<'_>,
+        errand: &str,
         head: &Parts,
         body: B,
         deadline: Deadline,
@@ -137,13 +127,8 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The URL for an errand: the table has that of a compile.
-fn target(service: &Uri, errand: Errand<'_>, query: Option<&str>) -> String {
+fn target(service: &Uri, errand: &str, query: Option<&str>) -> String {
     let path = service.path().trim_end_matches('/');
-    let errand = match errand {
-        Errand::Compile => "compile".to_owned(),
-        Errand::CMake => "cmake".to_owned(),
-        Errand::Build(system) => format!("build/{system}"),
-    };
     // A service with another scheme of paths takes everything where the table says.
     let path =
         path.strip_suffix("/compile").map_or_else(|| path.to_owned(), |stem| format!("{stem}/{errand}"));
@@ -162,22 +147,17 @@ mod tests {
     #[test]
     fn targets() {
         for (service, errand, query, expected) in [
-            ("http://h/api/compiler/a/compile", Errand::Compile, None, "http://h/api/compiler/a/compile"),
-            (
-                "http://h/api/compiler/a/compile/",
-                Errand::Compile,
-                Some(""),
-                "http://h/api/compiler/a/compile",
-            ),
+            ("http://h/api/compiler/a/compile", "compile", None, "http://h/api/compiler/a/compile"),
+            ("http://h/api/compiler/a/compile/", "compile", Some(""), "http://h/api/compiler/a/compile"),
             (
                 "https://h:8/gpu/api/compiler/a/compile",
-                Errand::CMake,
+                "cmake",
                 Some("a=1"),
                 "https://h:8/gpu/api/compiler/a/cmake?a=1",
             ),
-            ("http://h/compile?k=v", Errand::Build("cargo"), Some("a=%2F"), "http://h/build/cargo?k=v&a=%2F"),
-            ("http://h/other", Errand::CMake, None, "http://h/other"),
-            ("http://h", Errand::Compile, None, "http://h"),
+            ("http://h/compile?k=v", "build/cargo", Some("a=%2F"), "http://h/build/cargo?k=v&a=%2F"),
+            ("http://h/other", "cmake", None, "http://h/other"),
+            ("http://h", "compile", None, "http://h"),
         ] {
             assert_eq!(target(&service.parse().unwrap(), errand, query), expected, "{service}");
         }

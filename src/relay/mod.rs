@@ -58,9 +58,9 @@ pub struct Parts {
 /// Bytes of the largest body that is sent; its attribute counts too (contract-cloud 3.3).
 const LARGEST_BODY: usize = LARGEST_INLINE - 64;
 
-/// Which job is sent.
+/// How a job is called, and for which compiler it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Errand<'a> {
+pub struct JobName<'a> {
     /// What its result will be called.
     pub id: &'a RequestId,
     /// The compiler asked for.
@@ -123,7 +123,7 @@ impl Relay {
     pub async fn ask(
         &self,
         queue: &QueueAddress,
-        job: Errand<'_>,
+        job: JobName<'_>,
         message: String,
         deadline: Deadline,
     ) -> Result<Bytes, RelayError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{Errand, Relay, RelayError};
+use super::{JobName, Relay, RelayError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
 use crate::ports::{Blob, BlobAddress};
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Relay {
     /// Parks a job, and writes the note that stands in for it.
-    pub(super) async fn park(&self, job: Errand<'_>, body: String) -> Result<String, RelayError> {
+    pub(super) async fn park(&self, job: JobName<'_>, body: String) -> Result<String, RelayError> {
         let (settings, bytes, now) = (&self.0.settings, body.len(), Timestamp::now());
         let failed = |source| RelayError::Park { bytes, source };
         let place = settings.overflow.as_ref().ok_or_else(|| failed(None))?;

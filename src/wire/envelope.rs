@@ -62,8 +62,6 @@ pub struct Outgoing<'a> {
     pub compiler: &'a str,
     /// What is to be made.
     pub build: &'a Build,
-    /// The client's `Accept`; no other header of its own travels (D11).
-    pub accept: Option<&'a str>,
     /// The query string, undecoded.
     pub query: &'a str,
     /// The body.
@@ -76,7 +74,7 @@ pub enum Body<'a> {
     /// A JSON object.
     Json(&'a [u8]),
     /// Bare source.
-    Text(&'a str),
+    Text(&'a [u8]),
 }
 
 /// What a queue message says.
@@ -114,7 +112,7 @@ pub struct Parked {
 
 /// Why a message is no job. Where the message has a name all the same, somebody waits to hear of it.
 #[derive(Debug, thiserror::Error)]
-#[error("the message is no job: {wrong}")]
+#[error("the message is no job")]
 pub struct EnvelopeError {
     /// Its name, if one could be read.
     pub id: Option<RequestId>,
@@ -172,10 +170,6 @@ pub fn write(job: &Outgoing<'_>) -> Result<String, RequestError> {
     };
     out.extend_from_slice(br#","headers":{"content-type":"#);
     string(&mut out, kind);
-    if let Some(accept) = job.accept {
-        out.extend_from_slice(br#","accept":"#);
-        string(&mut out, accept);
-    }
     out.extend_from_slice(br#"},"queryStringParameters":{"#);
     let query = Fields::parse(job.query.as_bytes());
     let query = query.map_err(|source| RequestError::Form { what: "query string", source })?;
@@ -191,6 +185,7 @@ pub fn write(job: &Outgoing<'_>) -> Result<String, RequestError> {
     let mut defaults = DEFAULTS.to_vec();
     match job.body {
         Body::Text(source) => {
+            let source = request::utf8(source)?;
             out.extend_from_slice(br#","source":"#);
             string(&mut out, source);
             defaults.retain(|(name, _)| *name != "source");

@@ -68,6 +68,8 @@ pub(super) struct Reader<'a> {
     depth: u32,
     /// Most members of one object.
     most: usize,
+    /// Whether half a surrogate pair stands for the replacement character.
+    mends: bool,
 }
 
 /// The names seen in one object.
@@ -84,12 +86,13 @@ impl<'a> Reader<'a> {
         if text.starts_with('\u{feff}') {
             return Err(JsonError::ByteOrderMark);
         }
-        Ok(Self { text, at: 0, depth: 0, most: MOST_MEMBERS })
+        Ok(Self { text, at: 0, depth: 0, most: MOST_MEMBERS, mends: false })
     }
 
-    /// The same for a result, in which an object may have a member for each label of a listing.
+    /// The same for a result, in which an object may have a member for each label of a listing, and a worker in
+    /// JavaScript may have cut a text in the middle of a character.
     pub(super) fn of_result(bytes: &'a [u8]) -> Result<Self, JsonError> {
-        Ok(Self { most: MOST_LABELS, ..Self::new(bytes)? })
+        Ok(Self { most: MOST_LABELS, mends: true, ..Self::new(bytes)? })
     }
 
     /// The kind of the value that comes next.
@@ -302,18 +305,22 @@ impl<'a> Reader<'a> {
         };
         let scalar = match unit {
             0xd800..=0xdbff => {
-                if !(self.eat(b'\\') && self.eat(b'u')) {
-                    return Err(JsonError::Surrogate(start));
+                let next = self.at;
+                let low = if self.eat(b'\\') && self.eat(b'u') { self.unit()? } else { 0 };
+                if (0xdc00..=0xdfff).contains(&low) {
+                    0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
+                } else {
+                    // Whatever follows is read for itself.
+                    self.at = next;
+                    unit
                 }
-                let low = self.unit()?;
-                if !(0xdc00..=0xdfff).contains(&low) {
-                    return Err(JsonError::Surrogate(start));
-                }
-                0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
             }
             other => other,
         };
-        char::from_u32(scalar).ok_or(JsonError::Surrogate(start))
+        match char::from_u32(scalar) {
+            None if self.mends => Ok(char::REPLACEMENT_CHARACTER),
+            read => read.ok_or(JsonError::Surrogate(start)),
+        }
     }
 
     /// Four hexadecimal digits.
@@ -396,6 +403,16 @@ mod tests {
         assert_eq!(valid(br#""\ud800""#), Err(JsonError::Surrogate(1)));
         assert_eq!(valid(br#""\udc00""#), Err(JsonError::Surrogate(1)));
         assert_eq!(valid(br#""\ud800\u0041""#), Err(JsonError::Surrogate(1)));
+        for (text, mended) in [
+            (r#""a\ud83d""#, "a\u{fffd}"),
+            (r#""\ude00b""#, "\u{fffd}b"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+        ] {
+            assert_eq!(Reader::of_result(text.as_bytes()).unwrap().string().unwrap(), mended, "{text}");
+        }
+        assert!(Reader::of_result(br#""\ud83d\u00""#).unwrap().string().is_err());
         assert_eq!(valid(br#"{"a":1,"b":{"c":1,"\u0063":2}}"#), Err(JsonError::Duplicate("c".to_owned())));
         for text in [
             "",

@@ -2,11 +2,7 @@
 //!
 //! They are passed on as they stand, members we do not know included: a worker may be newer than we are.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
-use super::json::{JsonError, Reader};
+use super::json::{JsonError, Kind, Reader};
 use super::result::{BANNER, Strip, string};
 use crate::domain::result::JobStatus;
 
@@ -49,111 +45,108 @@ fn copy(object: &[u8], out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) -> Resu
     reader.end()
 }
 
-/// What is read of a result. Everything may be missing, and everything else may be there.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Members<'t> {
+/// What is read of a result. Everything may be missing or of another kind, and everything else may be there.
+#[derive(Debug, Default)]
+struct Members {
     code: Option<i64>,
     timed_out: bool,
-    #[serde(borrow)]
-    asm: Texts<'t>,
-    #[serde(borrow)]
-    stdout: Texts<'t>,
-    #[serde(borrow)]
-    stderr: Texts<'t>,
-    #[serde(borrow)]
-    exec_result: Option<Execution<'t>>,
+    asm: Option<String>,
+    stdout: Option<String>,
+    stderr: Option<String>,
+    execution: Option<Box<Self>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Execution<'t> {
-    code: Option<i64>,
-    #[serde(borrow)]
-    stdout: Texts<'t>,
-    #[serde(borrow)]
-    stderr: Texts<'t>,
-}
-
-/// Lines; some compilers have a text in their place.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Texts<'t> {
-    Lines(#[serde(borrow)] Vec<Text<'t>>),
-    Whole(#[serde(borrow)] Cow<'t, str>),
-    /// `null`, or whatever a newer worker means by something else.
-    Other(serde::de::IgnoredAny),
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Text<'t> {
-    #[serde(borrow)]
-    text: Cow<'t, str>,
-}
-
-impl Default for Texts<'_> {
-    fn default() -> Self {
-        Self::Lines(Vec::new())
+impl Members {
+    fn read(reader: &mut Reader<'_>, strip: Option<Strip>) -> Result<Self, JsonError> {
+        let mut members = Self::default();
+        reader.object(|reader, name| {
+            match (name, reader.kind()?) {
+                ("code", Kind::Number) => members.code = whole(reader.number()?),
+                ("timedOut", Kind::Bool) => members.timed_out = reader.bool()?,
+                ("asm", _) => members.asm = text_of(reader, strip)?,
+                ("stdout", _) => members.stdout = text_of(reader, strip)?,
+                ("stderr", _) => members.stderr = text_of(reader, strip)?,
+                ("execResult", Kind::Object) => {
+                    members.execution = Some(Box::new(Self::read(reader, strip)?));
+                }
+                _ => reader.skip()?,
+            }
+            Ok::<(), JsonError>(())
+        })?;
+        Ok(members)
     }
 }
 
-impl Texts<'_> {
-    fn joined(&self, strip: Option<Strip>) -> String {
-        let clean = |text: &str| strip.map_or_else(|| text.to_owned(), |strip| strip(text).into_owned());
-        match self {
-            Self::Lines(lines) => lines.iter().map(|line| clean(&line.text)).collect::<Vec<_>>().join("\n"),
-            Self::Whole(text) => clean(text),
-            Self::Other(_) => String::new(),
-        }
-    }
+#[expect(clippy::cast_possible_truncation, reason = "exit codes are small, and others saturate")]
+fn whole(code: f64) -> Option<i64> {
+    (code.fract() == 0.0).then_some(code as i64)
+}
 
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Lines(lines) => lines.is_empty(),
-            Self::Whole(text) => text.trim().is_empty(),
-            Self::Other(_) => true,
+/// The lines that come next, joined, if there are any; some compilers have a text in their place.
+fn text_of(reader: &mut Reader<'_>, strip: Option<Strip>) -> Result<Option<String>, JsonError> {
+    let clean = |text: &str| strip.map_or_else(|| text.to_owned(), |strip| strip(text).into_owned());
+    match reader.kind()? {
+        Kind::String => Ok(Some(clean(&reader.string()?)).filter(|text| !text.trim().is_empty())),
+        Kind::Array => {
+            let mut joined = None;
+            reader.array(|reader, index| {
+                let lines: &mut String = joined.get_or_insert_default();
+                if index > 0 {
+                    lines.push('\n');
+                }
+                match reader.kind()? {
+                    Kind::Object => reader.object(|reader, name| match (name, reader.kind()?) {
+                        ("text", Kind::String) => {
+                            lines.push_str(&clean(&reader.string()?));
+                            Ok(())
+                        }
+                        _ => reader.skip(),
+                    }),
+                    _ => reader.skip(),
+                }
+            })?;
+            Ok(joined)
         }
+        _ => reader.skip().map(|()| None),
     }
 }
 
 /// How a relayed job ended, as far as its result tells.
 pub fn status(result: &[u8]) -> JobStatus {
-    let Ok(members) = serde_json::from_slice::<Members<'_>>(result) else { return JobStatus::InfraError };
-    match members {
-        Members { timed_out: true, .. } => JobStatus::TimeoutWall,
-        Members { code: Some(0), .. } => JobStatus::Ok,
+    let read = Reader::of_result(result).and_then(|mut reader| Members::read(&mut reader, None));
+    match read {
+        Err(_) => JobStatus::InfraError,
+        Ok(Members { timed_out: true, .. }) => JobStatus::TimeoutWall,
+        Ok(Members { code: Some(0), .. }) => JobStatus::Ok,
         // What a worker says that could not do a job.
-        Members { code: Some(-1), asm: Texts::Lines(lines), .. } if lines.is_empty() => JobStatus::Rejected,
-        _ => JobStatus::CompileError,
+        Ok(Members { code: Some(-1), asm: None, .. }) => JobStatus::Rejected,
+        Ok(_) => JobStatus::CompileError,
     }
 }
 
 /// A result as plain text; `strip` is given when the client wants no terminal codes.
-pub fn text(result: &[u8], strip: Option<Strip>) -> Result<Vec<u8>, serde_json::Error> {
-    let members: Members<'_> = serde_json::from_slice(result)?;
+pub fn text(result: &[u8], strip: Option<Strip>) -> Result<Vec<u8>, JsonError> {
+    let members = Members::read(&mut Reader::of_result(result)?, strip)?;
     let code = |code: Option<i64>| code.map_or_else(|| "undefined".to_owned(), |code| code.to_string());
-    let mut out = format!("{BANNER}\n{}", members.asm.joined(strip));
+    let mut out = format!("{BANNER}\n{}", members.asm.unwrap_or_default());
     if members.code != Some(0) {
         out.push_str("\n# Compiler exited with result code ");
         out.push_str(&code(members.code));
     }
-    for (title, lines) in [("\nStandard out:\n", &members.stdout), ("\nStandard error:\n", &members.stderr)] {
-        if !lines.is_empty() {
+    let section = |out: &mut String, title, lines: Option<String>| {
+        if let Some(lines) = lines {
             out.push_str(title);
-            out.push_str(&lines.joined(strip));
+            out.push_str(&lines);
         }
-    }
-    if let Some(run) = &members.exec_result {
+    };
+    section(&mut out, "\nStandard out:\n", members.stdout);
+    section(&mut out, "\nStandard error:\n", members.stderr);
+    if let Some(run) = members.execution {
         out.push_str("\n\n# Execution result with exit code ");
         out.push_str(&code(run.code));
         out.push('\n');
-        for (title, lines) in [("# Standard out:\n", &run.stdout), ("\n# Standard error:\n", &run.stderr)] {
-            if !lines.is_empty() {
-                out.push_str(title);
-                out.push_str(&lines.joined(strip));
-            }
-        }
+        section(&mut out, "# Standard out:\n", run.stdout);
+        section(&mut out, "\n# Standard error:\n", run.stderr);
     }
     out.push('\n');
     Ok(out.into_bytes())
@@ -161,6 +154,8 @@ pub fn text(result: &[u8], strip: Option<Strip>) -> Result<Vec<u8>, serde_json::
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -200,6 +195,10 @@ mod tests {
                 "\n# Compiler exited with result code 1\nStandard error:\na.c:1: boom\n",
             ),
             (r#"{"code":0,"asm":"<No output>"}"#, "<No output>\n"),
+            (
+                r#"{"code":0,"timedOut":null,"asm":[{"text":null},{"text":"a\ud83d"},7],"stdout":[{"text":" "}]}"#,
+                "\na\u{fffd}\n\nStandard out:\n \n",
+            ),
             ("{}", "\n# Compiler exited with result code undefined\n"),
             (
                 r#"{"code":0,"asm":[],"stdout":[{"text":"o"}],"stderr":null,"execResult":{"code":3,"stdout":[{"text":"x"},{"text":"y"}],"stderr":[{"text":"z"}]}}"#,
@@ -231,6 +230,7 @@ mod tests {
             (r#"{"code":1,"asm":[{"text":"<Compilation failed>"}]}"#, JobStatus::CompileError),
             (r#"{"code":-1,"asm":[],"timedOut":false}"#, JobStatus::Rejected),
             (r#"{"code":-1,"timedOut":true}"#, JobStatus::TimeoutWall),
+            (r#"{"code":"odd","timedOut":null}"#, JobStatus::CompileError),
             ("x", JobStatus::InfraError),
         ] {
             assert_eq!(status(result.as_bytes()), expected, "{result}");

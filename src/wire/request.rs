@@ -159,10 +159,15 @@ pub fn json(body: &[u8]) -> Result<Draft, RequestError> {
 
 /// Reads a body that is nothing but source; all else stands in the query.
 pub fn text(body: &[u8], query: &str) -> Result<Draft, RequestError> {
-    let text = std::str::from_utf8(body).map_err(|error| RequestError::Encoding(error.valid_up_to()))?;
+    let text = utf8(body)?;
     let query = Fields::parse(query.as_bytes());
     let query = query.map_err(|source| RequestError::Form { what: "query string", source })?;
     source(text.to_owned(), &query)
+}
+
+/// The body as text.
+pub(super) fn utf8(body: &[u8]) -> Result<&str, RequestError> {
+    std::str::from_utf8(body).map_err(|error| RequestError::Encoding(error.valid_up_to()))
 }
 
 /// Bare source, and what the query says of it.

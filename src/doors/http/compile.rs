@@ -18,7 +18,6 @@ use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition};
-use crate::relay::forward::Errand;
 use crate::routing::Destination;
 use crate::wire;
 use crate::wire::envelope::Build;
@@ -41,7 +40,7 @@ pub(super) async fn compile<W: Workshop>(
 ) -> Result<Reply, Rejection> {
     let destination = desk.destination(&id).await?;
     if let Destination::Url(service) = &destination {
-        return desk.forward(service, Errand::Compile, request).await;
+        return desk.forward(service, "compile", request).await;
     }
     let order = Order::from_request(request, &desk).await?;
     match destination {
@@ -70,7 +69,7 @@ pub(super) async fn cmake<W: Workshop>(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Reply, Rejection> {
-    project(&desk, &id, ("cmake", Errand::CMake), request).await
+    project(&desk, &id, ("cmake", "cmake"), request).await
 }
 
 /// `/api/compiler/{id}/build/{system}`
@@ -82,14 +81,14 @@ pub(super) async fn build<W: Workshop>(
     if !BUILD_SYSTEMS.contains(&system.as_str()) {
         return Err(Rejection::new(Class::Unknown, format!("Unknown build system '{system}'")));
     }
-    project(&desk, &id, (&system, Errand::Build(&system)), request).await
+    project(&desk, &id, (&system, &format!("build/{system}")), request).await
 }
 
 /// Answers a project build, wherever it is made.
 async fn project<W: Workshop>(
     desk: &Shared<W>,
     id: &str,
-    (system, errand): (&str, Errand<'_>),
+    (system, errand): (&str, &str),
     request: Request,
 ) -> Result<Reply, Rejection> {
     let destination = desk.destination(id).await?;

@@ -19,8 +19,8 @@ use crate::domain::limits::Deadline;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
-use crate::relay::forward::{Errand, Forward};
-use crate::relay::{self, Relay};
+use crate::relay::forward::Forward;
+use crate::relay::{JobName, Relay};
 use crate::routing::{Destination, Here, Queue, Router};
 use crate::wire::envelope::{self, Body as Payload, Build, Outgoing};
 use crate::wire::relayed;
@@ -61,7 +61,7 @@ impl<W: Workshop> Desk<W> {
     pub(super) async fn forward(
         &self,
         service: &http::Uri,
-        errand: Errand<'_>,
+        errand: &str,
         request: Request,
     ) -> Result<Reply, Rejection> {
         self.admit()?;
@@ -96,16 +96,16 @@ impl<W: Workshop> Desk<W> {
         let id = RequestId::mint();
         let payload = match order.media {
             Media::Json => Payload::Json(&order.body.bytes),
-            Media::Other => Payload::Text(std::str::from_utf8(&order.body.bytes).unwrap_or_default()),
+            Media::Other => Payload::Text(&order.body.bytes),
         };
-        let job = Outgoing { id: &id, compiler, build, accept: None, query: &order.query, body: payload };
+        let job = Outgoing { id: &id, compiler, build, query: &order.query, body: payload };
         let message = envelope::write(&job)?;
         let Order { call, rendition, body, .. } = order;
         // Nobody needs its bytes and its room any more, and the wait may be long.
         drop(body);
         tracing::debug!(request.id = %call.id, job.id = %id, queue = %queue, "sent to the queue");
-        let errand = relay::Errand { id: &id, compiler };
-        let result = fleet.relay.ask(&queue, errand, message, self.deadline(&call)).await?;
+        let name = JobName { id: &id, compiler };
+        let result = fleet.relay.ask(&queue, name, message, self.deadline(&call)).await?;
         call.found(compiler.to_owned());
         shown(result, rendition, filter_ansi)
     }

@@ -1,5 +1,6 @@
 //! One message's way, from its receive to its end.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::keeper::keep;
 use super::ledger::{Known, Sent};
 use super::verdict::{Settled, Verdict};
 use super::{Claim, Desk, Parts};
-use crate::domain::class::Class;
+use crate::domain::class::{Class, chain};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
@@ -50,12 +51,11 @@ impl<W: Workshop> Desk<W> {
         let source = Arc::clone(&self.parts.source);
         let verdict = tokio::select! {
             biased;
-            verdict = async {
-                let verdict = handling.verdict(read, claim).await;
-                handling.settle(verdict).await
-            } => verdict,
+            verdict = handling.verdict(read, claim) => verdict,
             () = keep(&*source, &received, self.parts.settings.visibility, deadline) => Verdict::Lost,
         };
+        // The keeper has ended by now: it would hide what is being given back.
+        let verdict = handling.settle(verdict).await;
         let settled = Settled {
             id,
             outcome: verdict.as_str(),
@@ -112,10 +112,10 @@ impl<W: Workshop> Handling<'_, W> {
             let message = format!("the job was received {} times before", self.received.receives - 1);
             return self.give_up(id, message).await;
         }
-        let job = match read {
-            Ok(Incoming::Job(job)) => *job,
+        let (job, text) = match read {
+            Ok(Incoming::Job(job)) => (*job, Cow::Borrowed(self.received.message.body.as_str())),
             Ok(Incoming::Parked(parked)) => match self.desk.fetch(parked, self.deadline).await {
-                Ok(job) => job,
+                Ok((job, text)) => (job, Cow::Owned(text)),
                 Err(error) if error.may_pass() => return self.failed(id, chain(&error)).await,
                 Err(error) => return self.tell(id, &error.to_string(), JobStatus::Rejected).await,
             },
@@ -130,7 +130,7 @@ impl<W: Workshop> Handling<'_, W> {
                     }
                 }
                 Known::New(running) => {
-                    let made = match self.make(job).await {
+                    let made = match self.make(job, &text).await {
                         Ok(made) => made,
                         Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
                         Err(Unmade::Failed(message)) => return self.failed(id, message).await,
@@ -174,8 +174,8 @@ impl<W: Workshop> Handling<'_, W> {
         }
     }
 
-    /// The result of a job.
-    async fn make(&self, job: envelope::Job) -> Result<Made, Unmade> {
+    /// The result of a job that was read from `text`.
+    async fn make(&self, job: envelope::Job, text: &str) -> Result<Made, Unmade> {
         let rejected =
             |message: String| Ok(Made::failed(&message, JobStatus::Rejected, self.begun.elapsed()));
         let workshop = &self.desk.parts.workshop;
@@ -195,8 +195,7 @@ impl<W: Workshop> Handling<'_, W> {
             return rejected(format!("Compiler with ID {} not found for language {language}", job.compiler));
         };
         // Everything but its name makes the request what it is.
-        let body = self.received.message.body.as_str();
-        let (before, after) = body.split_once(job.id.as_str()).unwrap_or((body, ""));
+        let (before, after) = text.split_once(job.id.as_str()).unwrap_or((text, ""));
         let key = || workshop.key(&[b"queue", before.as_bytes(), after.as_bytes()]);
         if let Some(answer) = workshop.recall(&key()).await {
             return Ok(self.made(answer));
@@ -391,21 +390,6 @@ fn name(read: &Result<Incoming, EnvelopeError>) -> Option<&RequestId> {
         Ok(Incoming::Parked(parked)) => Some(&parked.id),
         Err(error) => error.id.as_ref(),
     }
-}
-
-/// An error with its whole chain of causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// The closing event. Never the source, never the arguments.

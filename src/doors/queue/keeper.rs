@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::pace::chance;
 use crate::domain::limits::Deadline;
 use crate::ports::{QueueError, QueueSource, Received};
 
@@ -23,7 +22,7 @@ pub(super) async fn keep(
     let mut ours_until = Instant::now() + visibility;
     let end = deadline.instant() + GRACE;
     while Instant::now() < end {
-        sleep((visibility / 3).mul_f64(0.9 + 0.2 * chance())).await;
+        sleep((visibility / 3).mul_f64(0.9 + 0.2 * fastrand::f64())).await;
         let asked = Instant::now();
         match source.hide(message.receipt.clone(), visibility).await {
             Ok(()) => ours_until = asked + visibility,

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Desk;
-use super::pace::chance;
 use crate::domain::limits::{Deadline, MIB};
 use crate::doors::workshop::Workshop;
 use crate::ports::{Blob, BlobAddress, BlobError};
@@ -49,8 +48,12 @@ impl FetchError {
 }
 
 impl<W: Workshop> Desk<W> {
-    /// The job that `parked` announces.
-    pub(super) async fn fetch(&self, parked: Parked, deadline: Deadline) -> Result<Job, FetchError> {
+    /// The job that `parked` announces, and its text.
+    pub(super) async fn fetch(
+        &self,
+        parked: Parked,
+        deadline: Deadline,
+    ) -> Result<(Job, String), FetchError> {
         let at = BlobAddress { bucket: parked.bucket, key: parked.key };
         if !self.parts.settings.overflow.as_ref().is_some_and(|place| place.holds(&at)) {
             return Err(FetchError::Forbidden(at));
@@ -58,7 +61,7 @@ impl<W: Workshop> Desk<W> {
         let blob = self.get(&at, deadline).await?;
         let text = String::from_utf8(blob.bytes.into()).map_err(|_| FetchError::Encoding(at.clone()))?;
         match envelope::read(&text).map_err(FetchError::Envelope)? {
-            Incoming::Job(job) if job.id == parked.id => Ok(*job),
+            Incoming::Job(job) if job.id == parked.id => Ok((*job, text)),
             // One that announces a third would lead us around for ever.
             Incoming::Job(_) | Incoming::Parked(_) => Err(FetchError::Other(at)),
         }
@@ -74,7 +77,7 @@ impl<W: Workshop> Desk<W> {
                 Err(error @ BlobError::TooLarge { .. }) => return Err(FetchError::Store(error)),
                 Err(error) => FetchError::Store(error),
             };
-            let pause = PAUSE.mul_f64(0.5 + chance());
+            let pause = PAUSE.mul_f64(0.5 + fastrand::f64());
             if tries == TRIES || deadline.remaining() < pause {
                 return Err(failure);
             }

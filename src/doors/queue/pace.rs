@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rustix::rand::{GetRandomFlags, getrandom};
-
 /// Waits grow from here. A poller that is refused asks at most once in this time (decision D25).
 const FLOOR: Duration = Duration::from_secs(1);
 /// And no further than this, so that recovery follows a heal within five seconds.
@@ -26,16 +24,8 @@ impl Pace {
     pub(super) fn next(&mut self) -> Duration {
         self.refusals = self.refusals.saturating_add(1);
         let bound = FLOOR.saturating_mul(1 << self.refusals.min(4)).min(CAP);
-        FLOOR + bound.saturating_sub(FLOOR).mul_f64(chance())
+        FLOOR + bound.saturating_sub(FLOOR).mul_f64(fastrand::f64())
     }
-}
-
-/// A number from 0 to 1.
-pub(super) fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    // Without random bytes there is no jitter, and nothing else is lost.
-    let _filled = getrandom(&mut bytes, GetRandomFlags::INSECURE).is_ok();
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -54,11 +44,5 @@ mod tests {
         }
         pace.reset();
         assert!(pace.next() <= Duration::from_secs(2));
-    }
-
-    #[test]
-    fn waits_differ() {
-        let waits: Vec<_> = (0..20).map(|_| chance().to_bits()).collect();
-        assert!(waits.iter().any(|wait| *wait != waits[0]));
     }
 }

@@ -9,18 +9,17 @@ fn id() -> RequestId {
 }
 
 fn outgoing<'a>(id: &'a RequestId, body: Body<'a>) -> Outgoing<'a> {
-    Outgoing { id, compiler: "g132", build: &Build::Compile, accept: None, query: "", body }
+    Outgoing { id, compiler: "g132", build: &Build::Compile, query: "", body }
 }
 
 #[test]
 fn characters_that_queues_refuse_are_escaped() {
     let id = RequestId::parse("a").unwrap();
     for body in [
-        Body::Text("x\u{ffff}y\u{fffe}"),
+        Body::Text("x\u{ffff}y\u{fffe}".as_bytes()),
         Body::Json("{\"source\":\"x\u{ffff}y\u{fffe}\",\"options\":{}}".as_bytes()),
     ] {
-        let outgoing =
-            Outgoing { id: &id, compiler: "g", build: &Build::Compile, accept: None, query: "", body };
+        let outgoing = Outgoing { id: &id, compiler: "g", build: &Build::Compile, query: "", body };
         let message = write(&outgoing).unwrap();
         assert!(!message.contains(['\u{fffe}', '\u{ffff}']), "{message}");
         assert_eq!(job(&message).draft.unwrap().finish(|_| Vec::new()).unwrap().source, "x\u{ffff}y\u{fffe}");
@@ -42,12 +41,8 @@ fn finish(job: Job) -> crate::domain::request::CompileRequest {
 fn a_json_body_travels_as_todays_router_sends_it() {
     let id = id();
     let body = br#"{"source":"int x;", "options":{"userArguments":"-O1"},"lang":"c++"}"#;
-    let message = write(&Outgoing {
-        accept: Some("application/json"),
-        query: "a=1&b=%22",
-        ..outgoing(&id, Body::Json(body))
-    });
-    let expected = r#"{"guid":"7d3c0a4e-0000-4000-8000-000000000001","compilerId":"g132","isCMake":false,"headers":{"content-type":"application/json","accept":"application/json"},"queryStringParameters":{"a":"1","b":"\""},"source":"int x;","options":{"userArguments":"-O1"},"lang":"c++","filters":{},"backendOptions":{},"tools":[],"libraries":[],"files":[],"executeParameters":{}}"#;
+    let message = write(&Outgoing { query: "a=1&b=%22", ..outgoing(&id, Body::Json(body)) });
+    let expected = r#"{"guid":"7d3c0a4e-0000-4000-8000-000000000001","compilerId":"g132","isCMake":false,"headers":{"content-type":"application/json"},"queryStringParameters":{"a":"1","b":"\""},"source":"int x;","options":{"userArguments":"-O1"},"lang":"c++","filters":{},"backendOptions":{},"tools":[],"libraries":[],"files":[],"executeParameters":{}}"#;
     assert_eq!(message.unwrap(), expected);
     let job = job(expected);
     assert_eq!((job.id.clone(), job.compiler.as_str(), job.build.clone()), (id, "g132", Build::Compile));
@@ -60,8 +55,11 @@ fn a_json_body_travels_as_todays_router_sends_it() {
 fn a_text_body_becomes_the_source() {
     let id = id();
     let text = "int a[3];\n\"\u{e9}\"";
-    let message =
-        write(&Outgoing { query: "options=-O2&filters=labels", ..outgoing(&id, Body::Text(text)) }).unwrap();
+    let message = write(&Outgoing {
+        query: "options=-O2&filters=labels",
+        ..outgoing(&id, Body::Text(text.as_bytes()))
+    })
+    .unwrap();
     assert!(message.contains(r#""headers":{"content-type":"text/plain"}"#), "{message}");
     let request = finish(job(&message));
     assert_eq!((request.source.as_str(), request.arguments), (text, vec!["-O2".to_owned()]));
@@ -153,7 +151,7 @@ proptest! {
     #[test]
     fn whatever_is_written_is_read(source in "\\PC+", compiler in "[a-z0-9+-]{1,20}", query in "[a-z=&%0-9]{0,30}") {
         let id = id();
-        let text = Outgoing { compiler: &compiler, query: &query, ..outgoing(&id, Body::Text(&source)) };
+        let text = Outgoing { compiler: &compiler, query: &query, ..outgoing(&id, Body::Text(source.as_bytes())) };
         if let Ok(message) = write(&text) {
             let job = job(&message);
             prop_assert_eq!(&job.compiler, &compiler);

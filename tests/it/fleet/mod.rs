@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use self::yard::Yard;
+use crate::support::daemon::Daemon;
 
 #[tokio::test]
 async fn a_compile_goes_through_the_queue_and_back() {
@@ -37,6 +38,19 @@ async fn a_compile_goes_through_the_queue_and_back() {
     let reply = yard.router.compile("nowhere", &json!({"source": "x", "options": {}})).await;
     assert!(reply.text().contains("Compiler with ID nowhere not found"), "{}", reply.text());
     worker.metric_until("queue_messages_total{outcome=\"done\"}", 3).await;
+}
+
+#[tokio::test]
+async fn one_process_can_be_the_whole_fleet() {
+    let queue = ["--queues-own", "jobs.fifo", "--queues-default", "jobs.fifo"];
+    let daemon = Daemon::start(&queue).await;
+    let compiler = daemon.compiler("g++", "g++").await;
+    let reply = daemon.compile(&compiler, &json!({"source": "int seven;", "options": {}})).await;
+    assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")), "{}", reply.text());
+    let far = json!({"source": "int seven;", "options": {}});
+    let reply = daemon.compile("nowhere", &far).await;
+    assert!(reply.text().contains("Compiler with ID nowhere not found"), "{}", reply.text());
+    daemon.metric_until("queue_messages_total{outcome=\"done\"}", 1).await;
 }
 
 #[tokio::test]

@@ -133,6 +133,20 @@ async fn a_job_too_large_for_the_queue_is_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn jobs_that_were_parked_at_one_place_are_not_taken_for_each_other() {
+    let yard = Yard::open();
+    let at = BlobAddress { bucket: "temp".to_owned(), key: "overflow/same.json".to_owned() };
+    for (guid, source) in [("one", "remember one"), ("two", "remember two")] {
+        let blob = Blob { bytes: message(guid, source).into(), ..Blob::default() };
+        yard.blobs.put(&at, blob).await.unwrap();
+        let note =
+            serde_json::json!({"type": "s3-overflow", "guid": guid, "s3Bucket": at.bucket, "s3Key": at.key});
+        yard.post(&note.to_string(), guid, guid).await;
+        assert_eq!(yard.result(guid).await["echo"], format!("{source} [\"-O1\"]"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_result_that_nobody_takes_is_left_under_its_name() {
     let yard = Yard::open();
     yard.send("lonely", "hello").await;

@@ -8,7 +8,7 @@ use compilation_worker::domain::class::Classify as _;
 use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::limits::Deadline;
 use compilation_worker::ports::{BlobPlace, QueueAddress, ResultBus as _};
-use compilation_worker::relay::{Errand, Parts, Relay, RelayError, RelaySettings};
+use compilation_worker::relay::{JobName, Parts, Relay, RelayError, RelaySettings};
 use compilation_worker::wire::envelope::{self, Body, Build, Outgoing};
 
 use super::yard::{QUEUE, Yard};
@@ -35,13 +35,12 @@ async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
         id: &id,
         compiler: "g1",
         build: &Build::Compile,
-        accept: None,
         query: "",
         body: Body::Json(body.as_bytes()),
     };
-    let errand = Errand { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1" };
     let message = envelope::write(&job).unwrap();
-    relay.ask(&QueueAddress::new(QUEUE), errand, message, Deadline::after(Duration::from_secs(55))).await
+    relay.ask(&QueueAddress::new(QUEUE), name, message, Deadline::after(Duration::from_secs(55))).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,12 +118,10 @@ async fn no_answer_is_told_at_the_deadline() {
 async fn a_queue_that_is_not_there_is_told_without_its_name() {
     let yard = Yard::open();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let errand = Errand { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1" };
     let secret = QueueAddress::new("https://queue.example/123/secret.fifo");
-    let error = relay
-        .ask(&secret, errand, "{}".to_owned(), Deadline::after(Duration::from_secs(5)))
-        .await
-        .unwrap_err();
+    let error =
+        relay.ask(&secret, name, "{}".to_owned(), Deadline::after(Duration::from_secs(5))).await.unwrap_err();
     assert_eq!((error.class().as_str(), error.to_string().contains("secret")), ("upstream", false));
 }
 
@@ -133,7 +130,7 @@ async fn what_is_no_result_is_waited_past() {
     let yard = Yard::open();
     let queue = yard.idle_queue();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let errand = Errand { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1" };
     let deadline = Deadline::after(Duration::from_secs(5));
     let publish = async {
         for frame in ["", "x", "{", "{}", r#"{"guid":"other","code":0}"#, r#"{"type":"ack","guid":"x"}"#] {
@@ -144,8 +141,21 @@ async fn what_is_no_result_is_waited_past() {
         let frame = format!(r#"{{"guid":"{id}","code":0,"asm":"","x":1}}"#);
         yard.bus.publish(&id, Bytes::from(frame), deadline).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(relay.ask(&queue, errand, "{}".to_owned(), deadline), publish);
+    let (answer, ()) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
     assert_eq!(answer.unwrap(), r#"{"code":0,"asm":"","x":1}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_with_half_a_character_arrives() {
+    let yard = Yard::open();
+    let (relay, id, queue) = (relay(&yard), RequestId::mint(), yard.idle_queue());
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let frame = format!(r#"{{"guid":"{id}","code":0,"asm":[{{"text":"\ud83d"}}]}}"#);
+    let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
+    let name = JobName { id: &id, compiler: "g1" };
+    let (answer, told) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
+    assert_eq!(answer.unwrap(), r#"{"code":0,"asm":[{"text":"\ud83d"}]}"#, "as it stands");
+    told.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,11 +164,11 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
     let queue = yard.idle_queue();
     for key in ["temp/missing", "../../secret", "a\\nb"] {
         let (relay, id) = (relay(&yard), RequestId::mint());
-        let errand = Errand { id: &id, compiler: "g1" };
+        let name = JobName { id: &id, compiler: "g1" };
         let deadline = Deadline::after(Duration::from_secs(5));
         let frame = format!(r#"{{"guid":"{id}","s3Key":"{key}"}}"#);
         let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
-        let (answer, told) = tokio::join!(relay.ask(&queue, errand, "{}".to_owned(), deadline), publish);
+        let (answer, told) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
         let error = answer.unwrap_err();
         assert_eq!(error.class().as_str(), "upstream", "{error}");
         told.unwrap();
