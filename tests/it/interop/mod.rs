@@ -1,0 +1,8 @@
+//! Both halves of the running system beside ours, as its contract tells it, and what is promised of that row by row.
+
+mod before_our_worker;
+mod behind_our_router;
+mod socket;
+mod todays_router;
+mod todays_worker;
+mod yard;
