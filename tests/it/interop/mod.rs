@@ -3,6 +3,8 @@
 mod before_our_worker;
 mod behind_our_router;
 mod socket;
+mod sources;
+mod statuses;
 mod todays_router;
 mod todays_worker;
 mod yard;
