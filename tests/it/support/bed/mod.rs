@@ -77,6 +77,11 @@ impl Bed {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Clients that find every service here, with credentials that nobody checks.
     pub(crate) fn clients(&self) -> Clients {
         let endpoints = Endpoints { every: Some(self.url()), ..Endpoints::default() };
@@ -96,8 +101,13 @@ impl Bed {
 
     pub(crate) fn queue_with(&self, name: &str, settings: LocalQueueSettings) -> QueueAddress {
         let address = self.address_of(name);
-        self.state.queues.create(address.clone(), settings);
+        self.queue_at(&address, settings);
         address
+    }
+
+    /// A queue that is called in another way, because something stands before the bed.
+    pub(crate) fn queue_at(&self, address: &QueueAddress, settings: LocalQueueSettings) {
+        self.state.queues.create(address.clone(), settings);
     }
 
     /// The queues, without a network between.
