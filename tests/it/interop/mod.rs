@@ -2,6 +2,8 @@
 
 mod before_our_worker;
 mod behind_our_router;
+mod history;
+mod production;
 mod socket;
 mod sources;
 mod statuses;

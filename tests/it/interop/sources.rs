@@ -19,15 +19,13 @@ fn in_file(path: &str, text: &str) -> Vec<String> {
     let Some(module) = module(path) else { return Vec::new() };
     // What comes behind this line is in a module of its own.
     let own = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    let mut found = Vec::new();
-    for (at, _) in text.match_indices("test]\n").chain(text.match_indices("test(start_paused = true)]\n")) {
-        let function = text[at..].lines().map(str::trim).find_map(|line| line.split_once("fn "));
-        let Some((_, rest)) = function else { continue };
+    let marks = text.match_indices("#[test]").chain(text.match_indices("#[tokio::test"));
+    let named = marks.filter_map(|(at, _)| {
+        let (_, rest) = text[at..].split_once("fn ")?;
         let name = rest.split('(').next().unwrap_or_default();
-        let home = if at > own { format!("{module}::tests") } else { module.clone() };
-        found.push(if home.is_empty() { name.to_owned() } else { format!("{home}::{name}") });
-    }
-    found
+        Some(if at > own { format!("{module}::tests::{name}") } else { format!("{module}::{name}") })
+    });
+    named.collect()
 }
 
 /// The module of a source file, as its tests are called: those of the black-box tests begin at their folder.

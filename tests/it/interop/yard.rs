@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use compilation_worker::events::hub::HubSettings;
+use compilation_worker::events::hub::{Hub, HubSettings, HubStatus};
+use compilation_worker::lifecycle::Lifecycle;
 use compilation_worker::ports::{BlobAddress, QueueAddress};
 
 use crate::events;
@@ -21,8 +22,10 @@ pub(super) const TABLE: &str = "CompilerRouting";
 pub(super) struct Yard {
     pub(super) bed: Bed,
     pub(super) queue: QueueAddress,
+    /// Where the hub listens.
     pub(super) hub: SocketAddr,
-    _events: events::bed::Bed,
+    relay: Hub,
+    events: events::bed::Bed,
 }
 
 impl Yard {
@@ -32,8 +35,18 @@ impl Yard {
         // API Gateway takes 128 KB in frames of 32 KB, but its relay posts whole messages.
         let hub = HubSettings { message: 32 * 1024, frame: 32 * 1024, ..HubSettings::default() };
         let events = events::bed::Bed { hub, ..events::bed::Bed::default() };
-        let (hub, _) = events.hub().await;
-        Self { bed, queue, hub, _events: events }
+        let (hub, relay) = events.hub().await;
+        Self { bed, queue, hub, relay, events }
+    }
+
+    /// What the hub has at this moment.
+    pub(super) fn status(&self) -> HubStatus {
+        self.relay.status()
+    }
+
+    /// For what lives as long as the hub.
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.events.lifecycle
     }
 
     /// Our worker, which has the obedient compiler alone.
