@@ -2,7 +2,10 @@
 
 mod before_our_worker;
 mod behind_our_router;
+mod forwards;
 mod history;
+mod messages;
+mod pages;
 mod production;
 mod socket;
 mod sources;
