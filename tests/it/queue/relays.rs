@@ -30,6 +30,10 @@ fn relay(yard: &Yard) -> Relay {
 }
 
 async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
+    ask_on(relay, &QueueAddress::new(QUEUE), source).await
+}
+
+async fn ask_on(relay: &Relay, queue: &QueueAddress, source: &str) -> Result<Bytes, RelayError> {
     let (id, body) = (RequestId::mint(), serde_json::json!({"source": source, "options": {}}).to_string());
     let job = Outgoing {
         id: &id,
@@ -40,7 +44,7 @@ async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
     };
     let name = JobName { id: &id, compiler: "g1" };
     let message = envelope::write(&job).unwrap();
-    relay.ask(&QueueAddress::new(QUEUE), name, message, Deadline::after(Duration::from_secs(55))).await
+    relay.ask(queue, name, message, Deadline::after(Duration::from_secs(55))).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,4 +177,20 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
         assert_eq!(error.class().as_str(), "upstream", "{error}");
         told.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_too_far_behind_is_not_asked() {
+    let yard = Yard::open();
+    let (relay, idle) = (relay(&yard), yard.idle_queue());
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Silent { .. }), "{error}");
+    let begun = tokio::time::Instant::now();
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Backlog(_)), "{error}");
+    assert_eq!((error.class().as_str(), begun.elapsed()), ("busy", Duration::ZERO), "told at once");
+    assert!(ask(&relay, "hello").await.is_ok(), "another queue is another matter");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Silent { .. }), "after a while somebody is let through: {error}");
 }
