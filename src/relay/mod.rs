@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! admit ─ subscribe ─ (park) ─ send ─┬─ frame ─ (fetch) ─ acknowledge ─► result
-//!                                    └─ the caller leaves: whatever comes is acknowledged, and thrown away
+//!                                    └─ the caller leaves: workers are told; what comes is acknowledged, and thrown away
 //! ```
 //!
 //! The waiter is there before the job is sent, so no result comes too early (contract-cloud X-7, X-8). It does not know
@@ -149,7 +149,8 @@ impl Relay {
         let subscription = subscribing
             .map_err(|_| RelayError::Subscribe(None))?
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
-        let mut waiting = Waiting::new(subscription, deadline, parts.lifecycle.clone());
+        let mut waiting =
+            Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
         let body = if message.len() > LARGEST_BODY { self.park(job, message).await? } else { message };
         let group = Some(job.id.as_str().to_owned());
         let left = deadline.remaining().as_millis().to_string();

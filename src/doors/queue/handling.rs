@@ -49,8 +49,16 @@ impl<W: Workshop> Desk<W> {
         let deadline = Deadline::at(begun + budget.saturating_sub(received.age));
         let handling = Handling { desk: &self, received: &received, begun, deadline };
         let source = Arc::clone(&self.parts.source);
+        let cancelled = async {
+            match &id {
+                Some(id) => self.cancelled.told_of(id).await,
+                None => std::future::pending().await,
+            }
+        };
         let verdict = tokio::select! {
             biased;
+            // Whatever runs of it is dropped, and killed.
+            () = cancelled => Verdict::Done(JobStatus::Cancelled),
             verdict = handling.verdict(read, claim) => verdict,
             () = keep(&*source, &received, self.parts.settings.visibility, deadline) => Verdict::Lost,
         };
