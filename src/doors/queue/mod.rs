@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use self::ledger::Ledger;
 use self::pace::Pace;
@@ -138,7 +138,7 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
         match desk.parts.source.receive(desk.ask(claim.size())).await {
             // Something between us and the queue answers in its place.
             Ok(messages) if messages.is_empty() && asked.elapsed() < desk.parts.settings.poll_wait / 10 => {
-                let _draining_is_seen_above = timeout(pace.next(), lifecycle.draining()).await;
+                let _draining_is_seen_above = timeout_at(asked + pace.next(), lifecycle.draining()).await;
             }
             Ok(messages) => {
                 pace.reset();
@@ -154,7 +154,8 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
                     wait_ms = wait.as_millis(),
                     "could not receive"
                 );
-                let _draining_is_seen_above = timeout(wait, lifecycle.draining()).await;
+                // A call that hung has waited already.
+                let _draining_is_seen_above = timeout_at(asked + wait, lifecycle.draining()).await;
             }
         }
     }

@@ -4,7 +4,6 @@ pub(crate) mod bed;
 mod garbage;
 mod interoperates;
 mod peer;
-mod proxy;
 mod restarts;
 mod says;
 mod survives;

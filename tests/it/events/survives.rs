@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::bed::{Bed, PATIENCE, publish, take, until};
-use super::proxy::{Mood, Proxy};
+use crate::support::proxy::{Mood, Proxy};
 
 #[tokio::test]
 async fn a_half_open_socket_is_found_by_the_missing_pong() {

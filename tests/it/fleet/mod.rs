@@ -1,6 +1,8 @@
 //! The whole way through real processes: a router, an emulator of Amazon's queues and buckets, a hub, and workers that
 //! run real compilers.
 
+mod faults;
+mod field;
 mod yard;
 
 use std::fmt::Write as _;

@@ -56,7 +56,7 @@ impl Yard {
 }
 
 /// The program with credentials that nobody checks.
-async fn start(flags: impl Iterator<Item = &String>) -> Daemon {
+pub(super) async fn start(flags: impl Iterator<Item = &String>) -> Daemon {
     let mut command = program();
     command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "secret");
     let flags: Vec<&str> = flags.map(String::as_str).collect();

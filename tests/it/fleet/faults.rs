@@ -1,0 +1,197 @@
+//! What a cloud does to a fleet: nothing is lost, nobody is pestered, and all is well again soon after it is.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::field::{Field, Outcome};
+use crate::support::bed::{Call, Fault, Service};
+use crate::support::course::Course;
+use crate::support::proxy::Mood;
+
+/// How long a fault lasts.
+const TROUBLE: Duration = Duration::from_secs(4);
+/// After a heal, how soon requests are answered again (reliability, goal G11).
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// What may be said of the requests that are made while there is trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Toll {
+    /// All are answered with their results.
+    Nothing,
+    /// Some are refused, and told so.
+    Refusals,
+}
+
+/// One kind of trouble.
+struct Trouble {
+    name: &'static str,
+    begin: fn(&Field),
+    toll: Toll,
+    /// Whether the worker is refused when it asks for messages.
+    refuses_polls: bool,
+    /// How long after the heal the last effect may last.
+    recovery: Duration,
+}
+
+const fn trouble(name: &'static str, toll: Toll, begin: fn(&Field)) -> Trouble {
+    Trouble { name, begin, toll, refuses_polls: false, recovery: RECOVERY }
+}
+
+impl Trouble {
+    const fn refusing_polls(self) -> Self {
+        Self { refuses_polls: true, ..self }
+    }
+}
+
+/// The fault for every call to SQS with this verb; with `""`, for all.
+fn sqs(field: &Field, verb: &'static str, fault: Fault) {
+    field.bed.faults(move |call: &Call| {
+        let meant = call.service == Service::Sqs && (verb.is_empty() || call.verb == verb);
+        if meant { fault.clone() } else { Fault::None }
+    });
+}
+
+fn service(field: &Field, service: Service, fault: Fault) {
+    field.bed.faults(move |call: &Call| if call.service == service { fault.clone() } else { Fault::None });
+}
+
+/// Rows Q05 and Q08-Q15 of the catalogue. The others need no fleet: a door and a queue show them (`queue::refuses`,
+/// `queue::answers`).
+static OF_SERVICES: [Trouble; 20] = [
+    trouble("Q05 every message is delivered twice", Toll::Nothing, |field| {
+        sqs(field, "ReceiveMessage", Fault::Again);
+    }),
+    trouble("messages come in the opposite order", Toll::Nothing, |field| {
+        sqs(field, "ReceiveMessage", Fault::Backwards);
+    }),
+    trouble("Q08 keeping a message is refused", Toll::Nothing, |field| {
+        sqs(field, "ChangeMessageVisibility", Fault::THROTTLED);
+    }),
+    trouble("Q09 deleting is refused", Toll::Nothing, |field| {
+        sqs(field, "DeleteMessageBatch", Fault::THROTTLED);
+    }),
+    trouble("Q09 the answer to a deletion is lost", Toll::Nothing, |field| {
+        sqs(field, "DeleteMessageBatch", Fault::Lost);
+    }),
+    trouble("Q10 the cloud's clock is ten minutes ahead", Toll::Nothing, |field| field.bed.skew(600)),
+    trouble("Q10 the cloud's clock is ten minutes behind", Toll::Nothing, |field| field.bed.skew(-600)),
+    trouble("Q11 everything is throttled", Toll::Refusals, |field| sqs(field, "", Fault::THROTTLED))
+        .refusing_polls(),
+    trouble("Q11 receiving is throttled", Toll::Nothing, |field| {
+        sqs(field, "ReceiveMessage", Fault::THROTTLED);
+    })
+    .refusing_polls(),
+    trouble("Q11 too many are in flight", Toll::Nothing, |field| {
+        sqs(field, "ReceiveMessage", Fault::Refuse(403, "OverLimit", "too many in flight"));
+    })
+    .refusing_polls(),
+    trouble("Q11 a storm of 500", Toll::Refusals, |field| {
+        sqs(field, "", Fault::Refuse(500, "InternalError", "again"));
+    })
+    .refusing_polls(),
+    trouble("Q11 a storm of 503 from a proxy", Toll::Refusals, |field| sqs(field, "", Fault::Garbage(503)))
+        .refusing_polls(),
+    trouble("Q12 the credentials are expired", Toll::Refusals, |field| sqs(field, "", Fault::EXPIRED))
+        .refusing_polls(),
+    trouble("Q13 the queue resets connections", Toll::Refusals, |field| sqs(field, "", Fault::Reset))
+        .refusing_polls(),
+    trouble("Q13 all services reset connections", Toll::Refusals, |field| field.services.set(Mood::Cut)),
+    trouble("Q13 all services are a black hole", Toll::Refusals, |field| field.services.set(Mood::Hold)),
+    trouble("Q13 buckets are down", Toll::Nothing, |field| service(field, Service::S3, Fault::Reset)),
+    trouble("Q13 the table hangs", Toll::Nothing, |field| service(field, Service::DynamoDb, Fault::Hang)),
+    Trouble {
+        // A call that is never answered is given up five seconds after its answer was due, fifteen after it was made.
+        // Here that is before the heal; what has gathered in that time goes first.
+        recovery: Duration::from_secs(18),
+        ..trouble("Q14 receives hang", Toll::Nothing, |field| sqs(field, "ReceiveMessage", Fault::Hang))
+    },
+    trouble("Q15 the table is throttled", Toll::Nothing, |field| {
+        service(field, Service::DynamoDb, Fault::Refuse(400, "ProvisionedThroughputExceededException", "no"));
+    }),
+];
+
+/// Rows of the hub. The others need no fleet: two buses and a hub show them (`events`).
+static OF_THE_HUB: [Trouble; 3] = [
+    trouble("W05 the hub is away", Toll::Nothing, |field| field.events.set(Mood::Cut)),
+    trouble("Q13 the hub is a black hole", Toll::Nothing, |field| field.events.set(Mood::Hold)),
+    trouble("Q13 everything is a black hole", Toll::Refusals, |field| {
+        field.services.set(Mood::Hold);
+        field.events.set(Mood::Hold);
+    }),
+];
+
+/// Puts a fleet through a trouble, and checks what it promises.
+#[expect(clippy::print_stdout, reason = "the figures of a run are worth having")]
+async fn endure(trouble: &'static Trouble) {
+    let field = Field::open().await;
+    let compiled = field.worker.compiles().await;
+    (trouble.begin)(&field);
+    let begun = Instant::now();
+    let (outcome, (polls, recovery)) = tokio::join!(field.load(TROUBLE), async {
+        sleep(TROUBLE).await;
+        let polls = field.polls(begun);
+        heal(&field);
+        (polls, field.recovery().await)
+    });
+    let Outcome { done, refused } = &outcome;
+    println!(
+        "{}: {done} answered, {} refused, {polls} receives, well again after {recovery:?}",
+        trouble.name,
+        refused.len()
+    );
+    assert!(recovery <= trouble.recovery, "well again only after {recovery:?}");
+    assert!(trouble.toll == Toll::Refusals || refused.is_empty(), "{refused:?}");
+    for (status, text) in refused {
+        // The client is told that it may come again.
+        assert!([502, 503].contains(status), "{status} {text}");
+    }
+    // One each second, and one at its beginning.
+    assert!(!trouble.refuses_polls || (polls as u64) <= TROUBLE.as_secs() + 1, "{polls} receives");
+    field.emptied().await;
+    let compiled = field.worker.compiles().await - compiled;
+    let sent = (done + refused.len()) as u64;
+    // What was refused may have been sent all the same; what proves the recovery is compiled, too.
+    let probes = recovery.as_secs() + 1;
+    assert!((*done as u64..=sent + probes).contains(&compiled), "{compiled} compiles for {sent} requests");
+}
+
+/// Clocks stay as they are: nobody heals them.
+fn heal(field: &Field) {
+    field.bed.heal();
+    field.services.set(Mood::Honest);
+    field.events.set(Mood::Honest);
+}
+
+impl Field {
+    /// Receives asked for since.
+    fn polls(&self, since: Instant) -> usize {
+        let calls = self.bed.calls();
+        calls.iter().filter(|call| call.verb == "ReceiveMessage" && call.at >= since).count()
+    }
+
+    /// Waits until the queue is empty.
+    async fn emptied(&self) {
+        let begun = Instant::now();
+        loop {
+            let depth = self.bed.queues().depth(&self.queue).unwrap();
+            if depth.waiting + depth.in_flight == 0 {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "left on the queue: {depth:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Fleets at a time: they wait more than they work.
+const AT_A_TIME: usize = 5;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_trouble_costs_a_result() {
+    let mut course = Course::new(AT_A_TIME, Vec::new());
+    for trouble in OF_SERVICES.iter().chain(&OF_THE_HUB) {
+        course.run(trouble.name, endure(trouble));
+    }
+    course.run_out().await;
+}
