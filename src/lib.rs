@@ -2,6 +2,7 @@
 
 pub mod domain;
 
+pub mod failpoint;
 pub mod lifecycle;
 pub mod notify;
 pub mod ports;

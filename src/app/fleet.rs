@@ -113,6 +113,7 @@ impl Ways {
             workshop: engine.clone(),
             settings: QueueSettings {
                 dead_letters: config.queues.dead_letters.clone(),
+                visibility: config.queues.visibility,
                 budget: config.engine.request_budget,
                 overflow: overflow(config),
                 results: results(config),

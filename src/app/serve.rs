@@ -30,6 +30,8 @@ use crate::doors::health::{Health, Vitals};
 use crate::doors::http::{Door, Parts};
 use crate::doors::server::{self, Gate, House};
 use crate::engine::Engine;
+#[cfg(debug_assertions)]
+use crate::failpoint;
 use crate::lifecycle::signals::Signals;
 use crate::lifecycle::{self, Ending, Lifecycle, Phase};
 use crate::notify::{self, Pulse};
@@ -70,6 +72,11 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
     let config = loaded.config;
     let settings = LogSettings { format: config.log.format, filter: config.log.filter.clone() };
     let log = log::start(&settings)?;
+    #[cfg(debug_assertions)]
+    if let Some(plan) = loaded.failpoint {
+        tracing::warn!(%plan, "this process is told to go wrong");
+        failpoint::arm(plan);
+    }
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }

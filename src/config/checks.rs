@@ -1,11 +1,13 @@
 //! What must hold between values, once each of them makes sense alone.
 
+use std::time::Duration;
+
 use crate::config::keys::{Config, Key};
 use crate::config::layers::{Layers, Mistake};
 use crate::config::machine::Machine;
 use crate::config::value::{ByteSize, Value as _};
 use crate::domain::limits::MIB;
-use crate::ports::QueueAddress;
+use crate::ports::{LONGEST_HIDING, QueueAddress};
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -17,6 +19,9 @@ const MOST_WAITING: usize = 100_000;
 const MOST_CONNECTIONS: usize = 1_000_000;
 /// No balancer or client of the contract sends more, and each request may hold this much.
 const LARGEST_BODY: ByteSize = ByteSize(16 * MIB);
+
+/// Queues count in whole seconds, and less would be over before a message has arrived (decision D4 says 10 s).
+const SHORTEST_HIDING: Duration = Duration::from_secs(1);
 
 /// The longest text of a client that carries no result is shorter.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(256);
@@ -83,7 +88,7 @@ fn sizes(config: &Config, layers: &mut Layers) {
 }
 
 fn clocks(config: &Config, layers: &mut Layers) {
-    let Config { http, limits, engine, routing, drain, .. } = config;
+    let Config { http, limits, engine, routing, queues, drain, .. } = config;
     for (path, time) in [
         ("http.head_deadline", http.head_deadline),
         ("http.body_deadline", http.body_deadline),
@@ -95,6 +100,10 @@ fn clocks(config: &Config, layers: &mut Layers) {
         if time.is_zero() {
             layers.object(path, "leaves no time at all", "write a duration above zero");
         }
+    }
+    if !(SHORTEST_HIDING..=LONGEST_HIDING).contains(&queues.visibility) {
+        let wrong = format!("is not from {} to {}", SHORTEST_HIDING.show(), LONGEST_HIDING.show());
+        layers.object("queues.visibility", wrong, "write a duration such as 10s");
     }
     if http.idle <= http.balancer_idle {
         layers.object(

@@ -209,6 +209,8 @@ settings! {
         own: Option<QueueAddress> = "",
         /// Queue for messages that no worker can do; without one they are deleted, and told to the log.
         dead_letters: Option<QueueAddress> = "",
+        /// How long a message is ours before others may have it, unless we say three times in it that we still work on it.
+        visibility: Duration = "10s",
     }
 
     /// How results travel between routers and workers.

@@ -10,6 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::config::keys::{AUTO, KEYS, Key, SECTIONS};
 use crate::config::suggest::nearest;
 use crate::config::value::{Raw, Value};
+#[cfg(debug_assertions)]
+use crate::failpoint;
 
 /// Where every name is listed.
 const LISTED: &str = "check --reference lists them all";
@@ -156,7 +158,9 @@ impl Layers {
             }
         }
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| *name != super::FILE_VARIABLE) else { continue };
+            let Some(name) = name.to_str().filter(|name| !super::OTHER_VARIABLES.contains(name)) else {
+                continue;
+            };
             let Some(ours) = name.strip_prefix(super::VARIABLE_PREFIX) else { continue };
             let origin = Origin::Environment(name.to_owned());
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
@@ -175,6 +179,23 @@ impl Layers {
                 }),
             }
         }
+    }
+
+    /// The fail-point that the environment names.
+    #[cfg(debug_assertions)]
+    pub(super) fn failpoint(&mut self, variables: &[(OsString, OsString)]) -> Option<failpoint::Plan> {
+        let (name, value) = variables.iter().find(|(name, _)| name == super::FAILPOINT_VARIABLE)?;
+        let value = value.to_string_lossy().into_owned();
+        let read = value.parse().map_err(|fix: failpoint::PlanError| {
+            self.mistakes.push(Mistake {
+                key: "failpoint".to_owned(),
+                value: Some(value),
+                origin: Origin::Environment(name.to_string_lossy().into_owned()),
+                wrong: "is no fail-point".to_owned(),
+                fix: fix.to_string(),
+            });
+        });
+        read.ok()
     }
 
     /// Lays the flags' values down.

@@ -21,11 +21,21 @@ use crate::config::keys::{Config, KEYS, Key, SECTIONS};
 use crate::config::layers::{Layers, Mistake, Origin, Setting};
 use crate::config::machine::Machine;
 use crate::config::value::ByteSize;
+#[cfg(debug_assertions)]
+use crate::failpoint;
 
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "COMPILATION_WORKER_";
 /// Names the configuration file, unless `--config` does.
 pub const FILE_VARIABLE: &str = "COMPILATION_WORKER_CONFIG";
+/// Says what shall go wrong where, in builds that have fail-points.
+#[cfg(debug_assertions)]
+pub const FAILPOINT_VARIABLE: &str = "COMPILATION_WORKER_FAILPOINT";
+/// Variables of ours that are no settings.
+#[cfg(debug_assertions)]
+const OTHER_VARIABLES: [&str; 2] = [FILE_VARIABLE, FAILPOINT_VARIABLE];
+#[cfg(not(debug_assertions))]
+const OTHER_VARIABLES: [&str; 1] = [FILE_VARIABLE];
 /// Exit code when the command line makes no sense (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
 /// Exit code when the configuration makes no sense (`EX_CONFIG` of sysexits).
@@ -51,6 +61,9 @@ pub struct Loaded {
     pub settings: Vec<Setting>,
     /// What is unwise.
     pub warnings: Vec<String>,
+    /// The fail-point to arm.
+    #[cfg(debug_assertions)]
+    pub failpoint: Option<failpoint::Plan>,
 }
 
 /// Everything wrong with a configuration, at once.
@@ -108,6 +121,8 @@ pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
             }),
         }
     }
+    #[cfg(debug_assertions)]
+    let failpoint = layers.failpoint(&inputs.environment);
     layers.environment(inputs.environment);
     layers.flags(inputs.flags.given);
     derive(&mut layers, &inputs.machine);
@@ -117,7 +132,13 @@ pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
     let Some(config) = config else { return Err(ConfigErrors(layers.mistakes)) };
     let warnings = checks::check(&config, &inputs.machine, &mut layers);
     if layers.mistakes.is_empty() {
-        Ok(Loaded { config, settings, warnings })
+        Ok(Loaded {
+            config,
+            settings,
+            warnings,
+            #[cfg(debug_assertions)]
+            failpoint,
+        })
     } else {
         Err(ConfigErrors(layers.mistakes))
     }

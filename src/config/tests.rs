@@ -80,6 +80,17 @@ fn later_layers_win() {
     assert_eq!(origin(&loaded, "log.filter"), "default");
 }
 
+#[cfg(debug_assertions)]
+#[test]
+fn a_debug_build_can_be_told_where_to_fail() {
+    let armed = |text: &str| load(inputs(&[], &[(FAILPOINT_VARIABLE, text)]));
+    assert_eq!(armed("stored=fail").unwrap().failpoint.unwrap().to_string(), "stored=fail@1");
+    let mistake = armed("stored=melt").unwrap_err().to_string();
+    let expected = "failpoint = stored=melt (environment COMPILATION_WORKER_FAILPOINT): is no fail-point; write one of \
+                    received, begun,";
+    assert!(mistake.starts_with(expected), "{mistake}");
+}
+
 #[test]
 fn the_fixed_flags_and_the_rule_both_work() {
     let words =
@@ -241,6 +252,11 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "--queues-default a/",
             "queues.default = a/ (flag --queues-default): does not end in the name of a queue",
         ),
+        (
+            "--queues-visibility 900ms",
+            "queues.visibility = 900ms (flag --queues-visibility): is not from 1s to 43200s; write",
+        ),
+        ("--queues-visibility 13h", "queues.visibility = 13h"),
         ("--log-filter x=loud", "log.filter = x=loud (flag --log-filter): is no filter; "),
         (
             "--sandbox jial",

@@ -1,6 +1,7 @@
 //! A plan, run in the jail: what came out, before anyone has read it.
 
 use std::ffi::OsString;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::engine::CompileError;
 use crate::engine::cache::{Key, KeyBuilder, Weigh};
 use crate::engine::desk;
 use crate::engine::plan::Plan;
-use crate::sandbox::{Berth, Captured, Job, JobFile, ReadError};
+use crate::failpoint::{Planted, Point, amid, reach};
+use crate::sandbox::{Berth, Captured, Job, JobFile, ReadError, RunError};
 
 /// What stands at the end of a stream that was cut.
 const TRUNCATION_NOTICE: &str = "\n[Truncated]";
@@ -165,8 +167,11 @@ pub(crate) async fn run(
     limits: Limits,
     deadline: Deadline,
 ) -> Result<RawOutput, CompileError> {
+    reach(Point::Launching).await?;
+    let running = pin!(berth.run(job(plan, limits, deadline)));
     let finished =
-        berth.run(job(plan, limits, deadline)).await.map_err(|error| CompileError::Run(Arc::new(error)))?;
+        amid(Point::Compiling, running).await?.map_err(|error| CompileError::Run(Arc::new(error)))?;
+    reach(Point::Compiled).await?;
     let written = match finished.workspace.read(&plan.output, limits.artifact).await {
         Ok(Some(bytes)) => desk::admit(Bytes::from(bytes), limits.artifact),
         Ok(None) => Written::Nothing,
@@ -184,6 +189,13 @@ pub(crate) async fn run(
         directory: finished.workspace.directory().to_owned(),
         doubtful: false,
     })
+}
+
+impl From<Planted> for CompileError {
+    fn from(planted: Planted) -> Self {
+        let source = std::io::Error::other(planted);
+        Self::Run(Arc::new(RunError::Io { step: "pass a fail-point", source }))
+    }
 }
 
 fn job(plan: &Plan, limits: Limits, deadline: Deadline) -> Job {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::ids::RequestId;
-use crate::events::memory::Memory;
+use crate::domain::memory::Memory;
 
 /// How long a receipt is repeated for every repeat of its result (D6).
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
@@ -19,8 +19,9 @@ const MOST_RECEIPTS: usize = 120_000;
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Results asked for in this way; beyond them, the oldest go sooner.
 const MOST_FAREWELLS: usize = 4096;
-/// Frames that may wait for one subscriber; more of them are repeats, and are dropped.
-const UNREAD_FRAMES: usize = 4;
+/// Frames that may wait for one subscriber. Of a result more are repeats; of a name that carries many words, a few are
+/// lost if they come all at once to somebody busy.
+const UNREAD_FRAMES: usize = 64;
 /// How long a result without a subscriber is kept. Its sender goes on repeating it, so this only spares the wait.
 const EARLY_SPAN: Duration = Duration::from_secs(10);
 /// Results kept without a subscriber.

@@ -11,6 +11,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::result::JobStatus;
 use crate::doors::workshop::Workshop;
+use crate::failpoint::{Point, amid, reach};
 use crate::ports::{Blob, PublishError};
 use crate::wire::frame;
 
@@ -47,7 +48,7 @@ impl<W: Workshop> Desk<W> {
 
     /// Offers a result until somebody has it, or nobody waits for it any more.
     pub(super) async fn deliver(&self, id: &RequestId, sent: Sent, deadline: Deadline) -> Verdict {
-        match self.parts.bus.publish(id, sent.frame.clone(), deadline).await {
+        match self.publish(id, sent.frame.clone(), deadline).await {
             Ok(()) => Verdict::Done(sent.status),
             Err(PublishError::Unacknowledged { .. }) => {
                 // Whoever comes later finds it by its name.
@@ -60,12 +61,18 @@ impl<W: Workshop> Desk<W> {
                 // The other end takes less than it said: the same frame would only be refused again.
                 tracing::error!(request.id = %id, error = &error as &dyn std::error::Error, "refused");
                 let light = self.light(id, sent.frame, Duration::ZERO).await;
-                match self.parts.bus.publish(id, light, deadline).await {
+                match self.publish(id, light, deadline).await {
                     Ok(()) => Verdict::Done(sent.status),
                     Err(_) => Verdict::Unclaimed(sent.status),
                 }
             }
         }
+    }
+
+    async fn publish(&self, id: &RequestId, frame: Bytes, deadline: Deadline) -> Result<(), PublishError> {
+        let publishing = self.parts.bus.publish(id, frame, deadline);
+        let planted = |_| PublishError::Unacknowledged { id: id.clone() };
+        amid(Point::Published, publishing).await.map_err(planted)?
     }
 
     /// A frame that stands for one that is too large: where that lies now or, if nowhere, that it is lost.
@@ -87,6 +94,7 @@ impl<W: Workshop> Desk<W> {
         let key = format!("temp/{id}");
         let blob = Blob { bytes, content_type: "application/json".to_owned(), ..Blob::default() };
         self.parts.blobs.put(&place.at(&key), blob).await.map_err(|error| error.to_string())?;
+        reach(Point::Stored).await.map_err(|planted| planted.to_string())?;
         Ok(key)
     }
 }

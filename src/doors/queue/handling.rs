@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::delivery::Made;
 use super::keeper::keep;
@@ -19,6 +20,7 @@ use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
 use crate::doors::workshop::{Failure, Job, Workshop};
 use crate::engine::{Answer, Rendition, Waited};
+use crate::failpoint::{Planted, Point, amid, reach};
 use crate::lifecycle::Phase;
 use crate::ports::{Message, QueueError, Received};
 use crate::wire::envelope::{self, Build, EnvelopeError, Incoming, REMAINING};
@@ -49,12 +51,17 @@ impl<W: Workshop> Desk<W> {
         let deadline = Deadline::at(begun + budget.saturating_sub(received.age));
         let handling = Handling { desk: &self, received: &received, begun, deadline };
         let source = Arc::clone(&self.parts.source);
+        let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
+        let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
         let verdict = tokio::select! {
             biased;
-            verdict = handling.verdict(read, claim) => verdict,
-            () = keep(&*source, &received, self.parts.settings.visibility, deadline) => Verdict::Lost,
+            verdict = handling.unless_cancelled(id.as_ref(), read, claim) => {
+                over.cancel();
+                keeping.await;
+                verdict
+            }
+            () = &mut keeping => Verdict::Lost,
         };
-        // The keeper has ended by now: it would hide what is being given back.
         let verdict = handling.settle(verdict).await;
         let settled = Settled {
             id,
@@ -76,6 +83,22 @@ impl<W: Workshop> Desk<W> {
 }
 
 impl<W: Workshop> Handling<'_, W> {
+    /// Does what the message asks for, unless nobody waits for it any more.
+    async fn unless_cancelled(
+        &self,
+        id: Option<&RequestId>,
+        read: Result<Incoming, EnvelopeError>,
+        claim: Claim,
+    ) -> Verdict {
+        let Some(id) = id else { return self.verdict(read, claim).await };
+        tokio::select! {
+            biased;
+            // Whatever runs of it is dropped, and killed.
+            () = self.desk.cancelled.told_of(id) => Verdict::Done(JobStatus::Cancelled),
+            verdict = self.verdict(read, claim) => verdict,
+        }
+    }
+
     /// Does what the message asks for, and says what is to become of it.
     async fn verdict(&self, read: Result<Incoming, EnvelopeError>, claim: Claim) -> Verdict {
         let Claim { making, delivering: _until_delivered } = claim;
@@ -105,6 +128,9 @@ impl<W: Workshop> Handling<'_, W> {
             let reason = "it is no job, and names nobody to tell".to_owned();
             return Outcome::Over(Verdict::Buried(reason));
         };
+        if let Err(planted) = reach(Point::Received).await {
+            return self.failed(id, planted.to_string()).await;
+        }
         if let Some(verdict) = self.regroup(&id).await {
             return Outcome::Over(verdict);
         }
@@ -176,6 +202,7 @@ impl<W: Workshop> Handling<'_, W> {
 
     /// The result of a job that was read from `text`.
     async fn make(&self, job: envelope::Job, text: &str) -> Result<Made, Unmade> {
+        reach(Point::Begun).await?;
         let rejected =
             |message: String| Ok(Made::failed(&message, JobStatus::Rejected, self.begun.elapsed()));
         let workshop = &self.desk.parts.workshop;
@@ -337,7 +364,14 @@ impl<W: Workshop> Handling<'_, W> {
             }
             Verdict::Done(_) | Verdict::Unclaimed(_) | Verdict::Regrouped => {}
         }
-        let void = source.delete(vec![self.received.receipt.clone()]).await?;
+        let planted = |planted: Planted| QueueError::Unreachable {
+            act: "delete",
+            queue: settings.queue.clone(),
+            source: planted.into(),
+        };
+        reach(Point::Acknowledged).await.map_err(planted)?;
+        let deleting = source.delete(vec![self.received.receipt.clone()]);
+        let void = amid(Point::Deleting, deleting).await.map_err(planted)??;
         if void.is_empty() { Ok(()) } else { Err(QueueError::Void { queue: settings.queue.clone() }) }
     }
 
@@ -367,6 +401,12 @@ enum Unmade {
     Failed(String),
     /// It is over for this message.
     Over(Verdict),
+}
+
+impl From<Planted> for Unmade {
+    fn from(planted: Planted) -> Self {
+        Self::Failed(planted.to_string())
+    }
 }
 
 /// How one try went.

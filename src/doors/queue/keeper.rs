@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::Deadline;
 use crate::ports::{QueueError, QueueSource, Received};
@@ -10,19 +11,24 @@ use crate::ports::{QueueError, QueueSource, Received};
 /// How long after the job's deadline a message is still kept: for the delivery of what came in the last moment.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Tells the queue, three times in every `visibility`, that `message` is being handled, and returns when it is no longer
-/// ours: another receive may have it by then, and what we make of it is for nobody.
+/// Tells the queue, three times in every `visibility`, that `message` is being handled. Returns when it is no longer
+/// ours: another receive may have it by then, and what we make of it is for nobody. After `over` it returns too, but
+/// never between a question and its answer: that would hide again what is given back meanwhile.
 pub(super) async fn keep(
     source: &dyn QueueSource,
     message: &Received,
     visibility: Duration,
     deadline: Deadline,
+    over: &CancellationToken,
 ) {
     // The queue counted from before we knew of it.
     let mut ours_until = Instant::now() + visibility;
     let end = deadline.instant() + GRACE;
     while Instant::now() < end {
-        sleep((visibility / 3).mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+        let pause = (visibility / 3).mul_f64(0.9 + 0.2 * fastrand::f64());
+        if over.run_until_cancelled(sleep(pause)).await.is_none() {
+            return;
+        }
         let asked = Instant::now();
         match source.hide(message.receipt.clone(), visibility).await {
             Ok(()) => ours_until = asked + visibility,
@@ -36,5 +42,5 @@ pub(super) async fn keep(
         }
     }
     // Its time is over, and whoever handles it knows: it ends with the handling.
-    std::future::pending::<()>().await;
+    over.cancelled().await;
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use compilation_worker::lifecycle::Lifecycle;
 use compilation_worker::local::queue::LocalSource;
 use compilation_worker::ports::{Ask, Pending, QueueAddress, QueueError, QueueSource, Receipt, Received};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::yard::{QUEUE, Yard, id, message, next};
 use compilation_worker::ports::ResultBus as _;
@@ -26,6 +27,13 @@ struct Trouble {
     /// So many deletions fail.
     undeletable: AtomicUsize,
     receives: AtomicUsize,
+    /// Messages are at their third receive.
+    tired: AtomicBool,
+    /// What hides a message takes half a second to get there, whether anybody waits for it or not.
+    slow: AtomicBool,
+    /// So many are on their way.
+    hiding: AtomicUsize,
+    wires: Lifecycle,
 }
 
 impl QueueSource for Troubled {
@@ -34,7 +42,14 @@ impl QueueSource for Troubled {
         if self.trouble.refusing.load(Ordering::SeqCst) {
             return Box::pin(async { Err(refused("receive")) });
         }
-        self.source.receive(ask)
+        let (receiving, trouble) = (self.source.receive(ask), Arc::clone(&self.trouble));
+        Box::pin(async move {
+            let mut received = receiving.await?;
+            if trouble.tired.load(Ordering::SeqCst) {
+                received.iter_mut().for_each(|message| message.receives = 3);
+            }
+            Ok(received)
+        })
     }
 
     fn delete(&self, receipts: Vec<Receipt>) -> Pending<'static, Result<Vec<Receipt>, QueueError>> {
@@ -51,6 +66,16 @@ impl QueueSource for Troubled {
     fn hide(&self, receipt: Receipt, visible_in: Duration) -> Pending<'_, Result<(), QueueError>> {
         if self.trouble.forgetting.load(Ordering::SeqCst) {
             return Box::pin(async { Err(QueueError::Void { queue: QueueAddress::new(QUEUE) }) });
+        }
+        if self.trouble.slow.load(Ordering::SeqCst) && !visible_in.is_zero() {
+            let (source, trouble) = (self.source.clone(), Arc::clone(&self.trouble));
+            trouble.hiding.fetch_add(1, Ordering::SeqCst);
+            let on_its_way = self.trouble.wires.spawn("slow wire", async move {
+                sleep(Duration::from_millis(500)).await;
+                trouble.hiding.fetch_sub(1, Ordering::SeqCst);
+                source.hide(receipt, visible_in).await
+            });
+            return Box::pin(async { on_its_way.await.unwrap() });
         }
         self.source.hide(receipt, visible_in)
     }
@@ -169,4 +194,23 @@ async fn an_idle_worker_makes_one_receive_per_poll_wait() {
     let receives = trouble.receives.load(Ordering::SeqCst);
     assert!((60..=61).contains(&receives), "{receives} in ten minutes");
     assert_eq!(yard.settled.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_is_not_hidden_by_a_keeper_that_was_just_asking() {
+    let (yard, trouble) = troubled();
+    trouble.slow.store(true, Ordering::SeqCst);
+    yard.send("running", "sleep 20000").await;
+    sleep(Duration::from_millis(10)).await;
+    // At its last try it waits to be alone, and so has not begun.
+    trouble.tired.store(true, Ordering::SeqCst);
+    yard.send("waiting", "hello").await;
+    sleep(Duration::from_secs(1)).await;
+    while trouble.hiding.load(Ordering::SeqCst) < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 2)));
+    yard.lifecycle.begin_drain();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(yard.depth(QUEUE), (1, 1), "others can have it now");
 }
