@@ -3,11 +3,13 @@
 mod before_our_worker;
 mod behind_our_router;
 mod forwards;
+mod gateway;
 mod history;
 mod messages;
 mod pages;
 mod production;
 mod socket;
+mod sockets;
 mod sources;
 mod statuses;
 mod todays_router;
