@@ -5,6 +5,7 @@ mod behind_our_router;
 mod forwards;
 mod gateway;
 mod history;
+mod kept;
 mod messages;
 mod pages;
 mod production;
