@@ -76,9 +76,9 @@ pub(super) async fn open(
 }
 
 impl Ways {
-    /// Whether there is a way to the events hub now.
-    pub(super) fn hub_connected(&self) -> bool {
-        self.hub.as_ref().is_some_and(|hub| hub.status().connections > 0)
+    /// The figures of the way to the events hub, if there is one.
+    pub(super) fn hub(&self) -> Option<events::Status> {
+        self.hub.as_ref().map(EventsBus::status)
     }
 
     /// What the HTTP door needs of the fleet.

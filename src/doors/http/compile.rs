@@ -17,7 +17,7 @@ use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
-use crate::engine::{Answer, Rendition};
+use crate::engine::{Answer, Rendition, Terms};
 use crate::routing::Destination;
 use crate::wire;
 use crate::wire::envelope::Build;
@@ -155,8 +155,15 @@ impl<W: Workshop> Desk<W> {
         call.found(id);
         let request = draft.finish(W::split)?;
         let deadline = self.deadline(&call);
-        let job =
-            Job { key, compiler, request, rendition, deadline, waited: call.waited.clone(), queued: false };
+        let job = Job {
+            key,
+            compiler,
+            request,
+            rendition,
+            deadline,
+            waited: call.waited.clone(),
+            terms: Terms::Held,
+        };
         Ok(answered(self.make(job, &call.id).await?, rendition))
     }
 

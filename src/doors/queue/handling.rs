@@ -19,7 +19,7 @@ use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
 use crate::doors::workshop::{Failure, Job, Workshop};
-use crate::engine::{Answer, Rendition, Waited};
+use crate::engine::{Answer, Rendition, Terms, Waited};
 use crate::failpoint::{Planted, Point, amid, reach};
 use crate::lifecycle::Phase;
 use crate::ports::{Message, QueueError, Received};
@@ -244,7 +244,7 @@ impl<W: Workshop> Handling<'_, W> {
                 rendition: Rendition::Json,
                 deadline: self.deadline,
                 waited: Waited::default(),
-                queued: true,
+                terms: if self.is_last() { Terms::Suspect } else { Terms::Queued },
             };
             match self.attempt(attempt).await {
                 Attempt::Made(answer) => return Ok(self.made(answer)),
