@@ -19,7 +19,7 @@ async fn sent(yard: &Yard, router: &Daemon, request: impl AsRef<[u8]>) -> Messag
     let mut client = router.client().await;
     client.send(request).await;
     let source = yard.bed.queues().source(&yard.queue).unwrap();
-    let ask = Ask { most: 1, wait: Duration::from_secs(10), hidden_for: Duration::from_secs(60) };
+    let ask = Ask { most: 1, wait: Duration::from_secs(10), hidden_for: Duration::from_mins(1) };
     let received = source.receive(ask).await.unwrap().pop().expect("nothing was sent");
     source.delete(vec![received.receipt]).await.unwrap();
     received.message
