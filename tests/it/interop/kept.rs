@@ -1,5 +1,6 @@
 //! What the running system's own tests promise, and where ours show it, or which decision has changed it (contract-cloud
-//! 8.1 to 8.6). Rows of 8.1 have numbers there; those of the others are numbered here, in the order of their text.
+//! 8.1 to 8.7), and what no test of theirs promised (8.9). Rows of 8.1 have numbers there; those of the others are numbered
+//! here, in the order of their text.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,15 @@ const PATIENT: &str =
     "interop::sockets::patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process";
 const WISHES: &str = "interop::behind_our_router::what_clients_wish_arrives_in_the_words_it_knows";
 const OUTAGE: &str = "interop::production::born_in_an_outage_they_say_so_and_are_well_when_it_ends";
+const EXCHANGE: &str =
+    "events::hub::exchange::tests::results_go_to_subscribers_and_receipts_to_the_last_sender";
+const GARBAGE: &str = "events::garbage::the_hub_answers_what_it_does_not_know_and_goes_on";
+const TROUBLES: &str = "fleet::faults::no_trouble_costs_a_result";
+const GAP: &str = "events::survives::what_is_asked_and_offered_in_a_gap_goes_through_when_it_ends";
+const REPEATS: &str = "interop::behind_our_router::each_repeat_gets_its_receipt_again";
+const GATEWAY: &str = "interop::sockets::late_subscriptions_lost_receipts_and_repeats_cost_no_result";
+const EARLY: &str = "interop::before_our_worker::a_result_that_comes_before_its_waiter_comes_again";
+const LEAVES: &str = "interop::behind_our_router::a_client_who_leaves_costs_it_nothing";
 const VECTORS: &str = "routing::queue_url::tests::golden_vectors";
 
 /// Section, what it promises, and what has become of it.
@@ -156,6 +166,100 @@ const ROWS: &[(&str, &str, Fate)] = &[
     ("8.6.19", "the dedup id is the guid", Kept(&[MEMBERS])),
     ("8.6.20", "the group is `default`", Changed("D4: the guid", &[MEMBERS])),
     ("8.6.21", "no queue URL is an error", Changed("D14: 404", &[STATUSES])),
+    ("8.7.1", "the hub remembers who asked for what", Kept(&[EXCHANGE])),
+    ("8.7.2", "it relays a result as it came", Kept(&[EXCHANGE])),
+    ("8.7.3", "without a subscriber it goes on", Kept(&[EXCHANGE, GARBAGE])),
+    ("8.7.4", "ping is answered by pong", Kept(&[GARBAGE])),
+    ("8.7.5", "unknown texts are told to be unknown", Kept(&[GARBAGE])),
+    ("8.7.6", "it forgets who unsubscribes", Kept(&[EXCHANGE])),
+    ("8.7.7", "a receipt goes to the last sender", Kept(&[EXCHANGE])),
+    ("8.7.8", "table items, their keys, times and errors", Inner("our hub has no table")),
+    ("8.9.1", "a connection that breaks while a request waits", Kept(&[TROUBLES, GAP])),
+    ("8.9.2", "receipts, and receipts again", Kept(&[WORDS, REPEATS])),
+    ("8.9.3", "a result that comes twice", Kept(&[GATEWAY])),
+    (
+        "8.9.4",
+        "a result before its waiter",
+        Kept(&["events::says::an_early_result_is_kept_for_its_waiter", EARLY]),
+    ),
+    (
+        "8.9.5",
+        "a result that nobody asked for",
+        Kept(&["events::waiters::tests::an_early_result_is_kept_for_a_moment_and_in_bounds"]),
+    ),
+    (
+        "8.9.6",
+        "a result in the bucket: found, not found, and under what the frame says",
+        Kept(&[
+            "interop::behind_our_router::large_jobs_and_results_are_found_where_it_puts_them",
+            STATUSES,
+            "wire::relayed::tests::the_frame_wins_over_what_is_parked",
+        ]),
+    ),
+    (
+        "8.9.7",
+        "a color that changes under a warm cache",
+        Kept(&["interop::production::a_deployment_moves_jobs_to_the_new_color_and_its_workers_alone"]),
+    ),
+    (
+        "8.9.8",
+        "an outage of table or color",
+        Kept(&[STATUSES, "routing::tests::an_outage_is_bridged_by_what_was_known"]),
+    ),
+    ("8.9.9", "a row under a bare id", Kept(&["routing::tests::a_row_older_than_environments_is_found"])),
+    (
+        "8.9.10",
+        "what is known to be absent",
+        Kept(&["routing::tests::absence_is_believed_for_a_moment_and_never_stands_in"]),
+    ),
+    (
+        "8.9.11",
+        "408 before the balancer's patience ends",
+        Kept(&["config::tests::values_that_contradict_each_other_are_told_in_sentences", STATUSES]),
+    ),
+    (
+        "8.9.12",
+        "SIGTERM with requests open",
+        Kept(&[
+            "interop::sockets::the_last_receipt_is_said_before_the_end",
+            "daemon::ends::told_to_stop_it_answers_everything_it_has_received",
+        ]),
+    ),
+    (
+        "8.9.13",
+        "a client who leaves",
+        Kept(&[LEAVES, "queue::relays::what_a_caller_who_left_asked_for_is_not_done"]),
+    ),
+    ("8.9.14", "forms, and bodies without a type", Kept(&[BODIES])),
+    ("8.9.15", "bodies that are too large", Kept(&[STATUSES])),
+    ("8.9.16", "sizes of what is not ASCII", Kept(&[PARKED])),
+    (
+        "8.9.17",
+        "a charset beside the type",
+        Kept(&[BODIES, WISHES, "interop::before_our_worker::what_it_sends_is_understood_as_it_was_meant"]),
+    ),
+    (
+        "8.9.18",
+        "a client who writes the envelope",
+        Kept(&[WISHES, "wire::envelope::tests::a_client_cannot_write_the_router_members"]),
+    ),
+    ("8.9.19", "project builds and queries behind a URL", Kept(&[FORWARDED])),
+    ("8.9.20", "lengths that are not those of what is written anew", Kept(&[FORWARDED])),
+    ("8.9.21", "many at once", Kept(&["queue::relays::five_hundred_at_once_and_none_lost", TROUBLES])),
+    (
+        "8.9.22",
+        "when a message is deleted",
+        Kept(&["queue::answers::a_job_is_answered_and_its_message_deleted"]),
+    ),
+    (
+        "8.9.23",
+        "how today's worker sends",
+        Kept(&[
+            "interop::behind_our_router::its_results_are_acknowledged_at_once_and_the_next_job_is_taken",
+            "events::interoperates::the_deployed_worker_is_heard_and_told_so_at_once",
+            REPEATS,
+        ]),
+    ),
 ];
 
 #[test]
@@ -165,7 +269,10 @@ fn every_section_is_whole_and_in_order() {
         let (section, number) = row.rsplit_once('.').unwrap();
         sections.entry(section).or_default().push(number.parse().unwrap());
     }
-    assert_eq!(sections.keys().copied().collect::<Vec<_>>(), ["8.1", "8.2", "8.3", "8.4", "8.5", "8.6"]);
+    assert_eq!(
+        sections.keys().copied().collect::<Vec<_>>(),
+        ["8.1", "8.2", "8.3", "8.4", "8.5", "8.6", "8.7", "8.9"]
+    );
     for (section, numbers) in sections {
         assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "{section}");
     }

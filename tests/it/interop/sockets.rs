@@ -110,6 +110,23 @@ async fn todays_worker_is_not_held_up_by_a_gateway_that_loses_receipts() {
     assert!(notes.sends.values().all(|sends| *sends <= 3), "{notes:?}");
 }
 
+/// the worker is told so, in words that nobody else hears.
+#[tokio::test]
+async fn a_client_who_leaves_ends_its_job() {
+    let gateway = Gateway::open(Ways::default()).await;
+    let (yard, compiler) = (yard(&gateway).await, Obedient::make());
+    let (router, worker) = tokio::join!(yard.router(&[]), yard.worker(&compiler));
+    let mut client = router.client().await;
+    client.send(daemon::compile(obedient::ID, &obedient::held("never", 0))).await;
+    worker.running_until("sh", 1).await;
+    drop(client);
+    worker.running_until("sh", 0).await;
+    worker.metric_until("queue_messages_total{outcome=\"done\"}", 1).await;
+    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+    let reply = router.compile(obedient::ID, &json!({ "source": "// another\n", "options": {} })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
 /// a process that ends as soon as it has answered has said what was left to say.
 #[tokio::test]
 async fn the_last_receipt_is_said_before_the_end() {
