@@ -120,7 +120,7 @@ impl Order {
     /// The request in the body.
     pub(super) fn read(&self) -> Result<Draft, RequestError> {
         match self.media {
-            Media::Json => wire::request::json(&self.body.bytes),
+            Media::Json => wire::request::json(&self.body.bytes).map(|draft| draft.heeding(&self.query)),
             Media::Other => wire::request::text(&self.body.bytes, &self.query),
         }
     }
