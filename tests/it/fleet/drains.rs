@@ -92,7 +92,7 @@ async fn tally(
     (told, end): (Timestamp, Timestamp),
     (log, new): (&str, &Daemon),
 ) -> Tally {
-    ground.emptied(&place.jobs).await;
+    ground.emptied(&place.jobs, new).await;
     let span =
         |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
     let (old, new) = (read(log), settled(new).await);

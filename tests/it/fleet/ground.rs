@@ -143,9 +143,17 @@ impl Ground {
         }
     }
 
-    /// Waits until a queue holds nothing.
-    pub(super) async fn emptied(&self, queue: &QueueAddress) {
-        self.until(queue, |depth| depth == Depth::default()).await;
+    /// Waits until `worker` has left nothing on a queue.
+    pub(super) async fn emptied(&self, queue: &QueueAddress, worker: &Daemon) {
+        let begun = Instant::now();
+        loop {
+            let depth = self.depth(queue).await;
+            if depth == Depth::default() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "left on {queue}: {depth:?}; it said: {}", worker.log());
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn ways(&self) -> Vec<String> {
