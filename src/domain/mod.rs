@@ -5,6 +5,7 @@ pub mod filters;
 pub mod ids;
 pub mod limits;
 pub mod listing;
+pub mod memory;
 pub mod path;
 pub mod request;
 pub mod result;

@@ -18,7 +18,6 @@ mod frames;
 pub mod hub;
 mod line;
 mod link;
-mod memory;
 mod offers;
 mod pace;
 mod pool;

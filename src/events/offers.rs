@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::ids::RequestId;
-use crate::events::memory::Memory;
+use crate::domain::memory::Memory;
 
 /// How long a receipt is remembered, so that offering the same result again ends at once (D6).
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);

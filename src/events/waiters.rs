@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::ids::RequestId;
-use crate::events::memory::Memory;
+use crate::domain::memory::Memory;
 
 /// How long a receipt is repeated for every repeat of its result (D6).
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
@@ -20,8 +20,9 @@ const MOST_RECEIPTS: usize = 120_000;
 const FAREWELL: Duration = Duration::from_secs(35);
 /// Results asked for in this way; beyond them, the oldest go sooner.
 const MOST_FAREWELLS: usize = 4096;
-/// Frames that may wait for one subscriber; more of them are repeats, and are dropped.
-const UNREAD_FRAMES: usize = 4;
+/// Frames that may wait for one subscriber. Of a result more are repeats; of a name that carries many words, a few are
+/// lost if they come all at once to somebody busy.
+const UNREAD_FRAMES: usize = 64;
 /// How long a result without a subscriber is kept. Its sender goes on repeating it, so this only spares the wait.
 const EARLY_SPAN: Duration = Duration::from_secs(10);
 /// Results kept without a subscriber.
@@ -130,6 +131,15 @@ impl Waiters {
         self.farewells.pop_front().map(|(_, id)| (id, home))
     }
 
+    /// A receipt was lost, and its next one may be: the farewell begins anew.
+    fn linger(&mut self, id: &RequestId) {
+        let before = self.farewells.len();
+        self.farewells.retain(|(_, leaving)| leaving != id);
+        if self.farewells.len() < before {
+            self.farewells.push_back((Instant::now(), id.clone()));
+        }
+    }
+
     /// A result has come on connection `via`.
     pub(super) fn deliver(&mut self, id: RequestId, frame: Bytes, via: u64) -> Delivery {
         let answered = self.answered.recall(&id).is_some();
@@ -141,7 +151,10 @@ impl Waiters {
                 }
                 if answered { Delivery::Repeated } else { Delivery::Taken }
             }
-            _ if answered => Delivery::Repeated,
+            _ if answered => {
+                self.linger(&id);
+                Delivery::Repeated
+            }
             _ => {
                 self.early.keep(id, frame);
                 Delivery::Kept
@@ -279,6 +292,23 @@ mod tests {
         tokio::time::advance(FAREWELL).await;
         assert_eq!(waiters.gone(), Some((id("b"), Some(3))));
         assert!(waiters.topics.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_repeat_makes_the_farewell_longer() {
+        let mut waiters = Waiters::new(1);
+        let (number, _frames) = waiters.join(&id("a")).unwrap();
+        waiters.settle(&id("a"), Some(3));
+        waiters.answer(&id("a"));
+        waiters.leave(&id("a"), number);
+        for _ in 0..3 {
+            tokio::time::advance(FAREWELL * 3 / 5).await;
+            assert_eq!(waiters.gone(), None);
+            assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Repeated);
+        }
+        tokio::time::advance(FAREWELL).await;
+        assert_eq!(waiters.gone(), Some((id("a"), Some(3))));
+        assert_eq!(waiters.gone(), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Has work done elsewhere, and brings the result back.
 //!
 //! ```text
-//! subscribe ─ (park) ─ send ─┬─ frame ─ (fetch) ─ acknowledge ─► result
-//!                            └─ the caller leaves: whatever comes is acknowledged, and thrown away
+//! admit ─ subscribe ─ (park) ─ send ─┬─ frame ─ (fetch) ─ acknowledge ─► result
+//!                                    └─ the caller leaves: workers are told; what comes is acknowledged, and thrown away
 //! ```
 //!
 //! The waiter is there before the job is sent, so no result comes too early (contract-cloud X-7, X-8). It does not know
 //! who asks, or how the result is shown.
 
+mod backlog;
 pub mod forward;
 mod parking;
 mod waiting;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
+use self::backlog::Backlogs;
 use self::waiting::Waiting;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
@@ -28,6 +30,7 @@ use crate::ports::{
     BlobError, BlobPlace, BlobStore, Message, QueueAddress, QueueError, QueueSink, ResultBus, SubscribeError,
 };
 use crate::wire::envelope::{LARGEST_INLINE, REMAINING};
+use crate::wire::relayed::Joined;
 
 /// Where things lie that are too large to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,11 +72,20 @@ pub struct JobName<'a> {
 
 /// A way to workers elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Relay(Arc<Parts>);
+pub struct Relay(Arc<Office>);
+
+#[derive(Debug)]
+struct Office {
+    parts: Parts,
+    backlogs: Backlogs,
+}
 
 /// Why a job done elsewhere has no result here.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
+    /// Nobody would be there any more when a worker got to it.
+    #[error("Failed to queue compilation request: the queue is {} seconds behind", .0.as_secs())]
+    Backlog(Duration),
     /// The result would not have found its way back.
     #[error("Failed to setup result subscription: {}", if .0.is_some() { "the result bus refused" } else { "the result bus did not answer in time" })]
     Subscribe(#[source] Option<SubscribeError>),
@@ -105,6 +117,7 @@ pub enum RelayError {
 impl Classify for RelayError {
     fn class(&self) -> Class {
         match self {
+            Self::Backlog(_) => Class::Busy,
             Self::Park { source: None, .. } => Class::TooLarge,
             Self::Subscribe(_) | Self::Park { .. } | Self::Send(_) | Self::Fetch => Class::Upstream,
             Self::Silent { .. } => Class::Expired,
@@ -115,7 +128,7 @@ impl Classify for RelayError {
 impl Relay {
     /// A relay made of `parts`.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Office { parts, backlogs: Backlogs::default() }))
     }
 
     /// Has a job done by a worker that listens to `queue`, and returns its result: a JSON object without the members that
@@ -127,20 +140,26 @@ impl Relay {
         message: String,
         deadline: Deadline,
     ) -> Result<Bytes, RelayError> {
+        let Office { parts, backlogs } = &*self.0;
         let patience = deadline.remaining();
-        let subscribing = timeout_at(deadline.instant(), self.0.bus.subscribe(job.id)).await;
+        if let Some(behind) = backlogs.hopeless(queue, patience) {
+            return Err(RelayError::Backlog(behind));
+        }
+        let subscribing = timeout_at(deadline.instant(), parts.bus.subscribe(job.id)).await;
         let subscription = subscribing
             .map_err(|_| RelayError::Subscribe(None))?
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
-        let mut waiting = Waiting::new(subscription, deadline, self.0.lifecycle.clone());
+        let mut waiting =
+            Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
         let body = if message.len() > LARGEST_BODY { self.park(job, message).await? } else { message };
         let group = Some(job.id.as_str().to_owned());
         let left = deadline.remaining().as_millis().to_string();
         let attributes = BTreeMap::from([(REMAINING.to_owned(), left)]);
         let message = Message { body, dedup: group.clone(), group, attributes };
         // From here on a worker may have it, whether we hear of that or not.
+        let sent = Instant::now();
         waiting.sent(true);
-        match timeout_at(deadline.instant(), self.0.sink.send(queue, message)).await {
+        match timeout_at(deadline.instant(), parts.sink.send(queue, message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 waiting.sent(false);
@@ -150,12 +169,16 @@ impl Relay {
         }
         loop {
             let Some(frame) = waiting.frame().await else {
+                backlogs.silent(queue, sent);
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });
             };
             match self.open(job.id, &frame, deadline).await {
-                Ok(Some(result)) => {
+                Ok(Some(Joined { result, queued })) => {
                     waiting.over();
-                    return Ok(result);
+                    if let Some(queued) = queued {
+                        backlogs.heard(queue, queued);
+                    }
+                    return Ok(Bytes::from(result));
                 }
                 // It is none of ours; a valid one may follow.
                 Ok(None) => {}

@@ -13,7 +13,7 @@ use crate::domain::limits::{Deadline, MIB};
 use crate::ports::{Blob, BlobAddress};
 use crate::wire::envelope::{self, Parked};
 use crate::wire::frame::Notice;
-use crate::wire::relayed;
+use crate::wire::relayed::{self, Joined};
 
 /// Bytes of the largest result fetched: the largest artifact a worker keeps, as JSON.
 const LARGEST_RESULT: u64 = 256 * MIB;
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Relay {
     /// Parks a job, and writes the note that stands in for it.
     pub(super) async fn park(&self, job: JobName<'_>, body: String) -> Result<String, RelayError> {
-        let (settings, bytes, now) = (&self.0.settings, body.len(), Timestamp::now());
+        let (settings, bytes, now) = (&self.0.parts.settings, body.len(), Timestamp::now());
         let failed = |source| RelayError::Park { bytes, source };
         let place = settings.overflow.as_ref().ok_or_else(|| failed(None))?;
         let environment = &settings.environment;
@@ -38,7 +38,7 @@ impl Relay {
             ("originalSize".to_owned(), bytes.to_string()),
         ]);
         let blob = Blob { bytes: Bytes::from(body), content_type: "application/json".to_owned(), metadata };
-        self.0.blobs.put(&at, blob).await.map_err(|error| failed(Some(error)))?;
+        self.0.parts.blobs.put(&at, blob).await.map_err(|error| failed(Some(error)))?;
         let parked = Parked { id: job.id.clone(), bucket: at.bucket, key: at.key };
         Ok(envelope::write_parked(&parked, job.compiler, bytes, &format!("{now:.3}")))
     }
@@ -49,7 +49,7 @@ impl Relay {
         wanted: &RequestId,
         frame: &Bytes,
         deadline: Deadline,
-    ) -> Result<Option<Bytes>, RelayError> {
+    ) -> Result<Option<Joined>, RelayError> {
         let notice = std::str::from_utf8(frame).ok().and_then(|text| Notice::read(text).ok());
         let Some(Notice::Result { id, parked }) = notice.filter(|notice| notice.is_result_of(wanted)) else {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Relay {
             None => None,
         };
         let joined = relayed::join(fetched.as_deref(), frame);
-        joined.map(|result| Some(Bytes::from(result))).map_err(|error| {
+        joined.map(Some).map_err(|error| {
             tracing::warn!(request.id = %wanted, error = &error as &dyn std::error::Error, "a result is none");
             RelayError::Fetch
         })
@@ -70,7 +70,7 @@ impl Relay {
             tracing::error!(request.id = %id, key, reason, "could not fetch a result");
             RelayError::Fetch
         };
-        let place = self.0.settings.results.as_ref();
+        let place = self.0.parts.settings.results.as_ref();
         let place = place.ok_or_else(|| failed("no bucket for results is configured"))?;
         let at: BlobAddress = place.at(key);
         if !place.holds(&at) {
@@ -78,7 +78,7 @@ impl Relay {
         }
         let (mut pause, mut tries) = (PAUSE, 1);
         loop {
-            let reason = match self.0.blobs.get(&at, LARGEST_RESULT).await {
+            let reason = match self.0.parts.blobs.get(&at, LARGEST_RESULT).await {
                 Ok(Some(blob)) => return Ok(blob.bytes),
                 Ok(None) => "there is nothing".to_owned(),
                 Err(error) => error.to_string(),

@@ -1,16 +1,25 @@
 //! Somebody who waits for a result.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::time::timeout_at;
 
+use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::lifecycle::Lifecycle;
-use crate::ports::Subscription;
+use crate::ports::{ResultBus, Subscription};
+use crate::wire::frame;
 
-/// A subscription whose owner may leave. A worker goes on offering what nobody acknowledges, so once the job is sent,
-/// somebody stays until its result has come.
+/// How long the word of a cancellation is offered: it is sent once, and nobody acknowledges it.
+const WORD: Duration = Duration::from_millis(150);
+
+/// A subscription whose owner may leave. Once the job is sent, the workers are told so; one that has done it already
+/// goes on offering what nobody acknowledges, so somebody stays until its result has come.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    bus: Arc<dyn ResultBus>,
     subscription: Option<Subscription>,
     deadline: Deadline,
     lifecycle: Lifecycle,
@@ -18,8 +27,13 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(subscription: Subscription, deadline: Deadline, lifecycle: Lifecycle) -> Self {
-        Self { subscription: Some(subscription), deadline, lifecycle, sent: false }
+    pub(super) fn new(
+        bus: Arc<dyn ResultBus>,
+        subscription: Subscription,
+        deadline: Deadline,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self { bus, subscription: Some(subscription), deadline, lifecycle, sent: false }
     }
 
     /// Whether the job may be on its way.
@@ -48,10 +62,19 @@ impl Drop for Waiting {
         if deadline <= tokio::time::Instant::now() {
             return;
         }
+        let bus = Arc::clone(&self.bus);
         drop(self.lifecycle.accompany("left result", async move {
+            cancel(&*bus, subscription.id()).await;
             if let Ok(Some(_unwanted)) = timeout_at(deadline, subscription.next()).await {
                 subscription.acknowledge();
             }
         }));
     }
+}
+
+/// Tells the workers that nobody waits for a result any more. If they do not hear, they work in vain.
+async fn cancel(bus: &dyn ResultBus, id: &RequestId) {
+    let Ok(topic) = RequestId::parse(frame::CANCELLATIONS) else { return };
+    let word = Bytes::from(frame::cancellation(id));
+    let _nobody_acknowledges = bus.publish(&topic, word, Deadline::after(WORD)).await.is_err();
 }

@@ -12,6 +12,10 @@ pub const PING: &str = "ping";
 /// The hub's answer to [`PING`].
 pub const PONG: &str = "pong";
 
+/// The name under which routers tell workers whose results nobody waits for any more. To a hub it is a name like any
+/// other, and peers that never heard of it never see it.
+pub const CANCELLATIONS: &str = "cancelled-jobs";
+
 const SUBSCRIBE: &str = "subscribe: ";
 const UNSUBSCRIBE: &str = "unsubscribe: ";
 const ACKNOWLEDGE: &str = "ack: ";
@@ -147,6 +151,30 @@ pub fn result(id: &RequestId, pieces: &[&[u8]], queued: Duration) -> Vec<u8> {
     }
     out.extend_from_slice(format!(r#","queueTime":{}}}"#, queued.as_millis()).as_bytes());
     out
+}
+
+/// The frame that tells that nobody waits for the result of this name any more.
+pub fn cancellation(id: &RequestId) -> Vec<u8> {
+    let mut out = br#"{"guid":"#.to_vec();
+    string(&mut out, CANCELLATIONS);
+    out.extend_from_slice(br#","cancelled":"#);
+    string(&mut out, id.as_str());
+    out.push(b'}');
+    out
+}
+
+/// Whose result nobody waits for any more, if that is what a frame tells.
+pub fn cancelled(frame: &[u8]) -> Option<RequestId> {
+    let mut reader = Reader::of_result(frame).ok()?;
+    let mut id = None;
+    let read = reader.object(|reader, name| {
+        if name == "cancelled" && reader.kind()? == Kind::String {
+            id = RequestId::parse(&reader.string()?).ok();
+            return Ok(());
+        }
+        reader.skip()
+    });
+    read.and_then(|()| reader.end()).ok().and(id)
 }
 
 /// The frame that announces a result lying in the blob store under `key`.

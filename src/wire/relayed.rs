@@ -2,6 +2,8 @@
 //!
 //! They are passed on as they stand, members we do not know included: a worker may be newer than we are.
 
+use std::time::Duration;
+
 use super::json::{JsonError, Kind, Reader};
 use super::result::{BANNER, Strip, string};
 use crate::domain::result::JobStatus;
@@ -9,12 +11,25 @@ use crate::domain::result::JobStatus;
 /// Members that travel between router and worker, and are not for clients.
 const OURS: [&str; 2] = ["guid", "s3Key"];
 
+/// A result for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The JSON object.
+    pub result: Vec<u8>,
+    /// How long the job waited on its queue, if the frame tells.
+    pub queued: Option<Duration>,
+}
+
 /// The result for a client: what lies in the blob store, if something does, overlaid by what stands in the frame.
-pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
-    let mut names = Vec::new();
+pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Joined, JsonError> {
+    let (mut names, mut queued) = (Vec::new(), None);
     let mut reader = Reader::of_result(frame)?;
     reader.object(|reader, name| {
         names.push(name.to_owned());
+        if name == "queueTime" && reader.kind()? == Kind::Number {
+            queued = Duration::try_from_secs_f64(reader.number()? / 1e3).ok();
+            return Ok(());
+        }
         reader.skip()
     })?;
     reader.end()?;
@@ -25,7 +40,7 @@ pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
     }
     copy(frame, &mut out, |_| true)?;
     out.push(b'}');
-    Ok(out)
+    Ok(Joined { result: out, queued })
 }
 
 fn copy(object: &[u8], out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) -> Result<(), JsonError> {
@@ -176,11 +191,28 @@ mod tests {
                 r#"{"code":0,"asm":[],"execTime":9,"okToCache":true}"#,
             ),
         ] {
-            let joined = join(parked.map(str::as_bytes), frame.as_bytes()).unwrap();
+            let joined = join(parked.map(str::as_bytes), frame.as_bytes()).unwrap().result;
             assert_eq!(String::from_utf8(joined).unwrap(), expected);
         }
         assert!(join(None, b"[]").is_err());
         assert!(join(Some(b"x"), b"{}").is_err());
+    }
+
+    #[test]
+    fn the_time_on_the_queue_is_read_and_passed_on() {
+        for (told, expected) in [
+            ("1250", Some(Duration::from_millis(1250))),
+            ("0.5", Some(Duration::from_micros(500))),
+            ("-1", None),
+            ("1e300", None),
+            ("null", None),
+            (r#""7""#, None),
+        ] {
+            let frame = format!(r#"{{"guid":"a","queueTime":{told}}}"#);
+            let joined = join(None, frame.as_bytes()).unwrap();
+            assert_eq!(joined.queued, expected, "{told}");
+            assert_eq!(joined.result, format!(r#"{{"queueTime":{told}}}"#).into_bytes());
+        }
     }
 
     #[test]

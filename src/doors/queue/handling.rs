@@ -55,7 +55,7 @@ impl<W: Workshop> Desk<W> {
         let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
         let verdict = tokio::select! {
             biased;
-            verdict = handling.verdict(read, claim) => {
+            verdict = handling.unless_cancelled(id.as_ref(), read, claim) => {
                 over.cancel();
                 keeping.await;
                 verdict
@@ -83,6 +83,22 @@ impl<W: Workshop> Desk<W> {
 }
 
 impl<W: Workshop> Handling<'_, W> {
+    /// Does what the message asks for, unless nobody waits for it any more.
+    async fn unless_cancelled(
+        &self,
+        id: Option<&RequestId>,
+        read: Result<Incoming, EnvelopeError>,
+        claim: Claim,
+    ) -> Verdict {
+        let Some(id) = id else { return self.verdict(read, claim).await };
+        tokio::select! {
+            biased;
+            // Whatever runs of it is dropped, and killed.
+            () = self.desk.cancelled.told_of(id) => Verdict::Done(JobStatus::Cancelled),
+            verdict = self.verdict(read, claim) => verdict,
+        }
+    }
+
     /// Does what the message asks for, and says what is to become of it.
     async fn verdict(&self, read: Result<Incoming, EnvelopeError>, claim: Claim) -> Verdict {
         let Claim { making, delivering: _until_delivered } = claim;

@@ -8,8 +8,9 @@
 //!
 //! A place first, a message second: what is received can begin soon. A message is deleted when its result has arrived,
 //! and not before, so whatever dies on the way, the queue hands it out again (decision D4). What nobody waits for any
-//! more is dropped and counted; what cannot be done is answered; what keeps killing workers is put aside (D23).
+//! more, because its time is over or its client has left, is dropped and counted; what cannot be done is answered; what keeps killing workers is put aside (D23).
 
+mod cancelled;
 mod delivery;
 mod handling;
 mod keeper;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use self::cancelled::Cancelled;
 use self::ledger::Ledger;
 use self::pace::Pace;
 pub use self::verdict::Settled;
@@ -111,6 +113,7 @@ struct Desk<W> {
     /// One permit for each message that may be in the house.
     outbox: Arc<Semaphore>,
     ledger: Ledger,
+    cancelled: Cancelled,
     /// Shared by ordinary jobs of the queue; one that may have killed a worker has it to itself.
     company: RwLock<()>,
 }
@@ -125,6 +128,10 @@ struct Claim {
 pub async fn run<W: Workshop>(parts: Parts<W>) {
     let lifecycle = parts.lifecycle.clone();
     let desk = Arc::new(Desk::new(parts));
+    let listening = Arc::clone(&desk);
+    drop(lifecycle.accompany("cancellations", async move {
+        listening.cancelled.listen(&*listening.parts.bus).await;
+    }));
     let mut pace = Pace::default();
     loop {
         let claim = tokio::select! {
@@ -168,6 +175,7 @@ impl<W: Workshop> Desk<W> {
             claims: Arc::new(Semaphore::new(settings.slots.max(1))),
             outbox: Arc::new(Semaphore::new(settings.outbox.max(1))),
             ledger: Ledger::default(),
+            cancelled: Cancelled::default(),
             company: RwLock::new(()),
             parts,
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::domain::ids::RequestId;
+use crate::domain::memory::Memory;
 use crate::events::hub::HubStatus;
 use crate::events::line::{Feed, Line, line};
-use crate::events::memory::Memory;
 use crate::wire::frame::{self, Notice, PONG, Request};
 
 /// How long a receipt finds its way back to whoever sent the result.

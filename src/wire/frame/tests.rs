@@ -69,3 +69,14 @@ proptest! {
         let _answered = (Notice::read(&text).is_ok(), Notice::read(&json).is_ok(), Request::read(&text).is_ok());
     }
 }
+
+#[test]
+fn cancellations_are_told_and_read() {
+    let id = RequestId::parse("7d3c").unwrap();
+    let frame = cancellation(&id);
+    assert_eq!(frame, br#"{"guid":"cancelled-jobs","cancelled":"7d3c"}"#);
+    assert_eq!(cancelled(&frame), Some(id));
+    for odd in ["", "[]", "{}", r#"{"cancelled":7}"#, r#"{"cancelled":""}"#, r#"{"cancelled":"a"}x"#] {
+        assert_eq!(cancelled(odd.as_bytes()), None, "{odd}");
+    }
+}

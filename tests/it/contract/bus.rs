@@ -26,6 +26,7 @@ suite! { in_process = super::local:
     a_repeat_after_the_receipt_ends_at_once
     a_dropped_subscription_gets_nothing
     a_repeat_long_after_the_receipt_ends_at_once
+    a_name_may_carry_many_words_that_nobody_acknowledges
     nobody_there_is_told_at_the_deadline
     the_largest_frame_passes_and_a_larger_does_not
 }
@@ -52,6 +53,7 @@ over_loopback! {
     every_subscriber_gets_it_and_one_receipt_is_enough
     a_repeat_after_the_receipt_ends_at_once
     a_dropped_subscription_gets_nothing
+    a_name_may_carry_many_words_that_nobody_acknowledges
     nobody_there_is_told_at_the_deadline
     the_largest_frame_passes_and_a_larger_does_not
 }
@@ -173,6 +175,27 @@ async fn the_largest_frame_passes_and_a_larger_does_not(bus: Arc<dyn ResultBus>)
     let id = RequestId::mint();
     let error = bus.publish(&id, large(&id, largest + 1), soon()).await.unwrap_err();
     assert!(matches!(error, PublishError::TooLarge { .. }), "{error}");
+}
+
+async fn a_name_may_carry_many_words_that_nobody_acknowledges(bus: Arc<dyn ResultBus>) {
+    let topic = RequestId::parse("cancelled-jobs").unwrap();
+    let mut subscriptions = [bus.subscribe(&topic).await.unwrap(), bus.subscribe(&topic).await.unwrap()];
+    let word = |number: usize| Bytes::from(format!(r#"{{"guid":"{topic}","cancelled":"{number}"}}"#));
+    let said: Vec<_> = (0..10)
+        .map(|number| bus.publish(&topic, word(number), Deadline::after(Duration::from_millis(150))))
+        .collect();
+    for outcome in futures_util::future::join_all(said).await {
+        assert!(matches!(outcome, Err(PublishError::Unacknowledged { .. })));
+    }
+    for subscription in &mut subscriptions {
+        let mut missing: Vec<Bytes> = (0..10).map(word).collect();
+        while !missing.is_empty() {
+            let heard =
+                timeout(Duration::from_secs(5), subscription.next()).await.expect("a word is missing");
+            let heard = heard.unwrap();
+            missing.retain(|word| *word != heard);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ pub(super) const TABLE: &str = "CompilerRouting";
 /// How often a client of the load asks.
 const EVERY: Duration = Duration::from_millis(100);
 /// How long anything may take before a test gives up: a router's own patience, and then some.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The fleet.
 pub(super) struct Field {

@@ -30,6 +30,10 @@ fn relay(yard: &Yard) -> Relay {
 }
 
 async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
+    ask_on(relay, &QueueAddress::new(QUEUE), source).await
+}
+
+async fn ask_on(relay: &Relay, queue: &QueueAddress, source: &str) -> Result<Bytes, RelayError> {
     let (id, body) = (RequestId::mint(), serde_json::json!({"source": source, "options": {}}).to_string());
     let job = Outgoing {
         id: &id,
@@ -40,7 +44,7 @@ async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
     };
     let name = JobName { id: &id, compiler: "g1" };
     let message = envelope::write(&job).unwrap();
-    relay.ask(&QueueAddress::new(QUEUE), name, message, Deadline::after(Duration::from_secs(55))).await
+    relay.ask(queue, name, message, Deadline::after(Duration::from_secs(55))).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,11 +72,11 @@ async fn five_hundred_at_once_and_none_lost() {
     assert_eq!(yard.settled(500).await, [("done", Some("ok")); 500]);
     assert_eq!(
         (yard.depth(QUEUE), yard.bus.topics()),
-        ((0, 0), 500),
-        "receipts are remembered for two minutes"
+        ((0, 0), 501),
+        "receipts are remembered for two minutes, and the worker hears of cancellations"
     );
     tokio::time::sleep(Duration::from_mins(2)).await;
-    assert_eq!(yard.bus.topics(), 0);
+    assert_eq!(yard.bus.topics(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,12 +96,30 @@ async fn large_jobs_and_large_results_take_the_way_round() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_caller_who_left_asked_for_is_not_done() {
+    let yard = Yard::with(|settings| settings.slots = 1);
+    let relay = relay(&yard);
+    let begun = tokio::time::Instant::now();
+    let both = async { tokio::join!(ask(&relay, "sleep 30000"), ask(&relay, "sleep 30001")) };
+    assert!(tokio::time::timeout(Duration::from_secs(1), both).await.is_err());
+    assert_eq!(yard.settled(2).await, [("done", Some("cancelled")); 2]);
+    assert!(begun.elapsed() < Duration::from_secs(2), "the one under way is stopped");
+    assert_eq!(yard.workshop.begun(), 1, "the one behind it is not begun");
+    assert!(ask(&relay, "hello").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_result_of_a_caller_who_left_is_acknowledged() {
     let yard = Yard::open();
-    let relay = relay(&yard);
-    let left = tokio::time::timeout(Duration::from_secs(1), ask(&relay, "sleep 3000")).await;
+    let (relay, idle) = (relay(&yard), yard.idle_queue());
+    let left = tokio::time::timeout(Duration::from_secs(1), ask_on(&relay, &idle, "hello")).await;
     assert!(left.is_err());
-    assert_eq!(yard.settled(1).await, [("done", Some("ok"))], "not offered until the deadline");
+    // A worker that never heard of cancellations does the job all the same.
+    let job = yard.first_of(&idle).await;
+    let until = Deadline::after(Duration::from_secs(30));
+    let begun = tokio::time::Instant::now();
+    yard.bus.publish(&job, format!(r#"{{"guid":"{job}","code":0}}"#).into(), until).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "not offered until the deadline");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,4 +195,20 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
         assert_eq!(error.class().as_str(), "upstream", "{error}");
         told.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_too_far_behind_is_not_asked() {
+    let yard = Yard::open();
+    let (relay, idle) = (relay(&yard), yard.idle_queue());
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Silent { .. }), "{error}");
+    let begun = tokio::time::Instant::now();
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Backlog(_)), "{error}");
+    assert_eq!((error.class().as_str(), begun.elapsed()), ("busy", Duration::ZERO), "told at once");
+    assert!(ask(&relay, "hello").await.is_ok(), "another queue is another matter");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
+    assert!(matches!(error, RelayError::Silent { .. }), "after a while somebody is let through: {error}");
 }

@@ -116,6 +116,14 @@ impl Yard {
         queue
     }
 
+    /// Takes the first message of a queue, and tells whose job it is.
+    pub(super) async fn first_of(&self, queue: &QueueAddress) -> RequestId {
+        let ask = Ask { most: 1, wait: Duration::ZERO, hidden_for: Duration::from_mins(1) };
+        let received = self.queues.source(queue).unwrap().receive(ask).await.unwrap().pop().unwrap();
+        let job: serde_json::Value = serde_json::from_str(&received.message.body).unwrap();
+        id(job["guid"].as_str().unwrap())
+    }
+
     /// Messages of a queue: waiting, and received but not settled.
     pub(super) fn depth(&self, queue: &str) -> (usize, usize) {
         let depth = self.queues.depth(&QueueAddress::new(queue)).unwrap();

@@ -9,7 +9,7 @@ use crate::domain::ids::RequestId;
 
 /// Facts about requests, each forgotten after a fixed time, or sooner if there are too many.
 #[derive(Debug)]
-pub(super) struct Memory<V> {
+pub struct Memory<V> {
     span: Duration,
     most: usize,
     facts: HashMap<RequestId, (Instant, V)>,
@@ -19,12 +19,12 @@ pub(super) struct Memory<V> {
 
 impl<V> Memory<V> {
     /// Remembers at most `most` facts, each for `span`.
-    pub(super) fn new(span: Duration, most: usize) -> Self {
+    pub fn new(span: Duration, most: usize) -> Self {
         Self { span, most, facts: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Remembers a fact from now on, in place of what was known.
-    pub(super) fn remember(&mut self, id: RequestId, fact: V) {
+    pub fn remember(&mut self, id: RequestId, fact: V) {
         let now = Instant::now();
         self.facts.insert(id.clone(), (now, fact));
         self.order.push_back((now, id));
@@ -32,7 +32,7 @@ impl<V> Memory<V> {
     }
 
     /// What is known, if it is not too long ago.
-    pub(super) fn recall(&mut self, id: &RequestId) -> Option<&V> {
+    pub fn recall(&mut self, id: &RequestId) -> Option<&V> {
         self.forget(Instant::now());
         self.facts.get(id).map(|(_, fact)| fact)
     }

@@ -1,0 +1,65 @@
+//! Jobs that nobody waits for any more, as routers tell.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::domain::ids::RequestId;
+use crate::domain::memory::Memory;
+use crate::ports::ResultBus;
+use crate::wire::frame;
+
+/// How long a cancellation is remembered: as long as its job may be on the queue.
+const MEMORY: Duration = Duration::from_mins(2);
+/// Cancellations remembered; two minutes' worth at a hundred a second.
+const MOST: usize = 12_000;
+/// Before listening is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The jobs that were cancelled lately.
+#[derive(Debug)]
+pub(super) struct Cancelled {
+    known: Mutex<Memory<()>>,
+    /// Touched whenever one more is known.
+    more: watch::Sender<()>,
+}
+
+impl Default for Cancelled {
+    fn default() -> Self {
+        Self { known: Mutex::new(Memory::new(MEMORY, MOST)), more: watch::Sender::default() }
+    }
+}
+
+impl Cancelled {
+    /// Hears, for ever, what routers tell.
+    pub(super) async fn listen(&self, bus: &dyn ResultBus) {
+        let Ok(topic) = RequestId::parse(frame::CANCELLATIONS) else { return };
+        loop {
+            if let Ok(mut words) = bus.subscribe(&topic).await {
+                while let Some(word) = words.next().await {
+                    if let Some(id) = frame::cancelled(&word) {
+                        self.known().remember(id, ());
+                        self.more.send_replace(());
+                    }
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Resolves once this job is cancelled.
+    pub(super) async fn told_of(&self, id: &RequestId) {
+        let mut more = self.more.subscribe();
+        while self.known().recall(id).is_none() {
+            // Its sender lives in here.
+            let _closed = more.changed().await.is_err();
+        }
+    }
+
+    /// Every change is whole.
+    fn known(&self) -> MutexGuard<'_, Memory<()>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

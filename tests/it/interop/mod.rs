@@ -1,0 +1,12 @@
+//! Both halves of the running system beside ours, as its contract tells it, and what is promised of that row by row.
+
+mod before_our_worker;
+mod behind_our_router;
+mod history;
+mod production;
+mod socket;
+mod sources;
+mod statuses;
+mod todays_router;
+mod todays_worker;
+mod yard;
