@@ -1,15 +1,16 @@
-//! The suites once more, in real time: the adapters for Amazon's services, against a third party's emulator of them.
+//! The suites once more, in real time: the adapters for Amazon's services, against a third party's emulator of them, and
+//! against the bed that can fail as a test says.
 //!
-//! One emulator serves all cases, each with queues of its own and several at a time, so that the waiting adds up to
-//! seconds.
+//! All cases share a cloud, each with queues of its own and several at a time, so that the waiting adds up to seconds.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use compilation_worker::aws::{AwsRoutes, S3Blobs, SqsSink, SqsSource};
+use compilation_worker::aws::{AwsRoutes, Clients, S3Blobs, SqsSink, SqsSource};
 use compilation_worker::lifecycle::Lifecycle;
+use compilation_worker::local::queue::LocalQueueSettings;
 use compilation_worker::ports::{BlobStore, QueueAddress, QueueSource, RouteStore, RouteTarget};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -18,12 +19,17 @@ use tokio::time::timeout;
 
 use super::queue::Queues;
 use super::{blobs, queue, routes};
+use crate::support::bed::Bed;
 use crate::support::emulator::Emulator;
 
-/// Cases that the emulator cannot show, and why. What SQS itself answers there, `aws::deletes` says for it.
-const BEYOND: [(&str, &str); 4] = [
+/// Cases that are not shown in real time, and why.
+const TOO_LONG: [(&str, &str); 2] = [
     ("the_dedup_window_ends", "takes five minutes of real time"),
     ("old_messages_are_forgotten", "takes five minutes of real time"),
+];
+
+/// Cases that the emulator cannot show, and why. The bed shows them.
+const BEYOND: [(&str, &str); 2] = [
     ("an_expired_receipt_settles_nothing", "the emulator accepts a receipt until another takes its place"),
     ("deleting_is_idempotent", "the emulator calls the receipt of what is deleted void"),
 ];
@@ -37,21 +43,24 @@ const TABLE: &str = "CompilerRouting";
 const COLOR: &str = "/compiler-explorer/prod/active-color";
 
 /// Cases under way.
-struct Bed {
+struct Course {
+    left_out: Vec<&'static str>,
     places: Arc<Semaphore>,
     running: JoinSet<()>,
     names: HashMap<Id, &'static str>,
 }
 
-impl Bed {
-    fn new() -> Self {
+impl Course {
+    /// A course without these, and without what takes too long.
+    fn without(beyond: &[(&'static str, &str)]) -> Self {
         let places = Arc::new(Semaphore::new(AT_A_TIME));
-        Self { places, running: JoinSet::new(), names: HashMap::new() }
+        let left_out = TOO_LONG.iter().chain(beyond).map(|(name, _)| *name).collect();
+        Self { left_out, places, running: JoinSet::new(), names: HashMap::new() }
     }
 
-    /// Runs a case as soon as there is a place, unless it is beyond the emulator.
+    /// Runs a case as soon as there is a place, unless it is left out.
     fn run(&mut self, name: &'static str, case: impl Future<Output = ()> + Send + 'static) {
-        if BEYOND.iter().any(|(beyond, _)| *beyond == name) {
+        if self.left_out.contains(&name) {
             return;
         }
         let places = Arc::clone(&self.places);
@@ -73,7 +82,7 @@ impl Bed {
 }
 
 /// Queues of this case alone.
-async fn queues(emulator: &Emulator, case: &str) -> Queues {
+async fn emulated(emulator: &Emulator, case: &str) -> Queues {
     let kept = || json!({ "MessageRetentionPeriod": "300" });
     let dead = emulator.make_queue(&format!("{case}-dead.fifo"), kept()).await;
     let mut redriven = kept();
@@ -81,26 +90,42 @@ async fn queues(emulator: &Emulator, case: &str) -> Queues {
     redriven["RedrivePolicy"] =
         Value::String(json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 2 }).to_string());
     let address = emulator.make_queue(&format!("{case}.fifo"), redriven).await;
-    let loose_address = emulator.make_queue(&format!("{case}-loose"), kept()).await;
-    let clients = emulator.clients();
+    let loose = emulator.make_queue(&format!("{case}-loose"), kept()).await;
+    queues(&emulator.clients(), address, dead, loose)
+}
+
+/// The same on the bed.
+fn bedded(bed: &Bed, case: &str) -> Queues {
+    let dead = bed.queue(&format!("{case}-dead.fifo"));
+    let dead_letters = Some((2, dead.clone()));
+    let settings = LocalQueueSettings { dead_letters, ..LocalQueueSettings::default() };
+    let address = bed.queue_with(&format!("{case}.fifo"), settings);
+    queues(&bed.clients(), address, dead, bed.queue(&format!("{case}-loose")))
+}
+
+fn queues(
+    clients: &Clients,
+    address: QueueAddress,
+    dead: QueueAddress,
+    loose_address: QueueAddress,
+) -> Queues {
     let source = |queue: &QueueAddress| -> Arc<dyn QueueSource> {
-        Arc::new(SqsSource::new(&clients, queue.clone()).unwrap())
+        Arc::new(SqsSource::new(clients, queue.clone()).unwrap())
     };
     Queues {
         source: source(&address),
         dead: source(&dead),
         loose: source(&loose_address),
-        sink: Arc::new(SqsSink::new(&clients, Lifecycle::new())),
+        sink: Arc::new(SqsSink::new(clients, Lifecycle::new())),
         nowhere: QueueAddress::new(&format!("{}-nowhere.fifo", address.as_str())),
         address,
         loose_address,
     }
 }
 
-/// The rows of the suite as the deployed tool writes them, with green live.
-async fn route_store(emulator: &Emulator) -> Arc<dyn RouteStore> {
-    emulator.make_table(TABLE).await;
-    for row in routes::rows() {
+/// The rows of the suite as the deployed tool writes them.
+fn items() -> impl Iterator<Item = (String, Value)> {
+    routes::rows().into_iter().map(|row| {
         let (kind, queue, url) = match &row.target {
             RouteTarget::Queue(queue) => ("queue", queue.as_str(), ""),
             RouteTarget::DefaultQueue => ("queue", "", ""),
@@ -112,41 +137,63 @@ async fn route_store(emulator: &Emulator) -> Arc<dyn RouteStore> {
         item["targetUrl"] = text(url);
         item["environment"] = text(row.environment.as_deref().unwrap());
         item["lastUpdated"] = text("2026-01-02T03:04:05.678Z");
-        emulator.put_item(TABLE, item).await;
-    }
-    emulator.put_parameter(COLOR, "green").await;
-    Arc::new(AwsRoutes::new(&emulator.clients(), TABLE.to_owned(), Some(COLOR.to_owned())))
+        (row.key, item)
+    })
 }
 
-async fn blob_store(emulator: &Emulator) -> Arc<dyn BlobStore> {
-    for bucket in ["results", "other"] {
-        emulator.make_bucket(bucket).await;
+/// Runs the suites of tables and buckets.
+fn stores(course: &mut Course, clients: &Clients) {
+    let table: Arc<dyn RouteStore> =
+        Arc::new(AwsRoutes::new(clients, TABLE.to_owned(), Some(COLOR.to_owned())));
+    for (name, case) in routes::cases() {
+        course.run(name, case(Arc::clone(&table)));
     }
-    Arc::new(S3Blobs::new(&emulator.clients()))
+    let buckets: Arc<dyn BlobStore> = Arc::new(S3Blobs::new(clients));
+    for (name, case) in blobs::cases() {
+        course.run(name, case(Arc::clone(&buckets)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_adapters_keep_every_promise_on_an_emulator() {
     let emulator = Arc::new(Emulator::start().await);
-    let mut bed = Bed::new();
+    let mut course = Course::without(&BEYOND);
     for (name, case) in queue::cases() {
         let emulator = Arc::clone(&emulator);
-        bed.run(name, async move { case(queues(&emulator, name).await).await });
+        course.run(name, async move { case(emulated(&emulator, name).await).await });
     }
-    let route_store = route_store(&emulator).await;
-    for (name, case) in routes::cases() {
-        bed.run(name, case(Arc::clone(&route_store)));
+    emulator.make_table(TABLE).await;
+    for (_, item) in items() {
+        emulator.put_item(TABLE, item).await;
     }
-    let blob_store = blob_store(&emulator).await;
-    for (name, case) in blobs::cases() {
-        bed.run(name, case(Arc::clone(&blob_store)));
+    emulator.put_parameter(COLOR, "green").await;
+    for bucket in ["results", "other"] {
+        emulator.make_bucket(bucket).await;
     }
-    let failed = bed.failures().await;
+    stores(&mut course, &emulator.clients());
+    let failed = course.failures().await;
+    assert!(failed.is_empty(), "these failed: {failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_adapters_keep_every_promise_on_the_bed() {
+    let bed = Bed::start().await;
+    let mut course = Course::without(&[]);
+    for (name, case) in queue::cases() {
+        course.run(name, case(bedded(&bed, name)));
+    }
+    for (key, item) in items() {
+        bed.route(TABLE, &key, item);
+    }
+    bed.parameter(COLOR, "green");
+    stores(&mut course, &bed.clients());
+    let failed = course.failures().await;
     assert!(failed.is_empty(), "these failed: {failed:?}");
 }
 
 #[test]
-fn what_is_beyond_the_emulator_exists() {
+fn what_is_left_out_exists() {
     let names: Vec<&str> = queue::cases().into_iter().map(|(name, _)| name).collect();
-    assert!(BEYOND.iter().all(|(name, reason)| names.contains(name) && !reason.is_empty()));
+    let left_out = TOO_LONG.iter().chain(&BEYOND);
+    assert!(left_out.into_iter().all(|(name, reason)| names.contains(name) && !reason.is_empty()));
 }

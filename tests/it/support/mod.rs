@@ -1,5 +1,6 @@
 //! What the black-box tests are made with.
 
+pub(crate) mod bed;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod emulator;
