@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bed::{Bed, TABLE};
 use crate::common::daemon::{Daemon, request};
 use crate::common::load::{self, Echo, Outcome};
 use crate::common::numbers::{Millis, percentile, row};
-use crate::table::{TABLE, Table};
 
 /// Turns of the comparison of latencies.
 const TURNS: usize = 2000;
@@ -18,14 +18,9 @@ const REPLY: usize = 2048;
 /// The same request to a bare service, directly and through a router.
 pub(crate) fn forward() {
     let service = Echo::start(REPLY);
-    let table = Table::of(&format!("http://{}/", service.address));
-    let router = Daemon::start(&[
-        "--catalogue-discover=false",
-        "--routing-table",
-        TABLE,
-        "--aws-endpoint-dynamodb",
-        &table.url,
-    ]);
+    let bed = Bed::routing(&format!("http://{}/", service.address));
+    let router =
+        Daemon::start(&["--catalogue-discover=false", "--routing-table", TABLE, "--aws-endpoint", &bed.url]);
     let body = crate::body(0);
     latency(&service, &router, &body);
     throughput(&service, &router, &body);

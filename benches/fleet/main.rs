@@ -9,6 +9,8 @@
 #![expect(clippy::print_stdout, reason = "the table is the product")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
+mod bare;
+mod bed;
 #[path = "../common/mod.rs"]
 mod common;
 mod forwarding;
@@ -17,25 +19,45 @@ mod house;
 mod hub;
 mod null;
 mod queueing;
-mod table;
+mod relaying;
+#[expect(dead_code, unused_imports, reason = "nothing fails here")]
+#[path = "../../tests/it/support/bed/mod.rs"]
+mod services;
+mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::load;
 
-/// Where a router is asked for what it does not do itself. What the compiler is called does not matter.
+/// A compiler that no router here has.
+const COMPILER: &str = "elsewhere";
+/// Where a router is asked for it.
 const ELSEWHERE: &str = "/api/compiler/elsewhere/compile";
 
+/// What is measured. The first begins before any other thread exists, because its jail's helper dies with the thread
+/// that started it.
+const FIGURES: [(&str, fn()); 4] = [
+    ("queueing", queueing::queue),
+    ("forwarding", forwarding::forward),
+    ("holding", holding::hold),
+    ("relaying", relaying::relay),
+];
+
 fn main() {
-    // Cargo passes `--bench`; the echo baseline is this program again, so that it is a process of its own.
-    if std::env::args().nth(1).as_deref() == Some("--echo") {
-        load::serve_echo();
-        return;
+    // Cargo passes `--bench`; what is asked here is this program again, so that each is a process of its own.
+    match std::env::args().nth(1).as_deref() {
+        Some("--echo") => return load::serve_echo(),
+        Some(bed::FLAG) => return bed::serve(),
+        _ => {}
     }
+    // Whatever else is said chooses among the figures.
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     println!("{:<46} {:>12} {:>12} {:>9}  promise", "figure", "measured", "baseline", "ratio");
-    queueing::queue();
-    forwarding::forward();
-    holding::hold();
+    for (name, measure) in FIGURES {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            measure();
+        }
+    }
 }
 
 /// A request of a kilobyte, unlike any with another number.

@@ -25,8 +25,7 @@ const ROUND: Duration = Duration::from_secs(2);
 /// Turns of the comparison of latencies.
 const TURNS: usize = 300;
 
-/// Measures a fleet in this process. Called before any other thread exists, because the jail's helper dies with the
-/// thread that started it.
+/// Measures a fleet in this process.
 pub(crate) fn queue() {
     let null = Null::build();
     let settings = Settings {
