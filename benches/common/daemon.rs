@@ -89,7 +89,8 @@ pub(crate) mod request {
 
         /// GETs `path`.
         pub(crate) fn get(&mut self, path: &str) -> Reply {
-            write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+            self.0.get_mut().write_all(request.as_bytes()).unwrap();
             self.receive()
         }
 
