@@ -14,9 +14,10 @@ use crate::domain::memory::Memory;
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
 /// Receipts remembered; two minutes' worth at a thousand a second.
 const MOST_RECEIPTS: usize = 120_000;
-/// How long the hub is still asked for a result that has had its receipt: should that be lost, the result's next
-/// repeat, at most 3 s later, has to reach us.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the hub is still asked for a result that has had its receipt. Should that be lost, the result's next repeat
+/// comes at most 3 s later; should its worker have died, another's comes after its visibility (10 s) and a compile
+/// (20 s). Without a receipt either is offered in vain until the job's deadline.
+const FAREWELL: Duration = Duration::from_secs(35);
 /// Results asked for in this way; beyond them, the oldest go sooner.
 const MOST_FAREWELLS: usize = 4096;
 /// Frames that may wait for one subscriber. Of a result more are repeats; of a name that carries many words, a few are

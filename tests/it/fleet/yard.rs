@@ -57,8 +57,14 @@ impl Yard {
 
 /// The program with credentials that nobody checks.
 pub(super) async fn start(flags: impl Iterator<Item = &String>) -> Daemon {
+    start_armed(flags, None).await
+}
+
+/// The same, and something goes wrong in it as `plan` says.
+pub(super) async fn start_armed(flags: impl Iterator<Item = &String>, plan: Option<&str>) -> Daemon {
     let mut command = program();
     command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "secret");
+    command.envs(plan.map(|plan| ("COMPILATION_WORKER_FAILPOINT", plan)));
     let flags: Vec<&str> = flags.map(String::as_str).collect();
     Daemon::start_as(command, &flags).await
 }

@@ -46,7 +46,9 @@ impl QueueSource for Troubled {
         Box::pin(async move {
             let mut received = receiving.await?;
             if trouble.tired.load(Ordering::SeqCst) {
-                received.iter_mut().for_each(|message| message.receives = 3);
+                for message in &mut received {
+                    message.receives = 3;
+                }
             }
             Ok(received)
         })

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use compilation_worker::aws::{Clients, Endpoints, Settings};
+use compilation_worker::local::queue::Depth;
 use compilation_worker::ports::QueueAddress;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -81,6 +82,15 @@ impl Emulator {
         }
         let made = self.call("AmazonSQS.CreateQueue", json!({ "QueueName": name, "Attributes": attributes }));
         QueueAddress::new(made.await["QueueUrl"].as_str().unwrap())
+    }
+
+    /// How full a queue is.
+    pub(crate) async fn depth(&self, queue: &QueueAddress) -> Depth {
+        let body = json!({ "QueueUrl": queue.as_str(), "AttributeNames": ["All"] });
+        let found = self.call("AmazonSQS.GetQueueAttributes", body).await;
+        let count = |name: &str| found["Attributes"][name].as_str().unwrap().parse().unwrap();
+        let waiting = count("ApproximateNumberOfMessages");
+        Depth { waiting, in_flight: count("ApproximateNumberOfMessagesNotVisible") }
     }
 
     /// What a redrive policy calls a queue.

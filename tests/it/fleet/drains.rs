@@ -1,0 +1,162 @@
+//! SIGTERM with the queue's jobs in a worker's hands: what runs is finished and delivered, what does not run yet is
+//! everybody's again at once, and the process ends when the last is delivered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use compilation_worker::local::queue::Depth;
+use jiff::Timestamp;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::ground::{Ground, Place, is_of, read, settled, source};
+use crate::support::daemon::Daemon;
+use crate::support::obedient::ID;
+
+/// Cycles in all, side by side in so many lanes.
+const CYCLES: usize = 50;
+const LANES: usize = 5;
+/// Slots of a worker.
+const SLOTS: usize = 4;
+/// Jobs on the queue in each cycle.
+const JOBS: usize = 12;
+/// What does not run yet is visible again so soon after the signal.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How soon after its last result the process is gone: its parts end in tens of milliseconds, on a busy machine later.
+const SOON: Duration = Duration::from_secs(2);
+/// What the drain may take.
+const BUDGET: Duration = Duration::from_secs(20);
+
+/// What the cycles of a lane came to.
+#[derive(Debug, Default)]
+struct Tally {
+    cycles: usize,
+    jobs: usize,
+    /// Finished after the signal, by the worker that got it.
+    finished: usize,
+    /// Received by it, and given back.
+    given_back: usize,
+    /// The longest that this took.
+    slowest: Duration,
+    /// The longest from the last result to the end.
+    longest_end: Duration,
+}
+
+/// A compile by `daemon`, which must end well.
+async fn compiled(daemon: Arc<Daemon>, label: String, millis: u64) {
+    let reply = daemon.compile(ID, &json!({"source": source(&label, millis), "options": {}})).await;
+    assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")), "{label}: {}", reply.text());
+    assert!(is_of(&reply.json(), &label), "{label}: {}", reply.text());
+}
+
+/// One worker that is told to stop, and one that does the rest. `direct` of the slots are taken by requests that came
+/// over HTTP while the worker asked for messages: so it gets some that have to wait.
+async fn cycle(ground: &Ground, router: &Arc<Daemon>, place: &Place, name: &str, direct: usize) -> Tally {
+    let (slots, budget) = (SLOTS.to_string(), format!("{}s", BUDGET.as_secs()));
+    let flags = ["--engine-slots", &slots, "--limits-wall", "10s", "--drain-budget", &budget];
+    let old = Arc::new(ground.worker(place, &flags, None).await);
+    old.task_over("warm-up").await;
+    let mut jobs = JoinSet::new();
+    for number in 0..direct {
+        jobs.spawn(compiled(Arc::clone(&old), format!("{name}d{number}"), 500 + 50 * number as u64));
+    }
+    old.health_until(|health| health["slotsBusy"] == direct).await;
+    for number in 0..JOBS {
+        jobs.spawn(compiled(Arc::clone(router), format!("{name}n{number}"), 200 + 20 * number as u64));
+    }
+    // Every slot is taken, all jobs are on the queue, and the worker has some of them in its hands.
+    let held = (SLOTS - direct).max(1);
+    ground
+        .until(&place.jobs, |depth| depth.waiting + depth.in_flight == JOBS && depth.in_flight >= held)
+        .await;
+    old.health_until(|health| health["slotsBusy"] == SLOTS).await;
+    let told = Timestamp::now();
+    old.signal(Signal::TERM);
+    let new = ground.worker(place, &flags, None).await;
+    while let Some(job) = jobs.join_next().await {
+        job.unwrap();
+    }
+    let mut old = Arc::into_inner(old).unwrap();
+    let status = old.exit().await;
+    let (end, log) = (Timestamp::now(), old.log());
+    assert_eq!(status.code(), Some(0), "{status}; it said: {log}");
+    tally(ground, place, (told, end), (&log, &new)).await
+}
+
+/// What the log of the old worker and the work of the new one tell of a cycle.
+async fn tally(
+    ground: &Ground,
+    place: &Place,
+    (told, end): (Timestamp, Timestamp),
+    (log, new): (&str, &Daemon),
+) -> Tally {
+    ground.emptied(&place.jobs, new).await;
+    let span =
+        |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
+    let (old, new) = (read(log), settled(new).await);
+    let done = |one: &&super::ground::Settled| one.outcome == "done";
+    let finished = old.iter().filter(done).filter(|one| one.at > told).count();
+    let back: BTreeSet<&str> =
+        old.iter().filter(|one| one.outcome == "back").map(|one| one.id.as_str()).collect();
+    assert_eq!(old.len(), old.iter().filter(done).count() + back.len(), "{old:?}");
+    // Each job was done by one of the two, and what was given back by the second.
+    assert_eq!(old.iter().chain(&new).filter(done).count(), JOBS, "{old:?} {new:?}");
+    let again: BTreeSet<&str> =
+        new.iter().filter(|one| one.receives == 2).map(|one| one.id.as_str()).collect();
+    assert_eq!(again, back);
+    let given_back = old.iter().filter(|one| one.outcome == "back").map(|one| span(told, one.at));
+    let slowest = given_back.max().unwrap_or_default();
+    assert!(slowest < AT_ONCE, "given back only after {slowest:?}");
+    assert_eq!(ground.depth(&place.dead).await, Depth::default());
+    let answered = log.lines().filter(|line| line.contains("\"answered\"")).filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).ok()?["timestamp"].as_str()?.parse::<Timestamp>().ok()
+    });
+    let last = old.iter().map(|one| one.at).chain(answered).max().unwrap().max(told);
+    assert!(span(told, end) < BUDGET, "the drain took {:?}", span(told, end));
+    let longest_end = span(last, end);
+    assert!(longest_end < SOON, "it ended {longest_end:?} after its last result: {log}");
+    Tally { cycles: 1, jobs: JOBS, finished, given_back: back.len(), slowest, longest_end }
+}
+
+async fn lane(ground: Arc<Ground>, lane: usize) -> Tally {
+    let place = ground.place(&format!("drain{lane}")).await;
+    let router = Arc::new(ground.router(&place).await);
+    let mut all = Tally::default();
+    for number in 0..CYCLES / LANES {
+        // Everything runs, or half of it, or nothing of the queue's.
+        let direct = [0, SLOTS / 2, SLOTS][number % 3];
+        let one = cycle(&ground, &router, &place, &format!("l{lane}c{number}"), direct).await;
+        all.add(&one);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figures of a run are worth having")]
+async fn a_worker_that_is_told_to_stop_finishes_what_runs_and_gives_the_rest_back() {
+    let ground = Arc::new(Ground::bed().await);
+    let mut lanes = JoinSet::new();
+    for number in 0..LANES {
+        lanes.spawn(lane(Arc::clone(&ground), number));
+    }
+    let mut all = Tally::default();
+    while let Some(lane) = lanes.join_next().await {
+        all.add(&lane.unwrap());
+    }
+    println!("{all:?}");
+    assert_eq!((all.cycles, all.jobs), (CYCLES, CYCLES * JOBS));
+    assert!(all.finished >= CYCLES && all.given_back >= CYCLES / 4, "too little happened: {all:?}");
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.cycles += other.cycles;
+        self.jobs += other.jobs;
+        self.finished += other.finished;
+        self.given_back += other.given_back;
+        self.slowest = self.slowest.max(other.slowest);
+        self.longest_end = self.longest_end.max(other.longest_end);
+    }
+}
