@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::todays_worker::TodaysWorker;
 use super::yard::Yard;
+use crate::support::bed::{Call, Fault};
 use crate::support::client::{Reply, post};
 use crate::support::daemon::Daemon;
 
@@ -130,4 +131,20 @@ async fn large_jobs_and_results_are_found_where_it_puts_them() {
             assert!(reply.json().get("s3Key").is_none());
         })
         .await;
+}
+
+/// the word of a result may be sooner than the result, and its bucket slow.
+#[tokio::test]
+async fn a_result_that_is_late_in_its_bucket_is_waited_for() {
+    let yard = Yard::open().await;
+    yard.bed.faults(|call: &Call| match (call.verb.as_str(), call.number) {
+        ("GET", 0) => Fault::Refuse(404, "NoSuchKey", "The specified key does not exist."),
+        ("GET", 1) => Fault::Refuse(503, "SlowDown", "Please reduce your request rate."),
+        ("GET", _) => Fault::Late(Duration::from_millis(300)),
+        _ => Fault::None,
+    });
+    let (router, worker) = (yard.router(&[]).await, TodaysWorker::open(&yard, 0).await);
+    let reply = worker.during(compile(&router, "lines 1000")).await;
+    assert_eq!((reply.status, yard.bed.count("GET")), (200, 3), "{}", reply.text());
+    assert_eq!(reply.json()["asm"].as_array().unwrap().len(), 1001);
 }

@@ -273,6 +273,7 @@ const WEAKNESSES: &[(&str, &str, Shown)] = &[
         "X-6",
         "the exact bytes of a large result are stored under its job's name, asked for again, and never made up",
         By(&[
+            "interop::behind_our_router::a_result_that_is_late_in_its_bucket_is_waited_for",
             "queue::answers::a_large_result_is_parked_byte_for_byte",
             "queue::relays::a_result_that_lies_nowhere_is_told_as_a_failure_of_ours",
             "interop::statuses::every_row_has_its_status_its_shape_and_its_words",
