@@ -290,7 +290,7 @@ mod tests {
     async fn a_hang_ends_and_a_failure_says_whose_it_is() {
         let begun = Instant::now();
         assert_eq!(Act::Hang.happen(Point::Stored).await, Ok(()));
-        assert_eq!(begun.elapsed(), HANG);
+        assert!((HANG..HANG + UNDER_WAY).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         let planted = Act::Fail.happen(Point::Stored).await.unwrap_err();
         assert_eq!(planted.to_string(), "failed at the fail-point stored, as it was told to");
     }
@@ -305,7 +305,8 @@ mod tests {
             7
         };
         assert_eq!(amid(Point::Deleting, pin!(work)).await, Ok(7));
-        assert_eq!(begun.elapsed(), UNDER_WAY + HANG);
+        // Timers may be a millisecond late.
+        assert!((UNDER_WAY + HANG..UNDER_WAY * 2 + HANG).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         assert_eq!(amid(Point::Deleting, pin!(async { 8 })).await, Ok(8), "it happens once");
         assert_eq!(reach(Point::Begun).await, Ok(()));
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! Lifecycle ── work        spawn()      the drain waits for these: connections, jobs
 //!           └─ companions  accompany()  dropped once the last work has ended: heartbeat, signals, sandbox reader
+//!                          attend()     told so, and awaited: connections on which something is left to say
 //! ```
 //!
 //! Killing ends the *work* through [`Lifecycle::kill_token`]; tasks are then still awaited, so that each gives back
@@ -156,6 +157,20 @@ impl Lifecycle {
     {
         let end = self.0.end.clone();
         self.0.companions.spawn(self.named(name, async move { end.run_until_cancelled_owned(future).await }))
+    }
+
+    /// Starts something that serves the work to its end and then takes its leave, in [`KILL_GRACE`] at most:
+    /// [`Self::ending`] tells when.
+    pub fn attend<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.0.companions.spawn(self.named(name, future))
+    }
+
+    /// Resolves once the last work has ended.
+    pub fn ending(&self) -> impl Future<Output = ()> + use<> {
+        self.0.end.clone().cancelled_owned()
     }
 
     /// The current phase.
@@ -401,6 +416,21 @@ mod tests {
         assert_eq!(life.shut_down(Duration::from_secs(10)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(10) + KILL_GRACE);
         assert_eq!(census(&life, "deaf").alive, 1, "the census names what was left behind");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_attends_takes_leave_when_the_work_is_done() {
+        let life = Lifecycle::new();
+        let (ending, begun) = (life.ending(), Instant::now());
+        let attendant = life.attend("attendant", async move {
+            ending.await;
+            sleep(Duration::from_secs(1)).await;
+            begun.elapsed()
+        });
+        let _work = life.spawn("work", sleep(Duration::from_secs(3)));
+        assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Clean);
+        assert_eq!(attendant.await.unwrap(), Duration::from_secs(4));
+        assert_eq!(begun.elapsed(), Duration::from_secs(4), "nobody waits longer than that");
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use compilation_worker::domain::filters::Filters;
 use compilation_worker::text::{asm, demangle};
 use compilation_worker::wire::result;
 
-use crate::numbers::{Millis, percentile, row};
+use crate::common::numbers::{Millis, percentile, row};
 use crate::{COMPILER, PLANNED};
 
 /// How many classes make the compiler print a good 50,000 lines that the site's default filters leave.

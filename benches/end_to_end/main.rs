@@ -8,24 +8,26 @@
 #![expect(clippy::print_stdout, reason = "the table is the product")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
-mod daemon;
+#[path = "../common/mod.rs"]
+mod common;
 mod listing;
-mod load;
-mod numbers;
 mod refusals;
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use daemon::{Daemon, request};
-use numbers::{Millis, percentile, row};
+use common::daemon::{Daemon, request};
+use common::load;
+use common::numbers::{Millis, percentile, row};
 
 /// The compiler the figures are taken with.
 const COMPILER: &str = "g++";
 /// Arguments as the plan makes them for a request with `-O2` and the site's default filters.
 const PLANNED: [&str; 6] =
     ["-g", "-masm=intel", "-fno-verbose-asm", "-S", "-fdiagnostics-color=always", "-O2"];
+/// Connections at once under load.
+const CONNECTIONS: usize = 64;
 
 fn main() {
     // Cargo passes `--bench`; the echo baseline is this program again, so that it is a process of its own.
@@ -38,13 +40,18 @@ fn main() {
     start();
     refusals::refuse();
     let daemon = Daemon::start(&[]);
-    row("resident at rest", &format!("{} MB", daemon.resident_mb()), "", "", "<= 40 MB");
+    row("resident at rest", &format!("{} MB", megabytes(&daemon)), "", "", "<= 40 MB");
     latency(&daemon);
     throughput(&daemon);
     health_under_load(&daemon);
     cache_hits(&daemon);
     large_hit(&daemon);
-    row("resident after the loads above", &format!("{} MB", daemon.resident_mb()), "", "", "<= 150 MB");
+    row("resident after the loads above", &format!("{} MB", megabytes(&daemon)), "", "", "<= 150 MB");
+}
+
+/// What it keeps in memory, in units of a million bytes.
+fn megabytes(daemon: &Daemon) -> u64 {
+    daemon.resident() / 1_000_000
 }
 
 /// Start to ready with 5,000 catalogue entries.
@@ -225,9 +232,12 @@ fn cache_hits(daemon: &Daemon) {
     let reply = connection.post(&path, &body);
     let echo = load::Echo::start(reply.body.len());
     let (mut ours, mut theirs) = (load::Outcome::default(), load::Outcome::default());
+    let (to_echo, to_us) = (load::post("/", &body), load::post(&path, &body));
     for _ in 0..3 {
-        theirs.add(load::generate(echo.address, "/", &body));
-        ours.add(load::generate(daemon.http, &path, &body));
+        let to_echo = to_echo.clone();
+        theirs.add(load::generate(echo.address, CONNECTIONS, move || to_echo.clone()));
+        let to_us = to_us.clone();
+        ours.add(load::generate(daemon.http, CONNECTIONS, move || to_us.clone()));
     }
     row(
         "cache hits per second, 1 KB body, 64 connections",
@@ -236,7 +246,13 @@ fn cache_hits(daemon: &Daemon) {
         &format!("{:.0} %", ours.rate() / theirs.rate() * 100.0),
         ">= 33 %",
     );
-    row("  p99", &Millis(ours.p99()).to_string(), &Millis(theirs.p99()).to_string(), "", "< 10 ms");
+    row(
+        "  p99",
+        &Millis(ours.percentile(99)).to_string(),
+        &Millis(theirs.percentile(99)).to_string(),
+        "",
+        "< 10 ms",
+    );
 }
 
 /// A remembered result of about 7 MB, identity encoding, to a fast reader.

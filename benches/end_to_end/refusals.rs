@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::daemon::Daemon;
-use crate::numbers::{Millis, percentile, row};
+use crate::common::daemon::Daemon;
+use crate::common::numbers::{Millis, percentile, row};
 use crate::{COMPILER, compile, fresh};
 
 const SLOTS: usize = 2;

@@ -72,13 +72,27 @@ pub(super) async fn open(
         None => Arc::new(LocalBus::new(largest_frame(config))),
     };
     let router = Router::new(route::settings(config), table, lifecycle.clone(), Arc::clone(metrics));
-    Ok(Some(Ways { sink, source, bus, hub, blobs: blobs(config, &clients), router: Arc::new(router) }))
+    let router = Arc::new(router);
+    if config.routing.warm_up {
+        drop(lifecycle.accompany("route warm-up", warm_up(Arc::clone(&router))));
+    }
+    Ok(Some(Ways { sink, source, bus, hub, blobs: blobs(config, &clients), router }))
+}
+
+/// A table that cannot be read now is read later, row by row.
+async fn warm_up(router: Arc<Router>) {
+    match router.warm_up().await {
+        Ok(compilers) => tracing::info!(compilers, "read the routing table"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not read the routing table");
+        }
+    }
 }
 
 impl Ways {
-    /// Whether there is a way to the events hub now.
-    pub(super) fn hub_connected(&self) -> bool {
-        self.hub.as_ref().is_some_and(|hub| hub.status().connections > 0)
+    /// The figures of the way to the events hub, if there is one.
+    pub(super) fn hub(&self) -> Option<events::Status> {
+        self.hub.as_ref().map(EventsBus::status)
     }
 
     /// What the HTTP door needs of the fleet.

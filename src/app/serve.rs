@@ -309,7 +309,11 @@ impl Running {
                 queued: status.queued,
                 queue_limit: status.queue_limit,
                 has_fleet: running.ways.is_some(),
-                hub_connected: running.ways.as_ref().is_some_and(Ways::hub_connected),
+                hub_connected: running
+                    .ways
+                    .as_ref()
+                    .and_then(Ways::hub)
+                    .is_some_and(|events| events.connections > 0),
             }
         })
     }
@@ -322,6 +326,17 @@ impl Running {
         metrics.queue_waiting.set(gauge(status.queued));
         metrics.cache_size.set(gauge(status.output_cache_bytes + status.reply_cache_bytes));
         metrics.log_dropped.set(gauge(log.dropped()));
+        if let Some(events) = self.ways.as_ref().and_then(Ways::hub) {
+            metrics.events_connections.set(gauge(events.connections));
+            metrics.events_subscriptions.set(gauge(events.subscriptions));
+            metrics.events_offers.set(gauge(events.offers));
+            metrics.events_offers_size.set(gauge(events.offered_bytes));
+            metrics.events_dials.set(gauge(events.connected));
+            metrics.events_repeats.set(gauge(events.repeats));
+            metrics.events_refused.set(gauge(events.refused));
+            metrics.events_garbage.set(gauge(events.garbage));
+            metrics.events_early.set(gauge(events.early));
+        }
         let mut panics = 0;
         for (task, census) in self.lifecycle.tasks() {
             metrics.set_tasks(task, census.alive);

@@ -14,6 +14,11 @@ use crate::ports::{Color, LookupError, Pending, RouteRow, RouteStore, RouteTarge
 /// DynamoDB usually takes.
 const LOOKUP: Patience = Patience { attempt: Duration::from_secs(1), attempts: 2 };
 
+/// Reading the whole table is nobody's request. One page is a megabyte.
+const SCAN: Patience = Patience { attempt: Duration::from_secs(5), attempts: 3 };
+/// Pages read at most; all deployments together fill two.
+const MOST_PAGES: usize = 32;
+
 /// Longest partition key, in bytes.
 const LONGEST_KEY: usize = 2048;
 
@@ -21,11 +26,15 @@ const LONGEST_KEY: usize = 2048;
 const ATTRIBUTES: [(&str, &str); 4] =
     [("#t", "routingType"), ("#q", "queueName"), ("#u", "targetUrl"), ("#e", "environment")];
 
+/// A row as DynamoDB has it.
+type Item = HashMap<String, AttributeValue>;
+
 /// The routing table and, where a deployment has two halves, which of them is live.
 #[derive(Debug)]
 pub struct AwsRoutes {
     clients: Clients,
     client: Client,
+    scanning: Client,
     table: String,
     color: Option<ColorParameter>,
 }
@@ -37,6 +46,7 @@ impl AwsRoutes {
         Self {
             clients: clients.clone(),
             client: clients.dynamodb(LOOKUP),
+            scanning: clients.dynamodb(SCAN),
             table,
             color: color.map(|name| ColorParameter::new(clients, name)),
         }
@@ -61,6 +71,23 @@ impl AwsRoutes {
     }
 }
 
+impl AwsRoutes {
+    /// One page of the table, from where the last one ended.
+    async fn page(&self, from: Option<Item>) -> Result<(Vec<RouteRow>, Option<Item>), LookupError> {
+        let call = self.scanning.scan().table_name(&self.table).set_exclusive_start_key(from);
+        let answer = call.send().await.map_err(|error| LookupError::Unreachable {
+            what: format!("the rows of {}", self.table),
+            source: Box::new(self.clients.fault(&error)),
+        })?;
+        let rows = answer.items.unwrap_or_default();
+        let rows = rows.iter().filter_map(|item| {
+            let key = item.get("compilerId")?.as_s().ok()?;
+            row(key, item).ok()
+        });
+        Ok((rows.collect(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
+    }
+}
+
 impl RouteStore for AwsRoutes {
     fn lookup<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<RouteRow>, LookupError>> {
         Box::pin(async move {
@@ -69,6 +96,21 @@ impl RouteStore for AwsRoutes {
                 return Ok(None);
             }
             self.find(key).await
+        })
+    }
+
+    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+        Box::pin(async move {
+            let (mut all, mut from) = (Vec::new(), None);
+            for _ in 0..MOST_PAGES {
+                let (rows, next) = self.page(from).await?;
+                all.extend(rows);
+                from = next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            Ok(all)
         })
     }
 
@@ -84,7 +126,7 @@ impl RouteStore for AwsRoutes {
 }
 
 /// Reads a row as the deployed router does: an empty text is none, and whatever is not `url` is a queue.
-fn row(key: &str, item: &HashMap<String, AttributeValue>) -> Result<RouteRow, LookupError> {
+fn row(key: &str, item: &Item) -> Result<RouteRow, LookupError> {
     let text = |name: &str| match item.get(name) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),

@@ -197,6 +197,8 @@ settings! {
         ttl: Duration = "5m",
         /// How long it is believed that a compiler has no row.
         negative_ttl: Duration = "5s",
+        /// Read the whole table at the start, so that no request waits for its row.
+        warm_up: bool = "false",
     }
 
     /// The queues that jobs go to and come from.

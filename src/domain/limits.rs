@@ -31,6 +31,23 @@ pub struct Limits {
     pub artifact: u64,
 }
 
+impl Limits {
+    /// Half of everything that a job takes from the machine or from us: for a job that may have taken a worker down.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self {
+            wall: self.wall / 2,
+            memory: self.memory / 2,
+            pids: self.pids / 2,
+            file_size: self.file_size / 2,
+            scratch: self.scratch / 2,
+            output: self.output / 2,
+            artifact: self.artifact / 2,
+            ..self
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -77,5 +94,18 @@ impl Deadline {
     #[must_use]
     pub fn sooner(self, budget: Duration) -> Self {
         Self(self.0.min(Instant::now() + budget))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_is_less_of_everything_but_what_costs_nobody() {
+        let (whole, half) = (Limits::default(), Limits::default().halved());
+        assert_eq!((half.wall, half.memory, half.pids), (whole.wall / 2, whole.memory / 2, whole.pids / 2));
+        assert_eq!((half.output, half.artifact, half.scratch), (MIB / 2, 32 * MIB, 256 * MIB));
+        assert_eq!((half.cpu_millis, half.open_files), (whole.cpu_millis, whole.open_files));
     }
 }

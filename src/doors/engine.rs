@@ -35,8 +35,8 @@ impl Workshop for Engine {
     }
 
     async fn compile(&self, job: Job<Self>) -> Result<Answer, Failure> {
-        let Job { key, compiler, request, rendition, deadline, waited, queued } = job;
-        let job = CompileJob { key, compiler, request, rendition, deadline, waited, queued };
+        let Job { key, compiler, request, rendition, deadline, waited, terms } = job;
+        let job = CompileJob { key, compiler, request, rendition, deadline, waited, terms };
         Self::compile(self, job).await.map_err(|error: CompileError| Failure {
             class: error.class(),
             message: class::chain(&error),

@@ -7,7 +7,7 @@ use crate::domain::class::Class;
 use crate::domain::ids::LanguageId;
 use crate::domain::limits::Deadline;
 use crate::domain::request::CompileRequest;
-use crate::engine::{Answer, Rendition, Waited};
+use crate::engine::{Answer, Rendition, Terms, Waited};
 
 /// Where compiles are made and compilers are known.
 pub trait Workshop: Clone + Send + Sync + Unpin + 'static {
@@ -64,8 +64,8 @@ pub struct Job<W: Workshop> {
     pub deadline: Deadline,
     /// Where to note how long it waited for a slot.
     pub waited: Waited,
-    /// Whether it came from a queue, and so waits in line however long that is.
-    pub queued: bool,
+    /// How it is treated.
+    pub terms: Terms,
 }
 
 /// Why there is no answer, in the words a caller may read.

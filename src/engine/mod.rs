@@ -94,9 +94,29 @@ pub struct CompileJob {
     pub deadline: Deadline,
     /// Where to note how long it waited for a slot.
     pub waited: Waited,
-    /// Whether it came from a queue. Such a job cannot be sent elsewhere, and no more are taken than there are slots, so it
-    /// waits in line however long that is.
-    pub queued: bool,
+    /// How it is treated.
+    pub terms: Terms,
+}
+
+/// How a job is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terms {
+    /// Somebody holds a connection, and can go elsewhere: the line for a slot has an end.
+    Held,
+    /// It came from a queue. Such a job cannot be sent elsewhere, and no more are taken than there are slots, so it waits
+    /// in line however long that is.
+    Queued,
+    /// The same, and it may have taken workers down with it: it runs under half the limits (decision D23).
+    Suspect,
+}
+
+impl Terms {
+    fn limits(self, limits: Limits) -> Limits {
+        match self {
+            Self::Held | Self::Queued => limits,
+            Self::Suspect => limits.halved(),
+        }
+    }
 }
 
 /// Who waits for a job, as far as its running is concerned.
@@ -106,13 +126,12 @@ struct Caller {
     deadline: Deadline,
     /// Where to note how long it waited for a slot.
     waited: Waited,
-    /// As in [`CompileJob::queued`].
-    queued: bool,
+    terms: Terms,
 }
 
 impl Caller {
     fn of(job: &CompileJob) -> Self {
-        Self { deadline: job.deadline, waited: job.waited.clone(), queued: job.queued }
+        Self { deadline: job.deadline, waited: job.waited.clone(), terms: job.terms }
     }
 }
 
@@ -293,7 +312,7 @@ impl Engine {
         let asked = Instant::now();
         let inner = &self.0;
         inner.metrics.count_compilation(&job.compiler.language);
-        let _waiting = if job.queued { None } else { Some(self.admit()?) };
+        let _waiting = if job.terms == Terms::Held { Some(self.admit()?) } else { None };
         let (plan, toolchain) = match self.plan(&job.compiler, &job.request).await {
             Ok(planned) => planned,
             Err(CompileError::Plan(error)) => return refuse(&error, &job),
@@ -325,9 +344,9 @@ impl Engine {
         let (plan, toolchain) = self.plan(compiler, request).await?;
         let key = run::key(&plan, &toolchain, self.generation());
         let origin = Origin { key, toolchain };
-        let caller = Caller { deadline, waited: Waited::default(), queued: false };
+        let caller = Caller { deadline, waited: Waited::default(), terms: Terms::Held };
         let raw = self.execute(Arc::clone(&plan), compiler, origin, caller).await?;
-        Ok(present::present(&plan, &raw, request, self.0.limits))
+        Ok(present::present(&plan, &raw, request))
     }
 
     async fn plan(
@@ -396,7 +415,8 @@ impl Engine {
         let (inner, deadline) = (&self.0, caller.deadline);
         let slot = self.slot(&caller).await?;
         caller.waited.note(slot.waited);
-        let outcome = self.run(&plan, deadline).await;
+        let limits = caller.terms.limits(inner.limits);
+        let outcome = self.run(&plan, limits, deadline).await;
         let waited = slot.waited;
         drop(slot);
         inner.metrics.queue_completed.inc();
@@ -405,7 +425,7 @@ impl Engine {
                 inner.metrics.count_jail_failure(error.step());
             }
         })?;
-        if raw.out_of_time && deadline.remaining().is_zero() && raw.wall < inner.limits.wall {
+        if raw.out_of_time && deadline.remaining().is_zero() && raw.wall < limits.wall {
             // Not the job's limit struck but this caller's deadline; another caller may have more time.
             return Err(SlotError::Expired { waited }.into());
         }
@@ -430,11 +450,11 @@ impl Engine {
     }
 
     /// Runs `plan`, unless all work is to end: what has not begun by then never will, and what has is killed.
-    async fn run(&self, plan: &Plan, deadline: Deadline) -> Result<RawOutput, CompileError> {
-        let Inner { sandbox, kill, limits, .. } = &*self.0;
+    async fn run(&self, plan: &Plan, limits: Limits, deadline: Deadline) -> Result<RawOutput, CompileError> {
+        let Inner { sandbox, kill, .. } = &*self.0;
         let berth = kill.run_until_cancelled(sandbox.berth(deadline)).await.ok_or(CompileError::Stopped)?;
         let berth = berth.map_err(|error| CompileError::Run(Arc::new(error)))?;
-        let running = run::run(berth, plan, *limits, deadline);
+        let running = run::run(berth, plan, limits, deadline);
         kill.run_until_cancelled(running).await.unwrap_or(Err(CompileError::Killed))
     }
 
@@ -448,10 +468,10 @@ impl Engine {
     async fn slot(&self, caller: &Caller) -> Result<Slot, CompileError> {
         let (metrics, slots, deadline) = (&self.0.metrics, &self.0.slots, caller.deadline);
         metrics.queue_enqueued.inc();
-        let slot = if caller.queued {
-            slots.acquire_in_any_case(deadline).await
-        } else {
+        let slot = if caller.terms == Terms::Held {
             slots.acquire(deadline.sooner(self.0.queue_wait)).await
+        } else {
+            slots.acquire_in_any_case(deadline).await
         };
         match slot {
             Ok(slot) => {
@@ -477,9 +497,9 @@ impl Engine {
     ) -> Result<(Bytes, JobStatus), CompileError> {
         /// Above this, presenting takes about a millisecond: too long for a thread that others wait for.
         const LARGE: usize = 128 * 1024;
-        let (limits, rendition) = (self.0.limits, job.rendition);
+        let rendition = job.rendition;
         let present = move |plan: &Plan, raw: &RawOutput, request: &CompileRequest| {
-            let result = present::present(plan, raw, request, limits);
+            let result = present::present(plan, raw, request);
             (answer::render(&result, rendition, request.backend.filter_ansi), result.status)
         };
         if raw.bytes() < LARGE {

@@ -19,15 +19,10 @@ use crate::text;
 const KILLED: i32 = -1;
 
 /// Reads `raw` as `request` wants it shown. Pure but for the two durations it measures.
-pub(crate) fn present(
-    plan: &Plan,
-    raw: &RawOutput,
-    request: &CompileRequest,
-    limits: Limits,
-) -> CompileResult {
+pub(crate) fn present(plan: &Plan, raw: &RawOutput, request: &CompileRequest) -> CompileResult {
     let code = if let Stop::Exited(code) = raw.stop { code } else { KILLED };
     let timed_out = raw.out_of_time || raw.stop == Stop::CpuTime;
-    let killed = killing_note(raw.stop, limits);
+    let killed = killing_note(raw.stop, raw.limits);
     let ok_to_cache = killed.is_none();
 
     let tagging = Instant::now();
@@ -182,6 +177,7 @@ mod tests {
         let stream = |text: &str| Stream { text: text.to_owned(), truncated: false };
         RawOutput {
             stop,
+            limits: Limits::default(),
             out_of_time: stop == Stop::WallTime,
             stdout: stream(""),
             stderr: stream(stderr),
@@ -194,7 +190,7 @@ mod tests {
     }
 
     fn shown(raw: &RawOutput) -> CompileResult {
-        present(&plan(), raw, &CompileRequest::default(), Limits::default())
+        present(&plan(), raw, &CompileRequest::default())
     }
 
     fn texts(lines: &[OutputLine]) -> Vec<&str> {
@@ -217,7 +213,7 @@ mod tests {
         let mut plan = plan();
         plan.filters.demangle = false;
         let raw = raw(Stop::Exited(0), "", "\t.globl _Z1fv\n_Z1fv:\n\tret\n");
-        let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
+        let result = present(&plan, &raw, &CompileRequest::default());
         let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
         assert_eq!(listing.lines().next().unwrap().text, "_Z1fv:");
     }
@@ -278,7 +274,7 @@ mod tests {
         let mut request = CompileRequest::default();
         request.backend.skip_asm = true;
         for stop in [Stop::Exited(0), Stop::Exited(1)] {
-            let result = present(&plan(), &raw(stop, "", "x:\n"), &request, Limits::default());
+            let result = present(&plan(), &raw(stop, "", "x:\n"), &request);
             assert_eq!(result.asm, Asm::Skipped);
         }
     }
@@ -290,7 +286,7 @@ mod tests {
         assert_eq!(result.language_id, Some("llvm-ir"));
         let plan = Plan { listing: ListingKind::LlvmIr, ..plan() };
         let raw = raw(Stop::Exited(0), "", "define i32 @_Z1fv() {\n");
-        let result = present(&plan, &raw, &CompileRequest::default(), Limits::default());
+        let result = present(&plan, &raw, &CompileRequest::default());
         assert_eq!(result.language_id, Some("llvm-ir"));
         let Asm::Listing(listing) = result.asm else { panic!("{:?}", result.asm) };
         assert_eq!(listing.lines().next().unwrap().text, "define i32 @f()() {");

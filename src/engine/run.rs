@@ -70,6 +70,8 @@ pub(crate) enum Written {
 pub(crate) struct RawOutput {
     /// How it ended.
     pub(crate) stop: Stop,
+    /// Under which limits.
+    pub(crate) limits: Limits,
     /// Whether time ran out, whatever came first: the job's own, or its caller's.
     pub(crate) out_of_time: bool,
     /// Standard output, at most the limit's bytes.
@@ -180,6 +182,7 @@ pub(crate) async fn run(
     };
     Ok(RawOutput {
         stop: finished.stop,
+        limits,
         out_of_time: finished.out_of_time,
         stdout: stream(finished.stdout, limits.output),
         stderr: stream(finished.stderr, limits.output),
@@ -248,6 +251,7 @@ mod tests {
     fn what_the_machine_did_is_not_remembered() {
         let output = |stop, stderr: &str| RawOutput {
             stop,
+            limits: Limits::default(),
             out_of_time: false,
             stdout: Stream { text: String::new(), truncated: false },
             stderr: Stream { text: stderr.to_owned(), truncated: false },

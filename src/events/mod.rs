@@ -71,7 +71,7 @@ pub struct Settings {
     pub largest_frame: usize,
     /// Largest WebSocket frame written, in bytes; longer results are fragmented.
     pub fragment: usize,
-    /// Bytes of results that may await their receipts before [`EventsBus::room`] waits.
+    /// Bytes of results that may await their receipts before [`ResultBus::room`] waits.
     pub outbox: usize,
     /// Bytes that may wait to be written on one connection; what finds no room is sent later.
     pub line: usize,
@@ -166,13 +166,6 @@ impl EventsBus {
         let _closed = self.board.standing().wait_for(|standing| *standing > 0).await.is_err();
     }
 
-    /// Resolves once less than [`Settings::outbox`] awaits receipts: whoever takes new work waits for this first,
-    /// while what runs already is published regardless.
-    pub async fn room(&self) {
-        let most = self.settings.outbox;
-        let _closed = self.board.outbox().wait_for(|offered| *offered < most).await.is_err();
-    }
-
     /// The figures of this moment.
     pub fn status(&self) -> Status {
         self.board.status()
@@ -219,6 +212,14 @@ impl ResultBus for EventsBus {
             let place = Place { board: Arc::clone(&self.board), id: id.clone(), number };
             self.confirmed(&id).await;
             Ok(Subscription::new(id, frames, Box::new(place)))
+        })
+    }
+
+    /// Less than [`Settings::outbox`] awaits receipts then.
+    fn room(&self) -> Pending<'_, ()> {
+        let (mut outbox, most) = (self.board.outbox(), self.settings.outbox);
+        Box::pin(async move {
+            let _closed = outbox.wait_for(|offered| *offered < most).await.is_err();
         })
     }
 

@@ -32,9 +32,9 @@ pub(super) struct Pool {
 struct Standing {
     link: Arc<Link>,
     /// Ends with the connection.
-    over: JoinHandle<Option<End>>,
+    over: JoinHandle<End>,
     born: Instant,
-    /// Its drop has the connection closed after [`Settings::linger`].
+    /// Its drop has the connection closed after [`Settings::linger`], or at the end of all work.
     _leave: oneshot::Sender<()>,
 }
 
@@ -56,8 +56,7 @@ impl Pool {
                 tracing::debug!(place = index, "replaced a connection to the events hub before its time");
                 continue;
             }
-            let end =
-                dead.and_then(Result::ok).flatten().unwrap_or(End::Broken("its task is gone".to_owned()));
+            let end = dead.and_then(Result::ok).unwrap_or(End::Broken("its task is gone".to_owned()));
             // Its task has done so itself, unless it panicked.
             self.board.fall(&current.link, &end);
             tracing::warn!(place = index, %end, "lost a connection to the events hub");
@@ -88,19 +87,22 @@ impl Pool {
         self.board.stand(&link, replaced);
         let (leave, left) = oneshot::channel::<()>();
         let (board, own) = (Arc::clone(&self.board), Arc::clone(&link));
-        let (rules, linger) = (self.rules(), self.settings.linger);
+        let (rules, linger, ending) = (self.rules(), self.settings.linger, self.lifecycle.ending());
         let life = async move {
-            let leave = async {
+            let replaced = async {
                 // Nothing is ever sent: that the place has dropped its end is the message.
                 let _dropped = left.await.is_err();
                 sleep(linger).await;
+            };
+            let leave = async {
+                tokio::select! { () = replaced => {}, () = ending => {} }
                 CloseCode::Normal
             };
             let end = socket::live(socket, feed, rules, |text| board.hear(&own, text), leave).await;
             board.fall(&own, &end);
             end
         };
-        let over = self.lifecycle.accompany("events connection", Box::pin(life));
+        let over = self.lifecycle.attend("events connection", Box::pin(life));
         Standing { link, over, born: Instant::now(), _leave: leave }
     }
 

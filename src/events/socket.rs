@@ -168,9 +168,8 @@ where
                 timeout(rules.stall, writer.send(Message::Ping(Bytes::new()))).await
             }
             code = &mut leave => {
-                let close = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }));
-                let sent = timeout(CLOSE_GRACE, writer.send(close)).await;
-                if matches!(sent, Ok(Ok(()))) {
+                let parting = part(writer, feed, rules.fragment, code);
+                if matches!(timeout(CLOSE_GRACE, parting).await, Ok(Ok(()))) {
                     // The reader hears the answer, and ends us.
                     sleep(CLOSE_GRACE).await;
                 }
@@ -183,6 +182,24 @@ where
             Err(_) => return End::Stalled,
         }
     }
+}
+
+/// Writes what waits, and then the close: what is not said now, such as a receipt, is never said.
+async fn part<S>(
+    writer: &mut SplitSink<WebSocketStream<S>, Message>,
+    feed: &mut Feed,
+    fragment: usize,
+    code: CloseCode,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while !feed.is_empty()
+        && let Some(text) = feed.next().await
+    {
+        send(writer, text, fragment, true).await?;
+    }
+    writer.send(Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }))).await
 }
 
 /// Writes one text. Without `more` to come, it leaves at once; otherwise, the next one takes it along.

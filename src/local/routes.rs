@@ -46,6 +46,10 @@ impl RouteStore for LocalRoutes {
         Box::pin(async move { Ok(lock(&self.rows).get(key).cloned()) })
     }
 
+    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+        Box::pin(async move { Ok(lock(&self.rows).values().cloned().collect()) })
+    }
+
     fn active_color(&self) -> Pending<'_, Result<Color, LookupError>> {
         Box::pin(async move { Ok(*lock(&self.color)) })
     }

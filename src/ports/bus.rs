@@ -25,6 +25,10 @@ pub trait ResultBus: Send + Sync + fmt::Debug {
     /// Resolves once the subscription stands: a result published from then on is not missed.
     fn subscribe(&self, id: &RequestId) -> Pending<'_, Result<Subscription, SubscribeError>>;
 
+    /// Resolves once there is room for more results: whoever takes new work waits for this first, while what runs
+    /// already is published regardless.
+    fn room(&self) -> Pending<'_, ()>;
+
     /// The largest frame [`Self::publish`] takes, in bytes; what is larger travels as a blob, and the frame names it.
     fn largest_frame(&self) -> usize;
 }

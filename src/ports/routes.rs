@@ -54,6 +54,9 @@ pub trait RouteStore: Send + Sync + fmt::Debug {
     /// The row under exactly this key; `None` when there is none, which is not the same as a lookup that failed.
     fn lookup<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<RouteRow>, LookupError>>;
 
+    /// All rows that are rows; others are left out. It reads the whole table, and is for the start alone.
+    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>>;
+
     /// The live color.
     fn active_color(&self) -> Pending<'_, Result<Color, LookupError>>;
 }

@@ -13,6 +13,7 @@ use super::memo::{Era, Memo, Told};
 use super::table::Table;
 use crate::domain::ids::CompilerId;
 use crate::lifecycle::Lifecycle;
+use crate::ports::LookupError;
 use crate::telemetry::metrics::{ByLookup, Lookup};
 
 /// Compilers remembered at once; all deployments together have about 5,200. Callers may ask for any name, so there
@@ -42,11 +43,25 @@ impl RouteCache {
         Self { table: Arc::new(table), routes: Cache::new(MOST_REMEMBERED), lifecycle, hits, misses, stale }
     }
 
-    /// What the table says of `compiler`.
-    pub(super) async fn route(&self, compiler: &CompilerId, era: Era) -> Told<Arc<Route>> {
+    /// Reads the whole table, and says of how many compilers something is known then.
+    pub(super) async fn warm_up(&self, era: Era) -> Result<usize, LookupError> {
+        let known = self.table.read_all().await?;
+        let count = known.len();
+        for (compiler, fact) in known {
+            self.memo(&compiler).learn(era, fact).await;
+        }
+        Ok(count)
+    }
+
+    fn memo(&self, compiler: &CompilerId) -> Arc<Memo<Arc<Route>>> {
         let blank = || Ok::<_, Infallible>(Arc::new(Memo::new(compiler.as_str(), self.lifecycle.clone())));
         let Ok(memo) = self.routes.get_or_insert_with(compiler, blank);
-        let told = memo.get(era, || Arc::clone(&self.table).look(compiler.clone())).await;
+        memo
+    }
+
+    /// What the table says of `compiler`.
+    pub(super) async fn route(&self, compiler: &CompilerId, era: Era) -> Told<Arc<Route>> {
+        let told = self.memo(compiler).get(era, || Arc::clone(&self.table).look(compiler.clone())).await;
         let counter = match &told {
             Ok((_, Origin::Memory)) => &self.hits,
             Ok((_, Origin::Stale)) => &self.stale,

@@ -115,6 +115,15 @@ impl<V: Clone + Send + Sync + 'static> Memo<V> {
         }
     }
 
+    /// Takes over a fact that was read together with others, unless as much is known already.
+    pub(super) async fn learn(&self, era: Era, fact: Fact<V>) {
+        let _turn = self.turn.lock().await;
+        let known = self.state.load().tell(Instant::now(), era).is_some_and(|told| told.is_ok());
+        if !known {
+            let _told = self.keep(era, Ok(fact));
+        }
+    }
+
     /// What a look brings, ours or that of whoever is looking.
     async fn ask<F>(self: &Arc<Self>, era: Era, look: impl FnOnce() -> F) -> Told<V>
     where

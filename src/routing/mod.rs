@@ -119,6 +119,12 @@ impl Router {
         told.map(|(color, _)| Some(color)).map_err(RoutingError::Color)
     }
 
+    /// Reads the whole table once, so that no request has to wait for its row, and says how many compilers are known
+    /// then. Until it is done, rows are read as they are asked for.
+    pub async fn warm_up(&self) -> Result<usize, LookupError> {
+        self.routes.warm_up(self.era.load(Ordering::Relaxed)).await
+    }
+
     /// From now on everything is read anew. Rows read before only stand in while the table cannot be read.
     pub fn clear(&self) {
         self.era.fetch_add(1, Ordering::Relaxed);

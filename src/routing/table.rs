@@ -1,5 +1,6 @@
 //! The routing table as one compiler sees it: which keys its row may have, and what looking for it is worth.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,30 @@ impl Table {
         let good_for = if is_absent { self.trust.absence } else { jittered(self.trust.row) };
         // Absence is never what we fall back on: an outage would become a default.
         Ok(Fact { value: Arc::new(route), good_for, lasts: !is_absent })
+    }
+
+    /// Reads the rows of all compilers of ours. One that cannot be read is left for those who ask for it.
+    pub(super) async fn read_all(&self) -> Result<HashMap<CompilerId, Fact<Arc<Route>>>, LookupError> {
+        let rows = self.store.all().await?;
+        let mut known = HashMap::new();
+        // The bare names first, so that those of the environment take their places.
+        for is_bare in [true, false] {
+            for row in &rows {
+                let compiler = match (self.environment.as_deref(), row.key.split_once('#')) {
+                    (_, None) if is_bare => row.key.as_str(),
+                    (Some(ours), Some((environment, compiler))) if !is_bare && environment == ours => {
+                        compiler
+                    }
+                    _ => continue,
+                };
+                let route = Route::read(Some(row.clone()), &self.queues);
+                if let Some((compiler, route)) = CompilerId::parse(compiler).ok().zip(route.ok()) {
+                    let good_for = jittered(self.trust.row);
+                    known.insert(compiler, Fact { value: Arc::new(route), good_for, lasts: true });
+                }
+            }
+        }
+        Ok(known)
     }
 
     async fn read(&self, compiler: &CompilerId) -> Result<Route, LookupError> {

@@ -65,6 +65,14 @@ impl Moody {
 }
 
 impl RouteStore for Moody {
+    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+        Box::pin(async move {
+            let rows = self.rows.all().await;
+            self.answer("all").await?;
+            rows
+        })
+    }
+
     fn lookup<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<RouteRow>, LookupError>> {
         Box::pin(async move {
             // What was there when the question arrived, as a slow network has it.
@@ -123,6 +131,28 @@ async fn ask(router: &Router) -> Result<(String, Origin), RoutingError> {
 
 fn known(name: &str, origin: Origin) -> (String, Origin) {
     (name.to_owned(), origin)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warm_router_looks_no_more() {
+    let (router, store) = bed(false);
+    for (key, name) in [("g132", "old"), ("prod#g132", "a"), ("staging#g132", "b"), ("staging#other", "c")] {
+        store.put(key, queue(name));
+    }
+    store.feel(Mood::Refusing);
+    assert!(router.warm_up().await.is_err());
+    store.feel(Mood::Well);
+    assert_eq!(router.warm_up().await.unwrap(), 1, "other environments are none of ours");
+    let looks = store.looks();
+    assert_eq!(ask(&router).await.unwrap(), known("a", Origin::Memory));
+    assert_eq!(store.looks(), looks);
+    // What was read one by one is younger.
+    router.clear();
+    store.put("prod#g132", queue("new"));
+    assert_eq!(ask(&router).await.unwrap(), known("new", Origin::Table));
+    store.put("prod#g132", queue("newer"));
+    router.warm_up().await.unwrap();
+    assert_eq!(ask(&router).await.unwrap(), known("new", Origin::Memory));
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,6 +223,24 @@ metrics! {
     queue_messages: Family<ByOutcome, Counter> = "queue_messages";
     /// How long messages had been in the job queue when they were received.
     queue_messages_age: Histogram = "queue_messages_age" in Seconds with Histogram::new(REQUEST_BUCKETS);
+    /// Connections to the events hub that stand.
+    events_connections: Gauge = "events_connections";
+    /// Results waited for from the events hub.
+    events_subscriptions: Gauge = "events_subscriptions";
+    /// Results offered to the events hub and not acknowledged.
+    events_offers: Gauge = "events_offers";
+    /// Memory of the results offered.
+    events_offers_size: Gauge = "events_offers_size" in Bytes;
+    /// Connections to the events hub that were made since the start.
+    events_dials: Gauge = "events_connections_made";
+    /// Results sent again since the start, because no receipt came.
+    events_repeats: Gauge = "events_results_repeated";
+    /// Results since the start that the events hub found too large.
+    events_refused: Gauge = "events_results_refused";
+    /// Texts since the start from the events hub that were none of ours.
+    events_garbage: Gauge = "events_texts_unknown";
+    /// Results since the start that came when nobody waited for them.
+    events_early: Gauge = "events_results_early";
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.

@@ -132,6 +132,14 @@ impl Draft {
         self.request.language.as_ref()
     }
 
+    /// Takes `filterAnsi` from the query too: the deployed router looks for it there, whatever the body is.
+    #[must_use]
+    pub fn heeding(mut self, query: &str) -> Self {
+        let asked = query_value(query, "filterAnsi").is_ok_and(|value| value.as_deref() == Some("true"));
+        self.request.backend.filter_ansi |= asked;
+        self
+    }
+
     /// Splits the arguments and checks what the operating system could not take.
     pub fn finish(self, split: fn(&str) -> Vec<String>) -> Result<CompileRequest, RequestError> {
         const MEMBER: &str = "options.userArguments";

@@ -17,7 +17,7 @@ use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
-use crate::engine::{Answer, Rendition};
+use crate::engine::{Answer, Rendition, Terms};
 use crate::routing::Destination;
 use crate::wire;
 use crate::wire::envelope::Build;
@@ -120,7 +120,7 @@ impl Order {
     /// The request in the body.
     pub(super) fn read(&self) -> Result<Draft, RequestError> {
         match self.media {
-            Media::Json => wire::request::json(&self.body.bytes),
+            Media::Json => wire::request::json(&self.body.bytes).map(|draft| draft.heeding(&self.query)),
             Media::Other => wire::request::text(&self.body.bytes, &self.query),
         }
     }
@@ -155,8 +155,15 @@ impl<W: Workshop> Desk<W> {
         call.found(id);
         let request = draft.finish(W::split)?;
         let deadline = self.deadline(&call);
-        let job =
-            Job { key, compiler, request, rendition, deadline, waited: call.waited.clone(), queued: false };
+        let job = Job {
+            key,
+            compiler,
+            request,
+            rendition,
+            deadline,
+            waited: call.waited.clone(),
+            terms: Terms::Held,
+        };
         Ok(answered(self.make(job, &call.id).await?, rendition))
     }
 

@@ -185,6 +185,7 @@ impl<W: Workshop> Desk<W> {
     async fn claim(&self) -> Option<Claim> {
         let mut making = Arc::clone(&self.claims).acquire_owned().await.ok()?;
         let mut delivering = Arc::clone(&self.outbox).acquire_owned().await.ok()?;
+        self.parts.bus.room().await;
         let room = self.parts.workshop.room().await;
         while making.num_permits() < room.min(LARGEST_BATCH) {
             let more = Arc::clone(&self.claims).try_acquire_owned().ok();

@@ -188,6 +188,22 @@ fn duplicates_are_refused_anywhere() {
 }
 
 #[test]
+fn a_json_body_leaves_one_wish_to_the_query() {
+    let ask = |query: &str| {
+        let draft = json(br#"{"source":"","options":{"userArguments":"-g"}}"#).unwrap().heeding(query);
+        let request = draft.finish(split).unwrap();
+        assert_eq!(request.arguments, ["-g"]);
+        request.backend.filter_ansi
+    };
+    assert!(ask("options=-O2&filterAnsi=true"));
+    for query in ["", "filterAnsi=1", "filterAnsi", "filterAnsi=true&filterAnsi=true", "skipAsm=true"] {
+        assert!(!ask(query), "{query}");
+    }
+    let whole = br#"{"source":"","options":{"compilerOptions":{"filterAnsi":true}}}"#;
+    assert!(json(whole).unwrap().heeding("filterAnsi=false").finish(split).unwrap().backend.filter_ansi);
+}
+
+#[test]
 fn bare_text_takes_its_wishes_from_the_query() {
     let ask = |query: &str| text(b"int x;", query).unwrap().finish(split).unwrap();
     let plain = ask("");

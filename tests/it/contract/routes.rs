@@ -20,6 +20,7 @@ fn local() -> Arc<dyn RouteStore> {
 suite! { Arc<dyn RouteStore>; in_process = super::local:
     a_row_is_found_under_its_exact_key
     a_missing_row_is_not_a_failure
+    all_rows_are_told
     the_color_is_the_live_one
 }
 
@@ -43,6 +44,14 @@ async fn a_missing_row_is_not_a_failure(routes: Arc<dyn RouteStore>) {
     for key in ["", "prod#", "prod#G132", "staging#g132", "nvcc130"] {
         assert_eq!(routes.lookup(key).await.unwrap(), None, "{key}");
     }
+}
+
+async fn all_rows_are_told(routes: Arc<dyn RouteStore>) {
+    let mut all = routes.all().await.unwrap();
+    all.sort_by(|one, other| one.key.cmp(&other.key));
+    let mut expected = rows();
+    expected.sort_by(|one, other| one.key.cmp(&other.key));
+    assert_eq!(all, expected);
 }
 
 async fn the_color_is_the_live_one(routes: Arc<dyn RouteStore>) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compilation_worker::failpoint::{Act, Plan, Point};
+use compilation_worker::local::queue::Depth;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -170,10 +171,14 @@ async fn close(ground: &Ground, place: &Place, heir: Daemon, death: Timestamp, m
     let settled = settled(&heir).await;
     ledger.redelivered = redeliveries(&settled, death);
     ledger.stale = settled.iter().filter(|one| one.job.as_deref() == Some("stale")).count();
-    let (left, dead) = (ground.depth(&place.jobs).await, ground.depth(&place.dead).await);
-    ledger.returned = left.waiting + left.in_flight;
-    ledger.dead = dead.waiting + dead.in_flight;
     ledger
+}
+
+/// What is left on the queues of a place.
+async fn left(ground: &Ground, place: &Place) -> Ledger {
+    let (left, dead) = (ground.depth(&place.jobs).await, ground.depth(&place.dead).await);
+    let count = |depth: Depth| depth.waiting + depth.in_flight;
+    Ledger { returned: count(left), dead: count(dead), ..Ledger::default() }
 }
 
 /// How long after `death` those messages were received that had been received before, but not by this worker.
@@ -223,6 +228,7 @@ async fn own_groups(
             ledger.add(close(&ground, &place, heir, death, begun).await);
         }
     }
+    ledger.add(left(&ground, &place).await);
     ledger
 }
 
@@ -240,7 +246,11 @@ async fn shared_group(ground: Arc<Ground>, lane: usize, rounds: usize, visibilit
             let cycle = Cycle { name, plan: Plan { point, act: Act::Die, turn }, visibility, jailed: false };
             let (heir, death, begun) = die(&ground, &producer, &place, &cycle).await;
             let ground = Arc::clone(&ground);
-            closing.spawn(async move { close(&ground, &place, heir, death, begun).await });
+            closing.spawn(async move {
+                let mut ledger = close(&ground, &place, heir, death, begun).await;
+                ledger.add(left(&ground, &place).await);
+                ledger
+            });
         }
     }
     let mut ledger = Ledger::default();

@@ -103,16 +103,15 @@ async fn tally(
     let (old, new) = (read(log), settled(new).await);
     let done = |one: &&super::ground::Settled| one.outcome == "done";
     let finished = old.iter().filter(done).filter(|one| one.at > told).count();
-    let back: BTreeSet<&str> =
-        old.iter().filter(|one| one.outcome == "back").map(|one| one.id.as_str()).collect();
-    assert_eq!(old.len(), old.iter().filter(done).count() + back.len(), "{old:?}");
+    let returns = old.iter().filter(|one| one.outcome == "back");
+    let back: BTreeSet<&str> = returns.clone().map(|one| one.id.as_str()).collect();
+    assert_eq!(old.len(), old.iter().filter(done).count() + returns.clone().count(), "{old:?}");
     // Each job was done by one of the two, and what was given back by the second.
     assert_eq!(old.iter().chain(&new).filter(done).count(), JOBS, "{old:?} {new:?}");
     let again: BTreeSet<&str> =
-        new.iter().filter(|one| one.receives == 2).map(|one| one.id.as_str()).collect();
+        new.iter().filter(|one| one.receives > 1).map(|one| one.id.as_str()).collect();
     assert_eq!(again, back);
-    let given_back = old.iter().filter(|one| one.outcome == "back").map(|one| span(told, one.at));
-    let slowest = given_back.max().unwrap_or_default();
+    let slowest = returns.map(|one| span(told, one.at)).max().unwrap_or_default();
     assert!(slowest < AT_ONCE, "given back only after {slowest:?}");
     assert_eq!(ground.depth(&place.dead).await, Depth::default());
     let answered = log.lines().filter(|line| line.contains("\"answered\"")).filter_map(|line| {

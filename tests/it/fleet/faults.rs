@@ -45,7 +45,7 @@ impl Trouble {
 }
 
 /// The fault for every call to SQS with this verb; with `""`, for all.
-fn sqs(field: &Field, verb: &'static str, fault: Fault) {
+pub(super) fn sqs(field: &Field, verb: &'static str, fault: Fault) {
     field.bed.faults(move |call: &Call| {
         let meant = call.service == Service::Sqs && (verb.is_empty() || call.verb == verb);
         if meant { fault.clone() } else { Fault::None }

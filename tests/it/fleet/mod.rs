@@ -18,8 +18,12 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::timeout;
 
+use self::faults::sqs;
+use self::field::Field;
 use self::yard::Yard;
+use crate::support::bed::Fault;
 use crate::support::daemon::Daemon;
+use crate::support::obedient::{self, ID};
 
 /// A release build has no fail-points, so it cannot be shown at which points it may die: a debug build can. What can be
 /// shown is that nobody can make it die there.
@@ -109,4 +113,15 @@ async fn a_worker_that_is_killed_loses_nothing() {
     assert_eq!((reply.status, reply.header("x-job-status")), (200, Some("ok")), "{}", reply.text());
     assert!(reply.text().contains("marker()"));
     heir.metric_until("queue_messages_total{outcome=\"done\"}", 1).await;
+}
+
+#[tokio::test]
+async fn a_job_that_may_have_taken_workers_down_runs_under_half_the_limits() {
+    let field = Field::with(&["--limits-wall=4s"]).await;
+    sqs(&field, "ReceiveMessage", Fault::Worn);
+    // The poll that is under way brings the first of them.
+    for (number, suspect) in [false, true].into_iter().enumerate() {
+        let reply = field.router.compile(ID, &obedient::sleep("3", number)).await.json();
+        assert_eq!((&reply["timedOut"], reply["code"] == 0), (&suspect.into(), !suspect), "{reply}");
+    }
 }

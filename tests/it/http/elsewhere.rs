@@ -58,6 +58,10 @@ impl RouteStore for Away {
         self.routes.lookup(key)
     }
 
+    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+        self.routes.all()
+    }
+
     fn active_color(&self) -> Pending<'_, Result<compilation_worker::ports::Color, LookupError>> {
         self.routes.active_color()
     }

@@ -69,6 +69,8 @@ const FAILURES: &[(&str, &str, Shown)] = &[
             "events::survives::what_is_asked_and_offered_in_a_gap_goes_through_when_it_ends",
             "events::restarts::a_hub_that_is_killed_and_started_again_costs_no_result",
             "events::says::a_lost_receipt_makes_the_result_come_again",
+            "interop::sockets::late_subscriptions_lost_receipts_and_repeats_cost_no_result",
+            "fleet::faults::no_trouble_costs_a_result",
         ]),
     ),
     (
@@ -107,6 +109,7 @@ const FAILURES: &[(&str, &str, Shown)] = &[
         "a router that has lost its hub goes on dialing, says so, and serves again without a restart",
         By(&[
             "interop::production::born_in_an_outage_they_say_so_and_are_well_when_it_ends",
+            "interop::sockets::patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process",
             "events::survives::a_hub_that_is_down_is_dialed_at_a_measured_pace",
         ]),
     ),
@@ -158,6 +161,7 @@ const FAILURES: &[(&str, &str, Shown)] = &[
         "a source that kills workers is tried three times and put aside; a source that eats memory is a result",
         By(&[
             "queue::refuses::a_job_that_keeps_failing_is_told_and_put_aside_at_the_third_receive",
+            "fleet::a_job_that_may_have_taken_workers_down_runs_under_half_the_limits",
             "hostile::resources::what_overwhelms_a_compiler_is_a_result",
             "jail::cannot_fill_the_machine::when_the_machine_runs_out_of_memory_jobs_go_first",
         ]),
@@ -183,6 +187,7 @@ const FAILURES: &[(&str, &str, Shown)] = &[
         "no connection is given up for ever, and health says whether there is one",
         By(&[
             "interop::production::born_in_an_outage_they_say_so_and_are_well_when_it_ends",
+            "interop::sockets::patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process",
             "events::survives::a_hub_that_is_down_is_dialed_at_a_measured_pace",
         ]),
     ),
@@ -238,6 +243,7 @@ const WEAKNESSES: &[(&str, &str, Shown)] = &[
                 "queue::drains::running_jobs_are_finished_and_delivered_and_the_rest_is_given_back_at_once",
                 "http::drain::everything_received_is_answered_and_nothing_is_reset",
                 "daemon::ends::told_to_stop_it_answers_everything_it_has_received",
+                "interop::sockets::the_last_receipt_is_said_before_the_end",
             ],
             INFRASTRUCTURE,
         ),
@@ -302,6 +308,7 @@ const WEAKNESSES: &[(&str, &str, Shown)] = &[
         "nobody gives up dialing, and an outage of the hub fails no health check",
         By(&[
             "interop::production::born_in_an_outage_they_say_so_and_are_well_when_it_ends",
+            "interop::sockets::patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process",
             "events::survives::a_hub_that_is_down_is_dialed_at_a_measured_pace",
         ]),
     ),
@@ -312,16 +319,19 @@ const WEAKNESSES: &[(&str, &str, Shown)] = &[
     ),
     (
         "X-13",
-        "a job says how long it is worth doing, and is dropped after that",
+        "a job says how long it is worth doing, and is dropped after that; a queue that is too far behind is not asked",
         By(&[
+            "queue::relays::a_queue_that_is_too_far_behind_is_not_asked",
             "queue::refuses::what_nobody_waits_for_any_more_is_not_done",
             "queue::answers::a_regrouped_job_keeps_the_time_it_had",
         ]),
     ),
     (
         "X-14",
-        "a client who leaves is noticed, and costs its worker nothing",
+        "a client who leaves is noticed, and costs its worker nothing; what is not begun is not done",
         By(&[
+            "interop::sockets::a_client_who_leaves_ends_its_job",
+            "queue::relays::what_a_caller_who_left_asked_for_is_not_done",
             "interop::behind_our_router::a_client_who_leaves_costs_it_nothing",
             "http::elsewhere::the_result_of_a_client_who_left_is_taken_off_the_bus",
             "queue::relays::the_result_of_a_caller_who_left_is_acknowledged",

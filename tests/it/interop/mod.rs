@@ -2,9 +2,15 @@
 
 mod before_our_worker;
 mod behind_our_router;
+mod forwards;
+mod gateway;
 mod history;
+mod kept;
+mod messages;
+mod pages;
 mod production;
 mod socket;
+mod sockets;
 mod sources;
 mod statuses;
 mod todays_router;

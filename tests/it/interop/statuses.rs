@@ -335,7 +335,8 @@ fn fault(call: &Call) -> Fault {
     let down = Fault::Refuse(500, "InternalError", "We encountered an internal error");
     match (call.verb.as_str(), call.what.as_str()) {
         ("GetItem", "Unreadable") => Fault::THROTTLED,
-        ("GetParameter", _) | ("SendMessage" | "SendMessageBatch", _) if call.what.contains("/refus") => down,
+        // A queue, and a parameter.
+        (_, what) if what.contains("/refused") => down,
         ("PUT", what) if what.starts_with("temp-storage/") => down,
         ("GET", what) if what.starts_with("away/") => down,
         ("GET", what) if what.starts_with("torn/") => Fault::Garbage(200),

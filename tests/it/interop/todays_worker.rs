@@ -179,7 +179,7 @@ impl<'a> TodaysWorker<'a> {
     }
 }
 
-/// A result: what was understood of the job. The source may say `sleep MILLISECONDS` or `lines NUMBER`.
+/// A result: what was understood of the job. The source may say `sleep MILLISECONDS`, `lines NUMBER`, or `result JSON`.
 async fn compile(job: &Value) -> Value {
     let id = job["compilerId"].as_str().unwrap_or_default();
     let is_project = job["isCMake"] == true || job.get("buildSystem").is_some();
@@ -197,6 +197,7 @@ async fn compile(job: &Value) -> Value {
         if is_json { &job["options"]["userArguments"] } else { &job["queryStringParameters"]["options"] };
     let mut asm = vec![json!({ "text": format!("arguments: {}", arguments.as_str().unwrap_or_default()) })];
     match source.split_once(' ') {
+        Some(("result", result)) => return serde_json::from_str(result).unwrap(),
         Some(("sleep", millis)) => sleep(Duration::from_millis(millis.parse().unwrap())).await,
         // Three bytes, and one UTF-16 unit.
         Some(("lines", number)) => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use compilation_worker::engine::Terms;
 use compilation_worker::ports::{Blob, BlobAddress, BlobStore as _, Message};
 
 use super::yard::{DEAD, QUEUE, Yard, message};
@@ -68,7 +69,7 @@ async fn a_job_that_keeps_failing_is_told_and_put_aside_at_the_third_receive() {
     let result = yard.result("bad").await;
     assert_eq!((&result["code"], &result["stderr"][0]["text"]), (&(-1).into(), &"the reason".into()));
     assert_eq!(yard.settled(3).await, [("back", None), ("back", None), ("buried", Some("rejected"))]);
-    assert_eq!(yard.workshop.begun(), 3);
+    assert_eq!(yard.workshop.terms(), [Terms::Queued, Terms::Queued, Terms::Suspect]);
     let dead = yard.dead().await;
     assert_eq!(dead[0].message.attributes["Reason"], "the reason");
     assert_eq!(

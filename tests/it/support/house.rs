@@ -14,7 +14,7 @@ use compilation_worker::doors::health::{Health, Vitals};
 use compilation_worker::doors::http::{Door, DoorSettings, Fleet, Parts, Served};
 use compilation_worker::doors::server::{self, Gate, HttpSettings};
 use compilation_worker::doors::workshop::{Failure, Job, Listing, Workshop};
-use compilation_worker::engine::{Answer, Rendition};
+use compilation_worker::engine::{Answer, Rendition, Terms};
 use compilation_worker::lifecycle::Phase;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -51,6 +51,7 @@ struct State {
     cancelled: AtomicUsize,
     cleared: AtomicUsize,
     busy: AtomicBool,
+    terms: Mutex<Vec<Terms>>,
     remembered: Mutex<HashMap<Vec<u8>, Answer>>,
 }
 
@@ -143,6 +144,11 @@ impl Fake {
         self.0.begun.load(Ordering::SeqCst)
     }
 
+    /// How each job was treated.
+    pub(crate) fn terms(&self) -> Vec<Terms> {
+        self.0.terms.lock().unwrap().clone()
+    }
+
     pub(crate) fn running(&self) -> usize {
         self.0.running.load(Ordering::SeqCst)
     }
@@ -215,6 +221,7 @@ impl Workshop for Fake {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         self.0.running.fetch_add(1, Ordering::SeqCst);
         job.waited.note(Duration::ZERO);
+        self.0.terms.lock().unwrap().push(job.terms);
         let mut running = Running { state: &self.0, done: false };
         let answer = self.obey(job).await;
         running.done = true;

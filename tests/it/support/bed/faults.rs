@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Late(Duration),
     /// A receive's messages are visible to everybody again at once.
     Again,
+    /// A receive's messages come as if two workers had received them before.
+    Worn,
     /// A receive's messages come in the opposite order.
     Backwards,
 }

@@ -71,7 +71,7 @@ async fn answer(request: Request<Incoming>, state: &State) -> Result<Answer, Tor
         Fault::Hang => std::future::pending::<()>().await,
         Fault::Reset => return Err(TornDown),
         Fault::Late(pause) => sleep(*pause).await,
-        Fault::None | Fault::Lost | Fault::Again | Fault::Backwards => {}
+        Fault::None | Fault::Lost | Fault::Again | Fault::Worn | Fault::Backwards => {}
     }
     let answer = match service {
         _ if is_off(&asked.headers, state) => refusal(

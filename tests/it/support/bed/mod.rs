@@ -121,7 +121,8 @@ impl Bed {
     }
 
     /// A row of the routing table, in the form in which `DynamoDB` sends it.
-    pub(crate) fn route(&self, table: &str, key: &str, item: Value) {
+    pub(crate) fn route(&self, table: &str, key: &str, mut item: Value) {
+        item["compilerId"] = serde_json::json!({ "S": key });
         self.state.items.lock().unwrap().insert((table.to_owned(), key.to_owned()), item);
     }
 

@@ -133,6 +133,9 @@ impl State {
                 source.hide(one.receipt.clone(), Duration::ZERO).await.unwrap();
             }
         }
+        if *fault == Fault::Worn {
+            received.iter_mut().for_each(|one| one.receives += 2);
+        }
         if *fault == Fault::Backwards {
             received.reverse();
         }

@@ -43,12 +43,29 @@ impl State {
                     None => answer(&json!({})),
                 }
             }
+            "Scan" => {
+                self.scan(&text(&asked["TableName"]), asked["ExclusiveStartKey"]["compilerId"]["S"].as_str())
+            }
             "GetParameter" => match self.parameters.lock().unwrap().get(&text(&asked["Name"])) {
                 Some(value) => answer(&json!({ "Parameter": { "Name": asked["Name"], "Value": value } })),
                 None => refusal(Service::Ssm, 400, "ParameterNotFound", ""),
             },
             _ => refusal(Service::DynamoDb, 400, "UnknownOperationException", verb),
         }
+    }
+}
+
+impl State {
+    /// The rows of a table, two to a page.
+    fn scan(&self, table: &str, after: Option<&str>) -> Answer {
+        let items = self.items.lock().unwrap();
+        let mut rows: Vec<_> = items.iter().filter(|((of, _), _)| of == table).collect();
+        rows.sort_by_key(|((_, key), _)| key);
+        rows.retain(|((_, key), _)| after.is_none_or(|after| key.as_str() > after));
+        let page: Vec<&Value> = rows.iter().take(2).map(|(_, item)| *item).collect();
+        let last = rows.get(1).filter(|_| rows.len() > 2).map(|((_, key), _)| key);
+        let last = last.map_or(Value::Null, |key| json!({ "compilerId": { "S": key } }));
+        answer(&json!({ "Items": page, "LastEvaluatedKey": last }))
     }
 }
 

@@ -1,18 +1,18 @@
 //! A load generator for small requests, and the bare axum echo that bounds what any server could reach with it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::daemon::request::head;
-use crate::numbers::percentile;
+use super::daemon::announced;
+use super::daemon::request::head;
+use super::numbers::percentile;
 
-/// Connections at once.
-const CONNECTIONS: usize = 64;
 /// How long one round lasts.
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -35,20 +35,28 @@ impl Outcome {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
 
-    /// The 99th percentile of the time a reply took.
-    pub(crate) fn p99(&self) -> Duration {
-        percentile(&mut self.times.clone(), 99)
+    /// The `percent`th percentile of the time a reply took.
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        percentile(&mut self.times.clone(), percent)
     }
 }
 
-/// Sends `body` over and over on every connection, one request at a time on each, for one round.
-pub(crate) fn generate(address: SocketAddr, path: &str, body: &str) -> Outcome {
-    let request = [head(path, body.len()).as_bytes(), body.as_bytes()].concat();
+/// A JSON POST of `body`, as it is sent.
+pub(crate) fn post(path: &str, body: &str) -> Bytes {
+    [head(path, body.len()).as_bytes(), body.as_bytes()].concat().into()
+}
+
+/// Sends what `next` yields for one round, one request at a time on each of so many connections.
+pub(crate) fn generate(
+    address: SocketAddr,
+    connections: usize,
+    next: impl Fn() -> Bytes + Clone + Send + 'static,
+) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let started = Instant::now();
         let lanes: Vec<_> =
-            (0..CONNECTIONS).map(|_| tokio::spawn(lane(address, request.clone(), started + ROUND))).collect();
+            (0..connections).map(|_| tokio::spawn(lane(address, next.clone(), started + ROUND))).collect();
         let mut outcome = Outcome::default();
         for lane in lanes {
             outcome.times.extend(lane.await.unwrap());
@@ -58,12 +66,13 @@ pub(crate) fn generate(address: SocketAddr, path: &str, body: &str) -> Outcome {
     })
 }
 
-async fn lane(address: SocketAddr, request: Vec<u8>, end: Instant) -> Vec<Duration> {
+async fn lane(address: SocketAddr, next: impl Fn() -> Bytes, end: Instant) -> Vec<Duration> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let mut times = Vec::new();
     let mut buffer = Vec::with_capacity(64 * 1024);
     while Instant::now() < end {
+        let request = next();
         let started = Instant::now();
         stream.write_all(&request).await.unwrap();
         buffer.clear();
@@ -77,6 +86,7 @@ async fn lane(address: SocketAddr, request: Vec<u8>, end: Instant) -> Vec<Durati
             }
         }
         times.push(started.elapsed());
+        assert!(buffer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&buffer));
     }
     times
 }
@@ -98,14 +108,8 @@ pub(crate) struct Echo {
 impl Echo {
     /// Starts an echo that reads the whole request body and answers with `reply` bytes.
     pub(crate) fn start(reply: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--echo", &reply.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let (child, line) = announced(command.args(["--echo", &reply.to_string()]));
         Self { address: line.trim().parse().unwrap(), child }
     }
 }
@@ -120,10 +124,10 @@ impl Drop for Echo {
 /// The echo's own life: a bare axum server that ends with its standard input.
 pub(crate) fn serve_echo() {
     let size: usize = std::env::args().nth(2).unwrap().parse().unwrap();
-    let reply = bytes::Bytes::from(vec![b'x'; size]);
+    let reply = Bytes::from(vec![b'x'; size]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.spawn(async move {
-        let echo = axum::routing::post(move |body: bytes::Bytes| async move {
+        let echo = axum::routing::post(move |body: Bytes| async move {
             assert!(!body.is_empty());
             reply
         });

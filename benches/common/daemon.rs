@@ -14,18 +14,13 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts `serve` with `arguments` and waits for its announcement.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_compilation-worker"))
-            .args(["serve", "--announce", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let announced: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let http = announced["http"].as_str().unwrap().parse().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_compilation-worker"));
+        command.args(["serve", "--announce", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        // Credentials that nobody checks.
+        command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "secret");
+        let (child, line) = announced(command.args(arguments));
+        let addresses: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let http = addresses["http"].as_str().unwrap().parse().unwrap();
         Self { child, http }
     }
 
@@ -34,12 +29,12 @@ impl Daemon {
         request::Connection::open(self.http)
     }
 
-    /// Its resident memory, in units of a million bytes.
-    pub(crate) fn resident_mb(&self) -> u64 {
+    /// Its resident memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024 / 1_000_000
+        kib * 1024
     }
 }
 
@@ -48,6 +43,15 @@ impl Drop for Daemon {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Starts `command` and returns the line in which it tells where it listens.
+pub(crate) fn announced(command: &mut Command) -> (Child, String) {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
 }
 
 /// Requests over one kept connection.
@@ -85,7 +89,8 @@ pub(crate) mod request {
 
         /// GETs `path`.
         pub(crate) fn get(&mut self, path: &str) -> Reply {
-            write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+            self.0.get_mut().write_all(request.as_bytes()).unwrap();
             self.receive()
         }
 

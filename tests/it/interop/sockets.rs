@@ -1,0 +1,182 @@
+//! Our processes on the deployed gateway: what they say to it, and that its ways cost them nothing (contract-cloud 4.2, 8.5).
+
+use std::time::Duration;
+
+use compilation_worker::local::queue::Depth;
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::gateway::{Gateway, Ways};
+use super::todays_worker::TodaysWorker;
+use super::yard::Yard;
+use crate::support::client::until;
+use crate::support::daemon;
+use crate::support::obedient::{self, Obedient};
+
+/// How long a client of ours waits here; some of it is the stand-ins' own.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A place whose hub is that gateway.
+async fn yard(gateway: &Gateway) -> Yard {
+    let mut yard = Yard::open().await;
+    yard.hub = gateway.address;
+    yard
+}
+
+#[tokio::test]
+async fn every_word_is_one_that_was_agreed() {
+    let gateway = Gateway::open(Ways::default()).await;
+    let yard = yard(&gateway).await;
+    let (router, worker) = (yard.router(&[]).await, TodaysWorker::open(&yard, 0).await);
+    let body = json!({ "source": "x", "options": {} });
+    let compile = || router.compile("far", &body);
+    until(|| gateway.clients() >= 3).await;
+    let dials = gateway.dials();
+    worker
+        .during(async {
+            assert_eq!(compile().await.status, 200);
+            for odd in ["{", "{bad}", "[1]", "unknown text message", r#"{"guid":7}"#, "pong", ""] {
+                gateway.shout(odd);
+            }
+            assert_eq!(compile().await.status, 200);
+        })
+        .await;
+    assert_eq!(gateway.dials(), dials, "a frame that makes no sense ends no connection");
+    let said = |verb: &str| {
+        gateway
+            .heard()
+            .iter()
+            .filter_map(|text| text.strip_prefix(verb).map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    // It goes on asking for a while, should the receipt be lost.
+    until(|| said("unsubscribe: ").len() == 2).await;
+    let names = said("subscribe: ");
+    let mut forgotten = said("unsubscribe: ");
+    forgotten.sort_by_key(|name| names.iter().position(|asked| asked == name));
+    assert!(names.len() == 2 && names[0] != names[1], "{names:?}");
+    assert_eq!((said("ack: "), forgotten), (names.clone(), names.clone()));
+    for name in names {
+        let parsed = uuid::Uuid::parse_str(&name).unwrap();
+        assert_eq!((parsed.get_version_num(), parsed.to_string()), (4, name));
+    }
+    for text in gateway.heard() {
+        let known =
+            ["subscribe: ", "unsubscribe: ", "ack: ", "{"].iter().any(|begin| text.starts_with(begin));
+        assert!(known || text == "ping", "{text}");
+    }
+}
+
+/// F-6, X-4, X-7 and X-8 at once, both halves ours: nothing is told too late to be heard.
+#[tokio::test]
+async fn late_subscriptions_lost_receipts_and_repeats_cost_no_result() {
+    const JOBS: usize = 20;
+    let ways = Ways { late: Duration::from_millis(500), loses: 2, twice: true, ..Ways::default() };
+    let gateway = Gateway::open(ways).await;
+    let (yard, compiler) = (yard(&gateway).await, Obedient::make());
+    let (router, worker) = tokio::join!(yard.router(&[]), yard.worker(&compiler));
+    let begun = Instant::now();
+    let jobs = (0..JOBS).map(|number| {
+        let body = json!({ "source": format!("// {}\n", number % 4), "options": {} });
+        let router = &router;
+        async move { router.compile(obedient::ID, &body).await }
+    });
+    let replies = timeout(PATIENCE, join_all(jobs)).await.expect("results were lost");
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    worker.metric_until("queue_messages_total{outcome=\"done\"}", JOBS as u64).await;
+    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+}
+
+#[tokio::test]
+async fn todays_worker_is_not_held_up_by_a_gateway_that_loses_receipts() {
+    let gateway = Gateway::open(Ways { loses: 2, ..Ways::default() }).await;
+    let yard = yard(&gateway).await;
+    let (router, worker) = (yard.router(&[]).await, TodaysWorker::open(&yard, 0).await);
+    worker
+        .during(async {
+            for number in 0..2 {
+                let body = json!({ "source": format!("job {number}"), "options": {} });
+                let reply = timeout(PATIENCE, router.compile("far", &body)).await.expect("it was lost");
+                assert_eq!(reply.status, 200, "{}", reply.text());
+            }
+            worker.settled().await;
+        })
+        .await;
+    let notes = worker.notes();
+    assert_eq!(notes.given_up, 0, "{notes:?}");
+    assert!(notes.sends.values().all(|sends| *sends <= 3), "{notes:?}");
+}
+
+/// X-14: the worker is told so, in words that nobody else hears.
+#[tokio::test]
+async fn a_client_who_leaves_ends_its_job() {
+    let gateway = Gateway::open(Ways::default()).await;
+    let (yard, compiler) = (yard(&gateway).await, Obedient::make());
+    let (router, worker) = tokio::join!(yard.router(&[]), yard.worker(&compiler));
+    let mut client = router.client().await;
+    client.send(daemon::compile(obedient::ID, &obedient::held("never", 0))).await;
+    worker.running_until("sh", 1).await;
+    drop(client);
+    worker.running_until("sh", 0).await;
+    worker.metric_until("queue_messages_total{outcome=\"done\"}", 1).await;
+    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+    let reply = router.compile(obedient::ID, &json!({ "source": "// another\n", "options": {} })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+/// X-3: a process that ends as soon as it has answered has said what was left to say.
+#[tokio::test]
+async fn the_last_receipt_is_said_before_the_end() {
+    let gateway = Gateway::open(Ways::default()).await;
+    let yard = yard(&gateway).await;
+    let worker = TodaysWorker::open(&yard, 0).await;
+    let ending = async |number: usize| {
+        let mut router = yard.router(&[]).await;
+        let mut client = router.client().await;
+        let body = json!({ "source": format!("sleep {}", 400 + number), "options": {} });
+        client.send(daemon::compile("far", &body)).await;
+        until(|| worker.notes().waits.len() > number).await;
+        router.signal(Signal::TERM);
+        assert_eq!(client.reply().await.status, 200);
+        drop(client);
+        let begun = Instant::now();
+        assert_eq!(router.exit().await.code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?} to leave", begun.elapsed());
+    };
+    worker
+        .during(async {
+            for number in 0..5 {
+                ending(number).await;
+            }
+            worker.settled().await;
+        })
+        .await;
+    let notes = worker.notes();
+    assert!(notes.sends.values().all(|sends| *sends == 1), "a receipt was swallowed: {notes:?}");
+    assert!(gateway.closed().iter().all(|code| *code == Some(1000)), "{:?}", gateway.closed());
+}
+
+/// Today's router dials ten times, and then never again; today's worker five times.
+#[tokio::test]
+async fn patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process() {
+    let refused = Ways { refuses: 12, ..Ways::default() };
+    let gateway = Gateway::open(refused).await;
+    let yard = yard(&gateway).await;
+    let mut router = yard.router(&[]).await;
+    let connected = async {
+        while gateway.clients() < 2 {
+            assert_eq!(router.page("/healthcheck").await.status, 200);
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(2 * PATIENCE, connected).await.expect("it has given up");
+    let (dials, health) = (gateway.dials(), router.page("/healthcheck").await.json());
+    assert_eq!((health["websocket"].as_str(), dials), (Some("connected"), 14));
+    router.signal(Signal::TERM);
+    assert_eq!(router.exit().await.code(), Some(0));
+    until(|| gateway.clients() == 0).await;
+    assert_eq!((gateway.dials(), gateway.closed()), (dials, vec![Some(1000); 2]));
+}
