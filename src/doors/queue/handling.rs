@@ -53,19 +53,21 @@ impl<W: Workshop> Desk<W> {
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
         let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
-        let mut handled = pin!(handling.unless_cancelled(id.as_ref(), read, claim));
-        let verdict = tokio::select! {
-            biased;
-            verdict = &mut handled => {
-                over.cancel();
-                keeping.await;
-                verdict
-            }
-            () = &mut keeping => {
-                // The message is another's, who may be ourselves, and must begin anew if we stop. Whose result comes
-                // first is the one that counts; the message is for the other to settle.
-                handled.await;
-                Verdict::Lost
+        let verdict = {
+            let mut handled = pin!(handling.unless_cancelled(id.as_ref(), read, claim));
+            tokio::select! {
+                biased;
+                verdict = &mut handled => {
+                    over.cancel();
+                    keeping.await;
+                    verdict
+                }
+                () = &mut keeping => {
+                    // The message is another's, who may be ourselves, and must begin anew if we stop. Whose result
+                    // comes first is the one that counts; the message is for the other to settle.
+                    handled.await;
+                    Verdict::Lost
+                }
             }
         };
         let verdict = handling.settle(verdict).await;
