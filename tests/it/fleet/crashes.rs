@@ -109,8 +109,8 @@ impl Producer {
     }
 }
 
-/// One worker that dies with jobs in its hands, and one that takes over. The second is returned with what the first
-/// cost so far; it may still have results to offer that nobody wants.
+/// One worker that dies with jobs in its hands, and one that takes over. The second is returned with the time since which
+/// it might have had them, and with what the death cost so far; it may still have results to offer that nobody wants.
 async fn die(
     ground: &Ground,
     producer: &Arc<Producer>,
@@ -131,7 +131,7 @@ async fn die(
         let (producer, place, label) =
             (Arc::clone(producer), place.clone(), format!("{}n{number}", cycle.name));
         // One after the other, so that most are not done when the first is about to be.
-        let millis = first + 25 * number as u64;
+        let millis = first + 12 * number as u64;
         jobs.spawn(async move { producer.compile(&place, &label, millis).await });
     }
     ground.until(&place.jobs, |depth| depth.waiting == JOBS).await;
@@ -143,6 +143,9 @@ async fn die(
     let count = held.waiting + held.in_flight;
     assert!(count >= IN_FLIGHT, "{cycle:?}: only {held:?} when it died; it said: {}", doomed.log());
     let heir = ground.worker(place, &flags, None).await;
+    // Where all is well this is the death: another worker takes less than the visibility to start. On a machine that is
+    // busy with other things it may take more, and nobody can receive what there is nobody to receive.
+    let since = death.max(Timestamp::now() - cycle.visibility);
     let mut ledger = Ledger { deaths: 1, sent: JOBS, ..Ledger::default() };
     let mut clients = Vec::new();
     while let Some(outcome) = jobs.join_next().await {
@@ -162,14 +165,14 @@ async fn die(
             ledger.doubled += usize::from(next.header("x-job-status").is_some());
         }
     }
-    (heir, death, ledger)
+    (heir, since, ledger)
 }
 
 /// Waits until nothing is left to do, and completes the ledger of one cycle.
-async fn close(ground: &Ground, place: &Place, heir: Daemon, death: Timestamp, mut ledger: Ledger) -> Ledger {
+async fn close(ground: &Ground, place: &Place, heir: Daemon, since: Timestamp, mut ledger: Ledger) -> Ledger {
     ground.emptied(&place.jobs, &heir).await;
     let settled = settled(&heir).await;
-    ledger.redelivered = redeliveries(&settled, death);
+    ledger.redelivered = redeliveries(&settled, since);
     ledger.stale = settled.iter().filter(|one| one.job.as_deref() == Some("stale")).count();
     ledger
 }
@@ -181,13 +184,13 @@ async fn left(ground: &Ground, place: &Place) -> Ledger {
     Ledger { returned: count(left), dead: count(dead), ..Ledger::default() }
 }
 
-/// How long after `death` those messages were received that had been received before, but not by this worker.
-fn redeliveries(settled: &[Settled], death: Timestamp) -> Vec<Duration> {
+/// How long after `since` those messages were received that had been received before, but not by this worker.
+fn redeliveries(settled: &[Settled], since: Timestamp) -> Vec<Duration> {
     let mut known = BTreeSet::new();
     let mut delays = Vec::new();
     for one in settled {
         if known.insert(&one.id) && one.receives == 2 {
-            delays.push(one.received.duration_since(death).try_into().unwrap_or_default());
+            delays.push(one.received.duration_since(since).try_into().unwrap_or_default());
         }
     }
     delays
@@ -224,8 +227,8 @@ async fn own_groups(
             let name = format!("o{lane}r{round}{}", point.as_str());
             let cycle =
                 Cycle { name, plan: Plan { point, act: Act::Die, turn }, visibility, jailed: round == 0 };
-            let (heir, death, begun) = die(&ground, &producer, &place, &cycle).await;
-            ledger.add(close(&ground, &place, heir, death, begun).await);
+            let (heir, since, begun) = die(&ground, &producer, &place, &cycle).await;
+            ledger.add(close(&ground, &place, heir, since, begun).await);
         }
     }
     ledger.add(left(&ground, &place).await);
@@ -244,10 +247,10 @@ async fn shared_group(ground: Arc<Ground>, lane: usize, rounds: usize, visibilit
             let name = format!("s{lane}r{round}{}", point.as_str());
             let place = ground.place(&name).await;
             let cycle = Cycle { name, plan: Plan { point, act: Act::Die, turn }, visibility, jailed: false };
-            let (heir, death, begun) = die(&ground, &producer, &place, &cycle).await;
+            let (heir, since, begun) = die(&ground, &producer, &place, &cycle).await;
             let ground = Arc::clone(&ground);
             closing.spawn(async move {
-                let mut ledger = close(&ground, &place, heir, death, begun).await;
+                let mut ledger = close(&ground, &place, heir, since, begun).await;
                 ledger.add(left(&ground, &place).await);
                 ledger
             });
@@ -269,8 +272,8 @@ async fn balance(mut lanes: JoinSet<Ledger>) -> Ledger {
     }
     println!("{ledger}");
     assert!(ledger.failures.is_empty(), "{:?}", ledger.failures);
-    let Ledger { sent, acked, doubled, stale, dead, returned, .. } = ledger;
-    assert_eq!(sent, acked + dead + stale + returned, "{ledger}");
+    let Ledger { sent, acked, doubled, dead, returned, .. } = ledger;
+    assert_eq!(sent, acked + dead + ledger.stale() + returned, "{ledger}");
     assert_eq!((acked, doubled, dead), (sent, 0, 0), "{ledger}");
     ledger
 }
@@ -313,6 +316,11 @@ async fn a_worker_may_die_anywhere_on_an_emulator() {
 }
 
 impl Ledger {
+    /// Jobs that were too old when their turn came. A repeat of what has arrived may be that too, and is nobody's loss.
+    fn stale(&self) -> usize {
+        self.stale.min(self.sent - self.acked)
+    }
+
     fn add(&mut self, other: Self) {
         self.deaths += other.deaths;
         self.sent += other.sent;
@@ -328,7 +336,8 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { deaths, sent, acked, doubled, stale, dead, returned, redelivered, .. } = self;
+        let Self { deaths, sent, acked, doubled, dead, returned, redelivered, .. } = self;
+        let stale = self.stale();
         let found = acked + dead + stale + returned;
         write!(
             f,

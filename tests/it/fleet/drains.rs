@@ -138,7 +138,6 @@ async fn lane(ground: Arc<Ground>, lane: usize) -> Tally {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "the figures of a run are worth having")]
 async fn a_worker_that_is_told_to_stop_finishes_what_runs_and_gives_the_rest_back() {
     let ground = Arc::new(Ground::bed().await);
     let mut lanes = JoinSet::new();
