@@ -10,6 +10,7 @@
 //! Only builds with debug assertions have them. In a release binary [`reach`] and [`amid`] are empty, the variable has
 //! no meaning, and the program refuses to start if it is set, as with any setting that it does not know.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
@@ -81,6 +82,14 @@ pub struct Planted(Point);
 #[error("write one of {}, then =die, =hang or =fail, and @N for the Nth time", Point::ALL.map(Point::as_str).join(", "))]
 pub struct PlanError;
 
+/// How it goes on for one who has got to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    Free,
+    Due(Act),
+    Closed,
+}
+
 /// A plan, and how often its point has been reached.
 #[derive(Debug)]
 struct Armed {
@@ -100,7 +109,7 @@ pub fn arm(plan: Plan) {
 
 /// Somebody gets to `point`.
 pub async fn reach(point: Point) -> Result<(), Planted> {
-    match due(point) {
+    match due(point).await {
         None => Ok(()),
         Some(act) => act.happen(point).await,
     }
@@ -108,7 +117,7 @@ pub async fn reach(point: Point) -> Result<(), Planted> {
 
 /// Does `work`, and gets to `point` when it is under way, or done so fast that nobody has heard of it yet.
 pub async fn amid<F: Future + Unpin>(point: Point, mut work: F) -> Result<F::Output, Planted> {
-    let Some(act) = due(point) else { return Ok(work.await) };
+    let Some(act) = due(point).await else { return Ok(work.await) };
     let done = timeout(UNDER_WAY, &mut work).await;
     act.happen(point).await?;
     match done {
@@ -117,14 +126,23 @@ pub async fn amid<F: Future + Unpin>(point: Point, mut work: F) -> Result<F::Out
     }
 }
 
+/// What happens to whoever gets to `point` now. While the process is dying, nobody passes who comes late.
+async fn due(point: Point) -> Option<Act> {
+    match passage(point) {
+        Passage::Free => None,
+        Passage::Due(act) => Some(act),
+        Passage::Closed => std::future::pending().await,
+    }
+}
+
 #[cfg(debug_assertions)]
-fn due(point: Point) -> Option<Act> {
-    ARMED.get()?.due(point)
+fn passage(point: Point) -> Passage {
+    ARMED.get().map_or(Passage::Free, |armed| armed.passage(point))
 }
 
 #[cfg(not(debug_assertions))]
-const fn due(_point: Point) -> Option<Act> {
-    None
+const fn passage(_point: Point) -> Passage {
+    Passage::Free
 }
 
 impl Armed {
@@ -132,10 +150,16 @@ impl Armed {
         Self { plan, reached: AtomicU32::new(0) }
     }
 
-    /// What happens to the one who gets to `point` now.
-    fn due(&self, point: Point) -> Option<Act> {
+    fn passage(&self, point: Point) -> Passage {
         let Plan { point: armed, act, turn } = self.plan;
-        (point == armed && self.reached.fetch_add(1, Ordering::Relaxed) + 1 == turn).then_some(act)
+        if point != armed {
+            return Passage::Free;
+        }
+        match (self.reached.fetch_add(1, Ordering::Relaxed) + 1).cmp(&turn) {
+            Equal => Passage::Due(act),
+            Greater if act == Act::Die => Passage::Closed,
+            Less | Greater => Passage::Free,
+        }
     }
 }
 
@@ -249,9 +273,17 @@ mod tests {
     #[test]
     fn it_happens_once_and_nowhere_else() {
         let armed = Armed::new("begun=fail@2".parse().unwrap());
-        assert_eq!(armed.due(Point::Received), None);
-        let acts = [(); 4].map(|()| armed.due(Point::Begun));
-        assert_eq!(acts, [None, Some(Act::Fail), None, None]);
+        assert_eq!(armed.passage(Point::Received), Passage::Free);
+        let passages = [(); 4].map(|()| armed.passage(Point::Begun));
+        assert_eq!(passages, [Passage::Free, Passage::Due(Act::Fail), Passage::Free, Passage::Free]);
+    }
+
+    #[test]
+    fn nobody_passes_a_dying_process_by() {
+        let armed = Armed::new("begun=die".parse().unwrap());
+        let passages = [(); 3].map(|()| armed.passage(Point::Begun));
+        assert_eq!(passages, [Passage::Due(Act::Die), Passage::Closed, Passage::Closed]);
+        assert_eq!(armed.passage(Point::Stored), Passage::Free);
     }
 
     #[tokio::test(start_paused = true)]

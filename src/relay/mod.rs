@@ -171,7 +171,9 @@ impl Relay {
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
         let mut waiting =
             Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
-        let body = if message.len() > LARGEST_BODY { self.park(job, message).await? } else { message };
+        // What is rare is kept apart, so that those who wait, which are thousands, carry no room for it.
+        let body =
+            if message.len() > LARGEST_BODY { Box::pin(self.park(job, message)).await? } else { message };
         let group = Some(job.id.as_str().to_owned());
         let left = deadline.remaining().as_millis().to_string();
         let attributes = BTreeMap::from([(REMAINING.to_owned(), left)]);
@@ -192,7 +194,7 @@ impl Relay {
                 backlogs.silent(queue, sent);
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });
             };
-            match self.open(job.id, &frame, deadline).await {
+            match Box::pin(self.open(job.id, &frame, deadline)).await {
                 Ok(Some(Opened { result, queued })) => {
                     waiting.over();
                     if let Some(queued) = queued {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Made;
 use super::keeper::keep;
-use super::ledger::{Known, Sent};
+use super::ledger::{Known, Running, Sent};
 use super::verdict::{Settled, Verdict};
 use super::{Claim, Desk, Parts};
 use crate::domain::class::{Class, chain};
@@ -53,14 +53,22 @@ impl<W: Workshop> Desk<W> {
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
         let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
-        let verdict = tokio::select! {
-            biased;
-            verdict = handling.unless_cancelled(id.as_ref(), read, claim) => {
-                over.cancel();
-                keeping.await;
-                verdict
+        let verdict = {
+            let mut handled = pin!(handling.unless_cancelled(id.as_ref(), read, claim));
+            tokio::select! {
+                biased;
+                verdict = &mut handled => {
+                    over.cancel();
+                    keeping.await;
+                    verdict
+                }
+                () = &mut keeping => {
+                    // The message is another's, who may be ourselves, and must begin anew if we stop. Whose result
+                    // comes first is the one that counts; the message is for the other to settle.
+                    handled.await;
+                    Verdict::Lost
+                }
             }
-            () = &mut keeping => Verdict::Lost,
         };
         let verdict = handling.settle(verdict).await;
         let settled = Settled {
@@ -117,7 +125,6 @@ impl<W: Workshop> Handling<'_, W> {
 
     /// Everything up to the delivery.
     async fn outcome(&self, read: Result<Incoming, EnvelopeError>) -> Outcome {
-        let settings = &self.desk.parts.settings;
         if self.desk.parts.lifecycle.phase() >= Phase::Draining {
             return Outcome::Over(Verdict::Back(Duration::ZERO));
         }
@@ -134,7 +141,23 @@ impl<W: Workshop> Handling<'_, W> {
         if let Some(verdict) = self.regroup(&id).await {
             return Outcome::Over(verdict);
         }
-        if self.received.receives > settings.attempts {
+        loop {
+            match self.desk.ledger.begin(&id) {
+                Known::Done(sent) => return Outcome::Offer(id, sent),
+                Known::Running(end) => {
+                    if timeout_at(self.deadline.instant(), end.reached()).await.is_err() {
+                        return Outcome::Over(Verdict::Done(JobStatus::Stale));
+                    }
+                }
+                Known::New(running) => return self.begin(id, running, read).await,
+            }
+        }
+    }
+
+    /// What comes of a job of which this worker knows nothing yet.
+    async fn begin(&self, id: RequestId, running: Running, read: Result<Incoming, EnvelopeError>) -> Outcome {
+        // Not asked before: that what runs here is received again speaks against nobody but a slow keeper.
+        if self.received.receives > self.desk.parts.settings.attempts {
             let message = format!("the job was received {} times before", self.received.receives - 1);
             return self.give_up(id, message).await;
         }
@@ -147,26 +170,14 @@ impl<W: Workshop> Handling<'_, W> {
             },
             Err(error) => return self.tell(id, &chain(&error), JobStatus::Rejected).await,
         };
-        loop {
-            match self.desk.ledger.begin(&id) {
-                Known::Done(sent) => return Outcome::Offer(id, sent),
-                Known::Running(end) => {
-                    if timeout_at(self.deadline.instant(), end.reached()).await.is_err() {
-                        return Outcome::Over(Verdict::Done(JobStatus::Stale));
-                    }
-                }
-                Known::New(running) => {
-                    let made = match self.make(job, &text).await {
-                        Ok(made) => made,
-                        Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
-                        Err(Unmade::Failed(message)) => return self.failed(id, message).await,
-                    };
-                    let sent = self.desk.frame(&id, &made, self.received.age).await;
-                    running.done(sent.clone());
-                    return Outcome::Offer(id, sent);
-                }
-            }
-        }
+        let made = match self.make(job, &text).await {
+            Ok(made) => made,
+            Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
+            Err(Unmade::Failed(message)) => return self.failed(id, message).await,
+        };
+        let sent = self.desk.frame(&id, &made, self.received.age).await;
+        running.done(sent.clone());
+        Outcome::Offer(id, sent)
     }
 
     /// Whether the message holds up others behind it: today's router puts all of them into one group.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compilation_worker::failpoint::{Act, Plan, Point};
+use compilation_worker::local::queue::Depth;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -37,7 +38,7 @@ const WORKER: [&str; 2] = ["--engine-slots", "24"];
 const WALL_LESS: [&str; 2] = ["--sandbox", "none"];
 /// For jobs of the deployed router: it gives no second receipt, so a repeat is offered in vain until this ends.
 const BRIEF: [&str; 6] =
-    ["--engine-request-budget", "15s", "--engine-queue-wait", "4s", "--limits-wall", "10s"];
+    ["--engine-request-budget", "25s", "--engine-queue-wait", "10s", "--limits-wall", "10s"];
 /// A result is stored only if it is too large to be sent.
 const TINY_FRAMES: [&str; 2] = ["--events-largest-frame", "256B"];
 
@@ -90,7 +91,8 @@ impl Producer {
             }
             Self::Deployed(router) => {
                 let result = router.compile(&place.jobs, &source).await;
-                if is_of(&result, label) { Ok(None) } else { Err(format!("{label}: {result}")) }
+                let right = result.as_ref().is_some_and(|result| is_of(result, label));
+                if right { Ok(None) } else { Err(format!("{label}: {result:?}")) }
             }
         }
     }
@@ -107,8 +109,8 @@ impl Producer {
     }
 }
 
-/// One worker that dies with jobs in its hands, and one that takes over. The second is returned with what the first
-/// cost so far; it may still have results to offer that nobody wants.
+/// One worker that dies with jobs in its hands, and one that takes over. The second is returned with the time since which
+/// it might have had them, and with what the death cost so far; it may still have results to offer that nobody wants.
 async fn die(
     ground: &Ground,
     producer: &Arc<Producer>,
@@ -122,12 +124,14 @@ async fn die(
     }
     flags.extend(["--queues-visibility", visibility.as_str()]);
     let plan = cycle.plan.to_string();
+    // Where the worker dies at a result, all jobs have been sent back under groups of their own before the first.
+    let first = if cycle.plan.turn as usize > JOBS { 900 } else { 250 };
     let mut jobs = JoinSet::new();
     for number in 0..JOBS {
         let (producer, place, label) =
             (Arc::clone(producer), place.clone(), format!("{}n{number}", cycle.name));
-        // Not all at the same moment, so that some are done and some are not when one is about to be.
-        let millis = 300 + 10 * (number as u64 % 10);
+        // One after the other, so that most are not done when the first is about to be.
+        let millis = first + 12 * number as u64;
         jobs.spawn(async move { producer.compile(&place, &label, millis).await });
     }
     ground.until(&place.jobs, |depth| depth.waiting == JOBS).await;
@@ -136,8 +140,12 @@ async fn die(
     let death = Timestamp::now();
     assert_eq!(status.signal(), Some(9), "{cycle:?}: {status}; it said: {}", doomed.log());
     let held = ground.depth(&place.jobs).await;
-    assert!(held.waiting + held.in_flight >= IN_FLIGHT, "{cycle:?}: only {held:?} when it died");
+    let count = held.waiting + held.in_flight;
+    assert!(count >= IN_FLIGHT, "{cycle:?}: only {held:?} when it died; it said: {}", doomed.log());
     let heir = ground.worker(place, &flags, None).await;
+    // Where all is well this is the death: another worker takes less than the visibility to start. On a machine that is
+    // busy with other things it may take more, and nobody can receive what there is nobody to receive.
+    let since = death.max(Timestamp::now() - cycle.visibility);
     let mut ledger = Ledger { deaths: 1, sent: JOBS, ..Ledger::default() };
     let mut clients = Vec::new();
     while let Some(outcome) = jobs.join_next().await {
@@ -157,28 +165,32 @@ async fn die(
             ledger.doubled += usize::from(next.header("x-job-status").is_some());
         }
     }
-    (heir, death, ledger)
+    (heir, since, ledger)
 }
 
 /// Waits until nothing is left to do, and completes the ledger of one cycle.
-async fn close(ground: &Ground, place: &Place, heir: Daemon, death: Timestamp, mut ledger: Ledger) -> Ledger {
+async fn close(ground: &Ground, place: &Place, heir: Daemon, since: Timestamp, mut ledger: Ledger) -> Ledger {
     ground.emptied(&place.jobs, &heir).await;
     let settled = settled(&heir).await;
-    ledger.redelivered = redeliveries(&settled, death);
+    ledger.redelivered = redeliveries(&settled, since);
     ledger.stale = settled.iter().filter(|one| one.job.as_deref() == Some("stale")).count();
-    let (left, dead) = (ground.depth(&place.jobs).await, ground.depth(&place.dead).await);
-    ledger.returned = left.waiting + left.in_flight;
-    ledger.dead = dead.waiting + dead.in_flight;
     ledger
 }
 
-/// How long after `death` those messages were received that had been received before, but not by this worker.
-fn redeliveries(settled: &[Settled], death: Timestamp) -> Vec<Duration> {
+/// What is left on the queues of a place.
+async fn left(ground: &Ground, place: &Place) -> Ledger {
+    let (left, dead) = (ground.depth(&place.jobs).await, ground.depth(&place.dead).await);
+    let count = |depth: Depth| depth.waiting + depth.in_flight;
+    Ledger { returned: count(left), dead: count(dead), ..Ledger::default() }
+}
+
+/// How long after `since` those messages were received that had been received before, but not by this worker.
+fn redeliveries(settled: &[Settled], since: Timestamp) -> Vec<Duration> {
     let mut known = BTreeSet::new();
     let mut delays = Vec::new();
     for one in settled {
         if known.insert(&one.id) && one.receives == 2 {
-            delays.push(one.received.duration_since(death).try_into().unwrap_or_default());
+            delays.push(one.received.duration_since(since).try_into().unwrap_or_default());
         }
     }
     delays
@@ -200,20 +212,26 @@ fn turn(point: Point, shared: bool, visit: usize) -> u32 {
 }
 
 /// Jobs with a group each, from our router, on one queue.
-async fn own_groups(ground: Arc<Ground>, lane: usize, rounds: usize, visibility: Duration) -> Ledger {
+async fn own_groups(
+    ground: Arc<Ground>,
+    (lane, points): (usize, &[Point]),
+    rounds: usize,
+    visibility: Duration,
+) -> Ledger {
     let place = ground.place(&format!("own{lane}")).await;
     let producer = Arc::new(Producer::Ours(ground.router(&place).await));
     let mut ledger = Ledger::default();
     for round in 0..rounds {
-        for point in Point::ALL {
+        for point in points.iter().copied() {
             let turn = turn(point, false, lane * rounds + round);
             let name = format!("o{lane}r{round}{}", point.as_str());
             let cycle =
                 Cycle { name, plan: Plan { point, act: Act::Die, turn }, visibility, jailed: round == 0 };
-            let (heir, death, begun) = die(&ground, &producer, &place, &cycle).await;
-            ledger.add(close(&ground, &place, heir, death, begun).await);
+            let (heir, since, begun) = die(&ground, &producer, &place, &cycle).await;
+            ledger.add(close(&ground, &place, heir, since, begun).await);
         }
     }
+    ledger.add(left(&ground, &place).await);
     ledger
 }
 
@@ -229,9 +247,13 @@ async fn shared_group(ground: Arc<Ground>, lane: usize, rounds: usize, visibilit
             let name = format!("s{lane}r{round}{}", point.as_str());
             let place = ground.place(&name).await;
             let cycle = Cycle { name, plan: Plan { point, act: Act::Die, turn }, visibility, jailed: false };
-            let (heir, death, begun) = die(&ground, &producer, &place, &cycle).await;
+            let (heir, since, begun) = die(&ground, &producer, &place, &cycle).await;
             let ground = Arc::clone(&ground);
-            closing.spawn(async move { close(&ground, &place, heir, death, begun).await });
+            closing.spawn(async move {
+                let mut ledger = close(&ground, &place, heir, since, begun).await;
+                ledger.add(left(&ground, &place).await);
+                ledger
+            });
         }
     }
     let mut ledger = Ledger::default();
@@ -250,8 +272,8 @@ async fn balance(mut lanes: JoinSet<Ledger>) -> Ledger {
     }
     println!("{ledger}");
     assert!(ledger.failures.is_empty(), "{:?}", ledger.failures);
-    let Ledger { sent, acked, doubled, stale, dead, returned, .. } = ledger;
-    assert_eq!(sent, acked + dead + stale + returned, "{ledger}");
+    let Ledger { sent, acked, doubled, dead, returned, .. } = ledger;
+    assert_eq!(sent, acked + dead + ledger.stale() + returned, "{ledger}");
     assert_eq!((acked, doubled, dead), (sent, 0, 0), "{ledger}");
     ledger
 }
@@ -262,7 +284,7 @@ async fn a_worker_may_die_anywhere() {
     let visibility = Duration::from_secs(1);
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        lanes.spawn(own_groups(Arc::clone(&ground), lane, ROUNDS, visibility));
+        lanes.spawn(own_groups(Arc::clone(&ground), (lane, &Point::ALL), ROUNDS, visibility));
         lanes.spawn(shared_group(Arc::clone(&ground), lane, ROUNDS, visibility));
     }
     let ledger = balance(lanes).await;
@@ -277,12 +299,28 @@ async fn a_worker_may_die_anywhere() {
 async fn a_worker_may_die_anywhere_on_an_emulator() {
     let ground = Arc::new(Ground::emulator().await);
     let mut lanes = JoinSet::new();
-    lanes.spawn(own_groups(Arc::clone(&ground), 0, 1, Duration::from_secs(2)));
+    // It goes on sending messages to workers that are dead, so every death has a queue of its own.
+    for (number, points) in Point::ALL.chunks(3).enumerate() {
+        let (ground, points) = (Arc::clone(&ground), points.to_vec());
+        lanes.spawn(async move {
+            let mut ledger = Ledger::default();
+            for (nth, point) in points.into_iter().enumerate() {
+                let lane = (10 * number + nth, &[point][..]);
+                ledger.add(own_groups(Arc::clone(&ground), lane, 1, Duration::from_secs(2)).await);
+            }
+            ledger
+        });
+    }
     let ledger = balance(lanes).await;
     assert_eq!(ledger.deaths, Point::ALL.len());
 }
 
 impl Ledger {
+    /// Jobs that were too old when their turn came. A repeat of what has arrived may be that too, and is nobody's loss.
+    fn stale(&self) -> usize {
+        self.stale.min(self.sent - self.acked)
+    }
+
     fn add(&mut self, other: Self) {
         self.deaths += other.deaths;
         self.sent += other.sent;
@@ -298,7 +336,8 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { deaths, sent, acked, doubled, stale, dead, returned, redelivered, .. } = self;
+        let Self { deaths, sent, acked, doubled, dead, returned, redelivered, .. } = self;
+        let stale = self.stale();
         let found = acked + dead + stale + returned;
         write!(
             f,

@@ -63,8 +63,8 @@ impl Deployed {
         Self { texts, waiting, sink, blobs: S3Blobs::new(&ground.clients()), _socket: tasks }
     }
 
-    /// Has a source compiled by whoever listens to `queue`.
-    pub(super) async fn compile(&self, queue: &QueueAddress, source: &str) -> Value {
+    /// Has a source compiled by whoever listens to `queue`; nothing if no result comes.
+    pub(super) async fn compile(&self, queue: &QueueAddress, source: &str) -> Option<Value> {
         let id = RequestId::mint();
         self.texts.send(format!("subscribe: {id}")).unwrap();
         sleep(PAUSE).await;
@@ -77,10 +77,10 @@ impl Deployed {
         self.sink.send(queue, message).await.unwrap();
         let (told, result) = oneshot::channel();
         self.waiting.lock().unwrap().insert(id.as_str().to_owned(), told);
-        let result = timeout(PATIENCE, result).await.expect("Compilation timeout").unwrap();
+        let result = timeout(PATIENCE, result).await.ok()?.unwrap();
         match result["s3Key"].as_str() {
-            Some(key) => self.fetch(key).await,
-            None => result,
+            Some(key) => Some(self.fetch(key).await),
+            None => Some(result),
         }
     }
 

@@ -184,7 +184,7 @@ impl Ground {
 
 /// The source that becomes a listing with this label.
 pub(super) fn source(label: &str, millis: u64) -> String {
-    format!("// {label} 0.{millis:03}\n")
+    format!("// {label} {}.{:03}\n", millis / 1000, millis % 1000)
 }
 
 /// Whether a result is that of the source with this label.

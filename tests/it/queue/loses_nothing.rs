@@ -1,7 +1,7 @@
 //! Queues that deliver twice, refuse, or take messages away.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compilation_worker::lifecycle::Lifecycle;
@@ -27,8 +27,8 @@ struct Trouble {
     /// So many deletions fail.
     undeletable: AtomicUsize,
     receives: AtomicUsize,
-    /// Messages are at their third receive.
-    tired: AtomicBool,
+    /// Messages seem to have been received so often; not at 0.
+    tired: AtomicU32,
     /// What hides a message takes half a second to get there, whether anybody waits for it or not.
     slow: AtomicBool,
     /// So many are on their way.
@@ -45,10 +45,9 @@ impl QueueSource for Troubled {
         let (receiving, trouble) = (self.source.receive(ask), Arc::clone(&self.trouble));
         Box::pin(async move {
             let mut received = receiving.await?;
-            if trouble.tired.load(Ordering::SeqCst) {
-                for message in &mut received {
-                    message.receives = 3;
-                }
+            let tired = trouble.tired.load(Ordering::SeqCst);
+            for message in &mut received {
+                message.receives = message.receives.max(tired);
             }
             Ok(received)
         })
@@ -155,18 +154,36 @@ async fn a_refusing_queue_is_asked_once_a_second_and_found_healed_within_five() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_longer_ours_is_left_alone() {
+async fn what_is_no_longer_ours_is_finished_and_its_message_left_alone() {
     let (yard, trouble) = troubled();
     trouble.forgetting.store(true, Ordering::SeqCst);
     let mut subscription = yard.bus.subscribe(&id("taken")).await.unwrap();
     yard.send("taken", "sleep 8000").await;
-    let settled = yard.settled(1).await;
-    assert_eq!(settled, [("lost", None)]);
-    trouble.forgetting.store(false, Ordering::SeqCst);
     next(&mut subscription).await;
     subscription.acknowledge();
-    assert_eq!(yard.settled(2).await[1], ("done", Some("ok")), "the next receive did it");
-    assert_eq!(yard.workshop.cancelled(), 1);
+    let settled = yard.settled(1).await;
+    assert_eq!((settled, yard.depth(QUEUE)), (vec![("lost", None)], (0, 1)));
+    trouble.forgetting.store(false, Ordering::SeqCst);
+    assert_eq!(yard.settled(2).await[1], ("done", Some("ok")), "the next receive had it from memory");
+    assert_eq!((yard.workshop.begun(), yard.workshop.cancelled()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_what_runs_here_is_no_reason_to_give_up() {
+    let (yard, trouble) = troubled();
+    trouble.forgetting.store(true, Ordering::SeqCst);
+    let mut subscription = yard.wait_for("slow").await;
+    yard.send("slow", "sleep 15000").await;
+    sleep(Duration::from_secs(5)).await;
+    trouble.forgetting.store(false, Ordering::SeqCst);
+    trouble.tired.store(4, Ordering::SeqCst);
+    let frame = next(&mut subscription).await;
+    assert!(frame.starts_with(br#"{"guid":"slow","echo":"sleep 15000"#), "{frame:?}");
+    subscription.acknowledge();
+    let mut settled = yard.settled(2).await;
+    settled.sort_unstable();
+    assert_eq!(settled, [("done", Some("ok")), ("lost", None)]);
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE), yard.dead().await.len()), (1, (0, 0), 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +222,7 @@ async fn what_is_given_back_is_not_hidden_by_a_keeper_that_was_just_asking() {
     yard.send("running", "sleep 20000").await;
     sleep(Duration::from_millis(10)).await;
     // At its last try it waits to be alone, and so has not begun.
-    trouble.tired.store(true, Ordering::SeqCst);
+    trouble.tired.store(3, Ordering::SeqCst);
     yard.send("waiting", "hello").await;
     sleep(Duration::from_secs(1)).await;
     while trouble.hiding.load(Ordering::SeqCst) < 2 {

@@ -23,15 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A daemon that serves.
 pub(crate) struct Daemon {
-    child: Child,
+    child: Kin,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     /// From its first instruction to its announcement.
     pub(crate) birth: Duration,
     /// Its temporary files, its standard error, and whatever a test puts there.
     pub(crate) directory: TempDir,
-    ended: bool,
 }
+
+/// A process that does not outlive its owner, whether that has heard from it or not.
+struct Kin(Child);
 
 /// The program as a shell would start it, with nothing inherited that would configure it.
 #[expect(clippy::disallowed_methods, reason = "the black-box tests start the program")]
@@ -61,8 +63,8 @@ impl Daemon {
             .stdout(Stdio::piped())
             .stderr(log);
         let begun = Instant::now();
-        let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Kin(command.spawn().unwrap());
+        let mut out = BufReader::new(child.0.stdout.take().unwrap());
         let line = lifecycle::blocking("announcement", move || {
             let mut line = String::new();
             out.read_line(&mut line).map(|_| line)
@@ -73,11 +75,11 @@ impl Daemon {
         let addresses: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{error} in the announcement {line:?}; it said: {log}"));
         let address = |door: &str| addresses[door].as_str().unwrap().parse().unwrap();
-        Self { http: address("http"), admin: address("admin"), child, birth, directory, ended: false }
+        Self { http: address("http"), admin: address("admin"), child, birth, directory }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// What it wrote to standard error so far.
@@ -178,7 +180,7 @@ impl Daemon {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
     /// Everything it has started and holds at this moment.
@@ -208,8 +210,7 @@ impl Daemon {
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.ended = true;
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "it does not end; it said: {}", self.log());
@@ -241,12 +242,11 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
+impl Drop for Kin {
     fn drop(&mut self) {
-        if !self.ended {
-            let _gone_already = self.child.kill().is_err();
-            let _reaped = self.child.wait().is_err();
-        }
+        // One that has ended and was waited for is not signalled again.
+        let _gone_already = self.0.kill().is_err();
+        let _reaped = self.0.wait().is_err();
     }
 }
 
