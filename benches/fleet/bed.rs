@@ -11,8 +11,8 @@ use crate::services;
 
 /// What the routing table is called.
 pub(crate) const TABLE: &str = "routes";
-/// The queue that there is.
-const QUEUE: &str = "jobs.fifo";
+/// The queue for jobs, and one for messages that are none.
+const QUEUES: [&str; 2] = ["jobs.fifo", "bare.fifo"];
 /// The flag that makes this program the services.
 pub(crate) const FLAG: &str = "--bed";
 
@@ -21,8 +21,10 @@ pub(crate) struct Bed {
     child: Child,
     /// Where they are.
     pub(crate) url: String,
-    /// The queue's URL.
-    pub(crate) queue: String,
+    /// The URL of the queue for jobs.
+    pub(crate) jobs: String,
+    /// The URL of the queue for messages that are none.
+    pub(crate) bare: String,
 }
 
 impl Bed {
@@ -35,8 +37,9 @@ impl Bed {
     pub(crate) fn routing(service: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let (child, line) = announced(command.args([FLAG, service]));
-        let (url, queue) = line.trim().split_once(' ').unwrap();
-        Self { child, url: url.to_owned(), queue: queue.to_owned() }
+        let [url, jobs, bare] =
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
+        Self { child, url, jobs, bare }
     }
 
     /// Clients that find every service here, with credentials that nobody checks.
@@ -62,7 +65,8 @@ pub(crate) fn serve() {
     if !service.is_empty() {
         bed.route(TABLE, crate::COMPILER, services::url_row(&service));
     }
-    println!("{} {}", bed.url(), bed.queue(QUEUE));
+    let [jobs, bare] = QUEUES.map(|queue| bed.queue(queue));
+    println!("{} {jobs} {bare}", bed.url());
     let mut end = Vec::new();
     std::io::stdin().read_to_end(&mut end).unwrap();
 }

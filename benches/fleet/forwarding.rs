@@ -19,8 +19,15 @@ const REPLY: usize = 2048;
 pub(crate) fn forward() {
     let service = Echo::start(REPLY);
     let bed = Bed::routing(&format!("http://{}/", service.address));
-    let router =
-        Daemon::start(&["--catalogue-discover=false", "--routing-table", TABLE, "--aws-endpoint", &bed.url]);
+    let router = Daemon::start(&[
+        "--catalogue-discover=false",
+        "--routing-table",
+        TABLE,
+        // Where the queues are that rows may name; this one names a URL.
+        "--queues-default=jobs.fifo",
+        "--aws-endpoint",
+        &bed.url,
+    ]);
     let body = crate::body(0);
     latency(&service, &router, &body);
     throughput(&service, &router, &body);

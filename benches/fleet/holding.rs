@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::bed::Bed;
 use crate::common::daemon::Daemon;
 use crate::common::load;
 use crate::common::numbers::row;
@@ -18,13 +19,15 @@ const WARM: usize = 200;
 /// How long all may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Resident memory of a router that holds ten thousand requests. Its queue lies in its own memory, so that what
-/// waits there is counted too; its results would come from a hub.
+/// Resident memory of a router that holds ten thousand requests.
 pub(crate) fn hold() {
-    let hub = Hub::start();
+    let (bed, hub) = (Bed::start(), Hub::start());
     let router = Daemon::start(&[
         "--catalogue-discover=false",
-        "--queues-default=jobs.fifo",
+        "--queues-default",
+        &bed.jobs,
+        "--aws-endpoint",
+        &bed.url,
         "--events-url",
         &hub.url,
         "--http-connections=12000",

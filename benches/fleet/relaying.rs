@@ -27,28 +27,28 @@ pub(crate) fn relay() {
     let router = Daemon::start(&[
         "--catalogue-discover=false",
         "--queues-default",
-        &bed.queue,
+        &bed.jobs,
         "--aws-endpoint",
         &bed.url,
         "--events-url",
         &hub.url,
     ]);
-    latency(&router, &bed, &hub);
-    throughput(&router, &bed, &hub);
+    let round_trips = round_trips(&bed, &hub);
+    let _worker = Worker::start(&bed, &hub);
+    latency(&router, round_trips);
+    throughput(&router, &bed);
 }
 
-/// One request at a time; in turns with the same message sent, received, answered over the hub and deleted.
-fn latency(router: &Daemon, bed: &Bed, hub: &Hub) {
+/// One message at a time: sent, received, answered over the hub and deleted.
+fn round_trips(bed: &Bed, hub: &Hub) -> Vec<Duration> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let ends = runtime.block_on(Ends::open(bed, hub));
-    let mut bare = Vec::new();
-    for turn in 0..TURNS + TURNS / 10 {
-        let took = runtime.block_on(round_trip(&ends));
-        if turn >= TURNS / 10 {
-            bare.push(took);
-        }
-    }
-    let _worker = Worker::start(bed, hub);
+    let times = (0..TURNS + TURNS / 10).map(|_| runtime.block_on(round_trip(&ends)));
+    times.skip(TURNS / 10).collect()
+}
+
+/// One request at a time.
+fn latency(router: &Daemon, mut bare: Vec<Duration>) {
     let mut connection = router.connect();
     let mut through = Vec::new();
     for turn in 0..TURNS + TURNS / 10 {
@@ -91,15 +91,13 @@ async fn round_trip(ends: &Ends) -> Duration {
 }
 
 /// As many requests at a time as a busy router has; in turns with as many messages sent, received and deleted.
-fn throughput(router: &Daemon, bed: &Bed, hub: &Hub) {
+fn throughput(router: &Daemon, bed: &Bed) {
     let (mut through, mut bare) = (Outcome::default(), bare::Outcome::default());
     for _ in 0..ROUNDS {
         bare.add(bare::generate(bed, IN_FLIGHT));
-        let worker = Worker::start(bed, hub);
         through.add(load::generate(router.http, IN_FLIGHT, || {
             load::post(crate::ELSEWHERE, &crate::body(crate::fresh()))
         }));
-        drop(worker);
     }
     row(
         &format!("requests by queue and hub, {IN_FLIGHT} in flight"),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::app::{parts, serve};
+use crate::app::{open_many, parts, serve};
 use crate::cli::Announce;
 use crate::config::Loaded;
 use crate::config::keys::Config;
@@ -20,6 +20,7 @@ pub(super) fn hub(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCode
     let config = loaded.config;
     let log = log::start(&LogSettings { format: config.log.format, filter: config.log.filter.clone() })?;
     let _pump = lifecycle::thread("log", log.pump()).context("could not start the log's thread")?;
+    open_many();
     let listener = serve::listen(config.hub.listen, "hub.listen")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -9,6 +9,8 @@ mod serve;
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use crate::cli::Roles;
 use crate::cli::doctor::{Finding, Verdict};
 use crate::config;
@@ -26,6 +28,16 @@ pub const ROLES: Roles = Roles {
     filter: text::asm::process,
     render: |listing: &Listing, took: Duration| wire::result::listing(listing, took),
 };
+
+/// Lets this process open as many descriptors as it may. What is usual is meant for programs that use `select`, and every
+/// connection takes one.
+fn open_many() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "could not raise the limit of open descriptors");
+    }
+}
 
 /// What the kernel and the catalogue look like, for `doctor`.
 fn examine(loaded: &config::Loaded) -> Vec<Finding> {

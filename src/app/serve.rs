@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
-use crate::app::parts;
+use crate::app::{open_many, parts};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
@@ -82,6 +82,7 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
     }
     // On this thread, which lives as long as the process: the helper dies with the thread that started it.
     let sandbox = Sandbox::launch(parts::sandbox(&config, config.engine.slots))?;
+    open_many();
     let _pump = lifecycle::thread("log", log.pump()).context("could not start the log's thread")?;
     let catalogue = parts::catalogue(&config)?;
     report(&catalogue);

@@ -28,6 +28,9 @@ const SEND_ONCE: Patience = Patience { attempts: 1, ..SEND_ONCE_MORE };
 /// Calls under way to one queue at a time. More than one, so that a call that hangs holds up nobody else; three of
 /// 10 ms each are the 300 calls a second that a FIFO queue takes.
 const CALLS: usize = 3;
+/// Calls under way when more would wait than the next calls can take along: each of those beyond [`CALLS`] carries as
+/// much as a call can, so that there are no more of them than the messages need.
+const MOST_CALLS: usize = 12;
 /// Most bytes in a batch of more than one message, in bytes: what every queue took before 2025, when it became 1 MiB.
 const LARGEST_CALL: usize = 256 * 1024;
 /// Queues whose lanes are kept. A fleet has tens.
@@ -112,7 +115,7 @@ impl Lane {
     fn enter(&self, waiting: Waiting) -> bool {
         let mut line = lock(&self.line);
         line.waiting.push_back(waiting);
-        let may_begin = line.calls < CALLS;
+        let may_begin = line.may_begin();
         line.calls += usize::from(may_begin);
         may_begin
     }
@@ -164,8 +167,17 @@ impl Lane {
 }
 
 impl Line {
+    /// Whether one more call may begin.
+    fn may_begin(&self) -> bool {
+        self.calls < CALLS || (self.calls < MOST_CALLS && self.waiting.len() >= LARGEST_BATCH)
+    }
+
     /// The next call's messages. With `None` the call's place is given back.
     fn next(&mut self) -> Option<Vec<Waiting>> {
+        if self.calls > CALLS && self.waiting.len() < LARGEST_BATCH {
+            self.calls -= 1;
+            return None;
+        }
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some(waiting) = self.waiting.pop_front() {
@@ -248,6 +260,21 @@ mod tests {
             assert_eq!(batches(&mut line), expected);
             assert_eq!(line.calls, 0, "the call's place is given back");
         }
+    }
+
+    #[test]
+    fn more_calls_begin_for_full_batches_only() {
+        let (mut line, _outcomes) = line(&[1; 2 * LARGEST_BATCH - 1]);
+        assert!(line.may_begin(), "there is room");
+        line.calls = CALLS;
+        assert!(line.may_begin(), "a full batch would wait");
+        line.calls = MOST_CALLS;
+        assert!(!line.may_begin(), "there is an end");
+        assert_eq!(line.next().map(|batch| batch.len()), Some(LARGEST_BATCH));
+        assert!(line.next().is_none(), "the rest is left to fewer calls");
+        line.calls = CALLS;
+        assert!(!line.may_begin(), "a batch that is not full waits for the next call");
+        assert_eq!(line.next().map(|batch| batch.len()), Some(LARGEST_BATCH - 1));
     }
 
     #[test]

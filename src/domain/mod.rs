@@ -9,3 +9,4 @@ pub mod memory;
 pub mod path;
 pub mod request;
 pub mod result;
+pub mod room;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::compilers::{Compiler, Toolchain};
@@ -61,49 +60,6 @@ impl Answer {
     }
 }
 
-/// A budget of memory for what is large. A body leaves it when the last who holds it lets go: a cache, a slow reader.
-#[derive(Debug)]
-pub(super) struct Room {
-    permits: u32,
-    free: Arc<Semaphore>,
-}
-
-/// Bytes of the budget that one permit stands for.
-const ROOM_UNIT: u64 = 1024;
-
-/// A body and its place in the budget.
-struct Held {
-    body: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-impl Room {
-    pub(super) fn new(bytes: u64) -> Self {
-        // A semaphore takes at least this many on every platform: 512 GiB.
-        let permits = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
-        Self { permits, free: Arc::new(Semaphore::new(permits as usize)) }
-    }
-
-    /// Waits for room for `bytes`; what is larger than the whole waits for the whole.
-    pub(super) async fn enter(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let permits = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX).min(self.permits);
-        Arc::clone(&self.free).acquire_many_owned(permits).await.ok()
-    }
-
-    /// Takes `body` in, if there is room for it now.
-    pub(super) fn hold(&self, body: Vec<u8>) -> Option<Bytes> {
-        let permits = u32::try_from((body.len() as u64).div_ceil(ROOM_UNIT)).ok()?;
-        let room = Arc::clone(&self.free).try_acquire_many_owned(permits).ok()?;
-        Some(Bytes::from_owner(Held { body, _room: room }))
-    }
-}
-
 /// Writes `result`.
 pub(super) fn render(result: &CompileResult, rendition: Rendition, filter_ansi: bool) -> Vec<u8> {
     match rendition {
@@ -129,18 +85,6 @@ pub(super) fn recalled(body: &Bytes, rendition: Rendition, status: JobStatus, as
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_leaves_the_room_when_the_last_lets_go() {
-        let room = Room::new(10 * ROOM_UNIT);
-        let first = room.hold(vec![b'x'; 9000]).unwrap();
-        let kept = first.slice(..100);
-        assert!(room.hold(vec![b'y'; 2000]).is_none());
-        drop(first);
-        assert!(room.hold(vec![b'y'; 2000]).is_none());
-        drop(kept);
-        assert_eq!(room.hold(vec![b'y'; 2000]).unwrap().len(), 2000);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_recalled_says_so_in_json_only() {

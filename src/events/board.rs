@@ -54,14 +54,14 @@ struct Counts {
 }
 
 impl Board {
-    /// A board on which at most `most` requests are waited for at once.
-    pub(super) fn new(most: usize) -> Self {
+    /// A board on which at most `most` requests are waited for at once, and asked for so long after their receipts.
+    pub(super) fn new(most: usize, farewell: Duration) -> Self {
         Self {
             state: Mutex::new(State {
                 links: BTreeMap::new(),
                 last: 0,
                 turn: 0,
-                waiters: Waiters::new(most),
+                waiters: Waiters::new(most, farewell),
                 offers: Offers::default(),
                 counts: Counts::default(),
             }),

@@ -65,6 +65,10 @@ pub struct Settings {
     pub pong: Duration,
     /// How long [`ResultBus::subscribe`] waits for the hub to confirm what it was told.
     pub fence: Duration,
+    /// How long the hub is still asked for a result that has had its receipt. Should that be lost, the result's next
+    /// repeat comes at most 3 s later; should its worker have died, another's comes after its visibility (10 s) and a
+    /// compile (20 s). Without a receipt either is offered in vain until the job's deadline.
+    pub farewell: Duration,
     /// How long a dial may take, handshake included.
     pub dial: Duration,
     /// Largest result, in bytes of UTF-8.
@@ -132,6 +136,7 @@ impl Settings {
             ping: Duration::from_secs(15),
             pong: Duration::from_secs(10),
             fence: Duration::from_millis(500),
+            farewell: Duration::from_secs(35),
             dial: Duration::from_secs(3),
             largest_frame: LARGEST_FOR_API_GATEWAY,
             fragment: 32_000,
@@ -145,7 +150,7 @@ impl Settings {
 impl EventsBus {
     /// Begins to hold connections, for as long as `lifecycle` has work. Does not wait for the first.
     pub fn open(settings: Settings, lifecycle: &Lifecycle) -> Result<Self, OpenError> {
-        let board = Arc::new(Board::new(settings.subscriptions));
+        let board = Arc::new(Board::new(settings.subscriptions, settings.farewell));
         let dialer = Dialer::new(settings.url.clone(), settings.dial)?;
         for index in 0..settings.connections.max(1) {
             let pool = Pool {

@@ -14,10 +14,6 @@ use crate::domain::memory::Memory;
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
 /// Receipts remembered; two minutes' worth at a thousand a second.
 const MOST_RECEIPTS: usize = 120_000;
-/// How long the hub is still asked for a result that has had its receipt. Should that be lost, the result's next repeat
-/// comes at most 3 s later; should its worker have died, another's comes after its visibility (10 s) and a compile
-/// (20 s). Without a receipt either is offered in vain until the job's deadline.
-const FAREWELL: Duration = Duration::from_secs(35);
 /// Results asked for in this way; beyond them, the oldest go sooner.
 const MOST_FAREWELLS: usize = 4096;
 /// Frames that may wait for one subscriber. Of a result more are repeats; of a name that carries many words, a few are
@@ -37,6 +33,8 @@ pub(super) struct Waiters {
     /// Topics that have a subscriber.
     waiting: usize,
     most: usize,
+    /// How long the hub is still asked for a result that has had its receipt.
+    farewell: Duration,
     /// Topics that had one, and when they lost it, oldest first.
     farewells: VecDeque<(Instant, RequestId)>,
     early: Early,
@@ -74,12 +72,13 @@ pub(super) enum Delivery {
 }
 
 impl Waiters {
-    /// Nobody yet; at most `most` requests will be waited for at once.
-    pub(super) fn new(most: usize) -> Self {
+    /// Nobody yet; at most `most` requests will be waited for at once, and asked for so long after their receipts.
+    pub(super) fn new(most: usize, farewell: Duration) -> Self {
         Self {
             topics: HashMap::new(),
             waiting: 0,
             most,
+            farewell,
             farewells: VecDeque::new(),
             early: Early::default(),
             answered: Memory::new(RECEIPT_MEMORY, MOST_RECEIPTS),
@@ -122,7 +121,7 @@ impl Waiters {
     /// The next request whose farewell is over, and the connection on which the hub has to be told so.
     pub(super) fn gone(&mut self) -> Option<(RequestId, Option<u64>)> {
         let (since, id) = self.farewells.front()?;
-        if since.elapsed() < FAREWELL && self.farewells.len() <= MOST_FAREWELLS {
+        if since.elapsed() < self.farewell && self.farewells.len() <= MOST_FAREWELLS {
             return None;
         }
         // Somebody may have come back, and the hub will be told when they leave.
@@ -232,13 +231,15 @@ impl Early {
 mod tests {
     use super::*;
 
+    const FAREWELL: Duration = Duration::from_secs(5);
+
     fn id(name: &str) -> RequestId {
         RequestId::parse(name).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_early_result_is_kept_for_a_moment_and_in_bounds() {
-        let mut waiters = Waiters::new(10);
+        let mut waiters = Waiters::new(10, FAREWELL);
         assert_eq!(waiters.deliver(id("a"), Bytes::from_static(b"r"), 1), Delivery::Kept);
         let (_, mut frames) = waiters.join(&id("a")).unwrap();
         assert_eq!(frames.try_recv().unwrap(), "r");
@@ -259,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn repeats_get_receipts_for_two_minutes() {
-        let mut waiters = Waiters::new(10);
+        let mut waiters = Waiters::new(10, FAREWELL);
         let (number, _frames) = waiters.join(&id("a")).unwrap();
         assert_eq!(waiters.deliver(id("a"), Bytes::new(), 7), Delivery::Taken);
         assert_eq!(waiters.answer(&id("a")), Some(7));
@@ -272,7 +273,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_result_with_a_receipt_is_asked_for_a_little_longer() {
-        let mut waiters = Waiters::new(1);
+        let mut waiters = Waiters::new(1, FAREWELL);
         let mut served = |name: &str| {
             let (number, _frames) = waiters.join(&id(name)).unwrap();
             waiters.settle(&id(name), Some(3));
@@ -296,7 +297,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_repeat_makes_the_farewell_longer() {
-        let mut waiters = Waiters::new(1);
+        let mut waiters = Waiters::new(1, FAREWELL);
         let (number, _frames) = waiters.join(&id("a")).unwrap();
         waiters.settle(&id("a"), Some(3));
         waiters.answer(&id("a"));
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn subscriptions_are_counted_and_leave_nothing() {
-        let mut waiters = Waiters::new(1);
+        let mut waiters = Waiters::new(1, FAREWELL);
         let (first, _one) = waiters.join(&id("a")).unwrap();
         let (second, _two) = waiters.join(&id("a")).unwrap();
         assert!(waiters.join(&id("b")).is_none(), "one request is the most");

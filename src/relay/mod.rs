@@ -18,19 +18,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use self::backlog::Backlogs;
+use self::parking::Opened;
 use self::waiting::Waiting;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
-use crate::domain::limits::Deadline;
+use crate::domain::limits::{Deadline, MIB};
+use crate::domain::room::Room;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     BlobError, BlobPlace, BlobStore, Message, QueueAddress, QueueError, QueueSink, ResultBus, SubscribeError,
 };
 use crate::wire::envelope::{LARGEST_INLINE, REMAINING};
-use crate::wire::relayed::Joined;
 
 /// Where things lie that are too large to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,6 +63,12 @@ pub struct Parts {
 /// Bytes of the largest body that is sent; its attribute counts too (contract-cloud 3.3).
 const LARGEST_BODY: usize = LARGEST_INLINE - 64;
 
+/// Large results fetched at a time. The largest takes a quarter of a gigabyte, twice over while it is put together; the
+/// usual one a few megabytes.
+const FETCHES: usize = 4;
+/// Bytes of large results that may wait together for their clients to read them.
+const FETCHED: u64 = 512 * MIB;
+
 /// How a job is called, and for which compiler it is.
 #[derive(Debug, Clone, Copy)]
 pub struct JobName<'a> {
@@ -78,6 +86,10 @@ pub struct Relay(Arc<Office>);
 struct Office {
     parts: Parts,
     backlogs: Backlogs,
+    /// One permit for each result that is being fetched.
+    fetches: Semaphore,
+    /// For results that were fetched, until their clients have read them.
+    room: Room,
 }
 
 /// Why a job done elsewhere has no result here.
@@ -101,6 +113,9 @@ pub enum RelayError {
     /// The queue did not take the job.
     #[error("Failed to queue compilation request: the queue did not take it")]
     Send(#[source] Option<QueueError>),
+    /// A result came, and there is no room for it now.
+    #[error("Failed to fetch the compilation result: too many large ones are being read")]
+    Crowded,
     /// A result came, and lies where we could not get it.
     #[error("An internal error has occurred while retrieving the compilation result")]
     Fetch,
@@ -117,7 +132,7 @@ pub enum RelayError {
 impl Classify for RelayError {
     fn class(&self) -> Class {
         match self {
-            Self::Backlog(_) => Class::Busy,
+            Self::Backlog(_) | Self::Crowded => Class::Busy,
             Self::Park { source: None, .. } => Class::TooLarge,
             Self::Subscribe(_) | Self::Park { .. } | Self::Send(_) | Self::Fetch => Class::Upstream,
             Self::Silent { .. } => Class::Expired,
@@ -128,7 +143,12 @@ impl Classify for RelayError {
 impl Relay {
     /// A relay made of `parts`.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Office { parts, backlogs: Backlogs::default() }))
+        Self(Arc::new(Office {
+            parts,
+            backlogs: Backlogs::default(),
+            fetches: Semaphore::new(FETCHES),
+            room: Room::new(FETCHED),
+        }))
     }
 
     /// Has a job done by a worker that listens to `queue`, and returns its result: a JSON object without the members that
@@ -140,7 +160,7 @@ impl Relay {
         message: String,
         deadline: Deadline,
     ) -> Result<Bytes, RelayError> {
-        let Office { parts, backlogs } = &*self.0;
+        let Office { parts, backlogs, .. } = &*self.0;
         let patience = deadline.remaining();
         if let Some(behind) = backlogs.hopeless(queue, patience) {
             return Err(RelayError::Backlog(behind));
@@ -151,7 +171,9 @@ impl Relay {
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
         let mut waiting =
             Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
-        let body = if message.len() > LARGEST_BODY { self.park(job, message).await? } else { message };
+        // What is rare is kept apart, so that those who wait, which are thousands, carry no room for it.
+        let body =
+            if message.len() > LARGEST_BODY { Box::pin(self.park(job, message)).await? } else { message };
         let group = Some(job.id.as_str().to_owned());
         let left = deadline.remaining().as_millis().to_string();
         let attributes = BTreeMap::from([(REMAINING.to_owned(), left)]);
@@ -172,13 +194,13 @@ impl Relay {
                 backlogs.silent(queue, sent);
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });
             };
-            match self.open(job.id, &frame, deadline).await {
-                Ok(Some(Joined { result, queued })) => {
+            match Box::pin(self.open(job.id, &frame, deadline)).await {
+                Ok(Some(Opened { result, queued })) => {
                     waiting.over();
                     if let Some(queued) = queued {
                         backlogs.heard(queue, queued);
                     }
-                    return Ok(Bytes::from(result));
+                    return Ok(result);
                 }
                 // It is none of ours; a valid one may follow.
                 Ok(None) => {}

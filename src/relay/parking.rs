@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use super::{JobName, Relay, RelayError};
 use crate::domain::ids::RequestId;
@@ -21,6 +21,15 @@ const LARGEST_RESULT: u64 = 256 * MIB;
 const TRIES: u32 = 4;
 /// Before the second try; doubles.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A result as it is for the client.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The JSON object.
+    pub(super) result: Bytes,
+    /// How long the job waited on its queue, if the frame tells.
+    pub(super) queued: Option<Duration>,
+}
 
 impl Relay {
     /// Parks a job, and writes the note that stands in for it.
@@ -49,20 +58,27 @@ impl Relay {
         wanted: &RequestId,
         frame: &Bytes,
         deadline: Deadline,
-    ) -> Result<Option<Joined>, RelayError> {
+    ) -> Result<Option<Opened>, RelayError> {
         let notice = std::str::from_utf8(frame).ok().and_then(|text| Notice::read(text).ok());
         let Some(Notice::Result { id, parked }) = notice.filter(|notice| notice.is_result_of(wanted)) else {
             return Ok(None);
         };
-        let fetched = match parked {
-            Some(key) => Some(self.fetch(&id, &key, deadline).await?),
-            None => None,
+        let join = |parked: Option<&[u8]>| {
+            relayed::join(parked, frame).map_err(|error| {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(request.id = %wanted, error, "a result is none");
+                RelayError::Fetch
+            })
         };
-        let joined = relayed::join(fetched.as_deref(), frame);
-        joined.map(Some).map_err(|error| {
-            tracing::warn!(request.id = %wanted, error = &error as &dyn std::error::Error, "a result is none");
-            RelayError::Fetch
-        })
+        let Some(key) = parked else {
+            let Joined { result, queued } = join(None)?;
+            return Ok(Some(Opened { result: Bytes::from(result), queued }));
+        };
+        let turn = timeout_at(deadline.instant(), self.0.fetches.acquire()).await;
+        let _turn = turn.map_err(|_| RelayError::Crowded)?;
+        let Joined { result, queued } = join(Some(&self.fetch(&id, &key, deadline).await?))?;
+        let result = self.0.room.hold(result).ok_or(RelayError::Crowded)?;
+        Ok(Some(Opened { result, queued }))
     }
 
     async fn fetch(&self, id: &RequestId, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {

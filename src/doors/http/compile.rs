@@ -33,14 +33,17 @@ pub(super) struct Order {
 }
 
 /// `/api/compiler/{id}/compile`
+///
+/// Each way a request can go is a future of its own size: those who wait for the fleet are many, and should not be as
+/// large as those who compile.
 pub(super) async fn compile<W: Workshop>(
     State(desk): State<Shared<W>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Reply, Rejection> {
-    let destination = desk.destination(&id).await?;
+    let destination = Box::pin(desk.destination(&id)).await?;
     if let Destination::Url(service) = &destination {
-        return desk.forward(service, "compile", request).await;
+        return Box::pin(desk.forward(service, "compile", request)).await;
     }
     let order = Order::from_request(request, &desk).await?;
     match destination {
@@ -48,10 +51,10 @@ pub(super) async fn compile<W: Workshop>(
             let key = desk.key(&order, Some(&id));
             match desk.recall(&key, order.rendition).await {
                 Some(reply) => Ok(reply),
-                None => desk.relay(&queue, order, &id, &Build::Compile).await,
+                None => Box::pin(desk.relay(&queue, order, &id, &Build::Compile)).await,
             }
         }
-        _ => desk.answer(order, Some(id), Order::read).await,
+        _ => Box::pin(desk.answer(order, Some(id), Order::read)).await,
     }
 }
 

@@ -185,11 +185,15 @@ impl Guard {
         Ok(())
     }
 
-    /// Reads some more from the socket.
+    /// Reads some more from the socket. Room is made when there is something to read, because most connections wait
+    /// most of the time, for their peer or for a reply.
     fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(if matches!(self.stage, Stage::Body { .. }) { BODY_ROOM } else { HEAD_ROOM });
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
         loop {
             ready!(self.stream.poll_read_ready(context))?;
+            self.input.reserve(if matches!(self.stage, Stage::Body { .. }) { BODY_ROOM } else { HEAD_ROOM });
             match self.stream.try_read_buf(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),

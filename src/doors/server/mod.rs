@@ -47,6 +47,9 @@ const ROOM_PERIOD: Duration = Duration::from_millis(20);
 /// How long a new connection may take to say something before it counts as idle in a full house.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
+/// Headers that the HTTP library is prepared for: as many as it reads without allocating. [`Guard`] lets fewer through.
+const MOST_HEADERS: usize = 100;
+
 /// What the server serves.
 pub trait Service: Clone + Send + Sync + Unpin + 'static {
     /// Answers one request. Dropped when the client has gone.
@@ -254,7 +257,7 @@ async fn converse<S: Service>(guard: Guard, line: Arc<Line>, service: S, peer: S
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None::<Duration>)
-        .max_headers(128)
+        .max_headers(MOST_HEADERS)
         .max_buf_size(64 * 1024)
         .serve_connection(guard, answer);
     let mut dismissed = false;

@@ -1,10 +1,11 @@
 //! More work than there is room for: refused at once, while everything else goes on.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::daemon::compile;
+use crate::support::daemon::{BINARY, Daemon, compile};
 use crate::support::obedient::{ID, Obedient, held, sleep};
 
 #[tokio::test]
@@ -57,4 +58,25 @@ async fn who_could_not_start_in_time_is_not_kept_waiting() {
     assert_eq!(running.reply().await.status, 200);
     assert_eq!(daemon.compile(ID, &sleep("0", 1)).await.status, 200);
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_descriptors_are_opened_as_may_be() {
+    let mut command = program_below("ulimit -Sn 200 && ulimit -Hn 900");
+    command.arg(BINARY);
+    let daemon = Daemon::start_as(command, &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let limits: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(limits, ["900", "900"]);
+    daemon.stop().await;
+}
+
+/// A shell that does something first, and then becomes what its arguments say.
+#[expect(clippy::disallowed_methods, reason = "the black-box tests start the program")]
+fn program_below(first: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{first} && exec \"$@\""), "sh"]);
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").stdin(Stdio::null());
+    command
 }

@@ -48,10 +48,11 @@ impl Bed {
     }
 }
 
-/// The settings for our own hub.
+/// The settings for our own hub, with a shorter farewell.
 pub(crate) fn settings(address: SocketAddr) -> Settings {
     let url = format!("ws://{address}").parse().unwrap();
-    Settings { largest_frame: LARGEST_FOR_OUR_HUB, ..Settings::new(url) }
+    let farewell = Duration::from_secs(4);
+    Settings { largest_frame: LARGEST_FOR_OUR_HUB, farewell, ..Settings::new(url) }
 }
 
 /// A result with this name.

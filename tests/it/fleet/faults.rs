@@ -58,12 +58,15 @@ fn service(field: &Field, service: Service, fault: Fault) {
 
 /// Rows Q05 and Q08-Q15 of the catalogue. The others need no fleet: a door and a queue show them (`queue::refuses`,
 /// `queue::answers`).
-static OF_SERVICES: [Trouble; 20] = [
+static OF_SERVICES: [Trouble; 21] = [
     trouble("Q05 every message is delivered twice", Toll::Nothing, |field| {
         sqs(field, "ReceiveMessage", Fault::Again);
     }),
     trouble("messages come in the opposite order", Toll::Nothing, |field| {
         sqs(field, "ReceiveMessage", Fault::Backwards);
+    }),
+    trouble("every call to the queue takes half a second", Toll::Nothing, |field| {
+        sqs(field, "", Fault::Late(Duration::from_millis(500)));
     }),
     trouble("Q08 keeping a message is refused", Toll::Nothing, |field| {
         sqs(field, "ChangeMessageVisibility", Fault::THROTTLED);

@@ -7,6 +7,7 @@ mod gateway;
 mod history;
 mod kept;
 mod messages;
+mod mixed;
 mod pages;
 mod production;
 mod socket;

@@ -29,7 +29,8 @@ async fn yard(gateway: &Gateway) -> Yard {
 async fn every_word_is_one_that_was_agreed() {
     let gateway = Gateway::open(Ways::default()).await;
     let yard = yard(&gateway).await;
-    let (router, worker) = (yard.router(&[]).await, TodaysWorker::open(&yard, 0).await);
+    let quick = ["--engine-request-budget=3s", "--engine-queue-wait=1s", "--limits-wall=1s"];
+    let (router, worker) = (yard.router(&quick).await, TodaysWorker::open(&yard, 0).await);
     let body = json!({ "source": "x", "options": {} });
     let compile = || router.compile("far", &body);
     until(|| gateway.clients() >= 3).await;
@@ -51,13 +52,11 @@ async fn every_word_is_one_that_was_agreed() {
             .filter_map(|text| text.strip_prefix(verb).map(str::to_owned))
             .collect::<Vec<_>>()
     };
-    // It goes on asking for a while, should the receipt be lost.
-    until(|| said("unsubscribe: ").len() == 2).await;
+    // What has had its receipt is asked for a while longer, should that be lost; what had none is not.
+    assert_eq!(compile().await.status, 408, "nobody works any more");
+    until(|| said("unsubscribe: ").len() == 1).await;
     let names = said("subscribe: ");
-    let mut forgotten = said("unsubscribe: ");
-    forgotten.sort_by_key(|name| names.iter().position(|asked| asked == name));
-    assert!(names.len() == 2 && names[0] != names[1], "{names:?}");
-    assert_eq!((said("ack: "), forgotten), (names.clone(), names.clone()));
+    assert_eq!((said("ack: "), said("unsubscribe: ")), (names[..2].to_vec(), names[2..].to_vec()));
     for name in names {
         let parsed = uuid::Uuid::parse_str(&name).unwrap();
         assert_eq!((parsed.get_version_num(), parsed.to_string()), (4, name));
@@ -144,7 +143,7 @@ async fn the_last_receipt_is_said_before_the_end() {
         drop(client);
         let begun = Instant::now();
         assert_eq!(router.exit().await.code(), Some(0));
-        assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?} to leave", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?} to leave", begun.elapsed());
     };
     worker
         .during(async {
@@ -174,9 +173,29 @@ async fn patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process
     };
     timeout(2 * PATIENCE, connected).await.expect("it has given up");
     let (dials, health) = (gateway.dials(), router.page("/healthcheck").await.json());
-    assert_eq!((health["websocket"].as_str(), dials), (Some("connected"), 14));
+    assert!(dials >= 14 && health["websocket"] == "connected", "{dials} dials, {health}");
     router.signal(Signal::TERM);
     assert_eq!(router.exit().await.code(), Some(0));
     until(|| gateway.clients() == 0).await;
-    assert_eq!((gateway.dials(), gateway.closed()), (dials, vec![Some(1000); 2]));
+    let well_closed = gateway.closed().iter().filter(|code| **code == Some(1000)).count();
+    assert_eq!((gateway.dials(), well_closed), (dials, 2), "{:?}", gateway.closed());
+}
+
+#[tokio::test]
+async fn leaving_our_own_hub_takes_no_time() {
+    let yard = Yard::open().await;
+    let (mut router, mut worker) = (yard.router(&[]).await, yard.router(&[]).await);
+    until(|| yard.status().connections == 4).await;
+    for daemon in [&mut router, &mut worker] {
+        daemon.signal(Signal::TERM);
+        let begun = Instant::now();
+        assert_eq!(daemon.exit().await.code(), Some(0));
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "it took {:?} to leave {}",
+            begun.elapsed(),
+            daemon.log()
+        );
+    }
+    until(|| yard.status().connections == 0).await;
 }

@@ -1,6 +1,5 @@
 //! Today's router from the queue on, as the contract tells it (contract-cloud 3.1 to 3.3, 4.4 and 4.6): one socket; subscribe,
-//! sleep, send, and only then wait; what comes for anybody else is dropped without a word. It does not reconnect here:
-//! the network is left alone.
+//! sleep, send, and only then wait; what comes for anybody else is dropped without a word.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +19,8 @@ use super::yard::{OVERFLOW, RESULTS, Yard, at};
 const AFTER_SUBSCRIBE: Duration = Duration::from_millis(50);
 /// How long it waits for a result, from when the queue has taken the job.
 const RESULT_WAIT: Duration = Duration::from_mins(1);
+/// How long it waits before it dials again.
+const RECONNECT: Duration = Duration::from_secs(5);
 /// Bytes of the largest message; more are parked.
 const LARGEST_INLINE: usize = 262_144;
 /// Members of which one at least stands in a result that is whole.
@@ -27,7 +28,8 @@ const CARRIED: [&str; 6] = ["asm", "stdout", "stderr", "code", "output", "result
 
 pub(super) struct TodaysRouter<'a> {
     yard: &'a Yard,
-    socket: Socket,
+    /// None while it is disconnected.
+    socket: Mutex<Option<Socket>>,
     state: Arc<State>,
     /// Between the queue's answer and the waiter: a busy event loop.
     dawdles: Duration,
@@ -59,10 +61,33 @@ impl State {
 
 impl<'a> TodaysRouter<'a> {
     pub(super) async fn open(yard: &'a Yard, dawdles: Duration) -> Self {
-        let state = Arc::new(State::default());
-        let heard = Arc::clone(&state);
-        let socket = Socket::dial(yard.hub, move |text| heard.hear(text)).await;
-        Self { yard, socket, state, dawdles }
+        let router = Self { yard, socket: Mutex::default(), state: Arc::default(), dawdles };
+        router.dial().await;
+        router
+    }
+
+    async fn dial(&self) {
+        let heard = Arc::clone(&self.state);
+        let socket = Socket::dial(self.yard.hub, move |text| heard.hear(text)).await;
+        for (guid, waiter) in &*self.state.waiters.lock().unwrap() {
+            if waiter.is_some() {
+                socket.say(format!("subscribe: {guid}"));
+            }
+        }
+        *self.socket.lock().unwrap() = Some(socket);
+    }
+
+    /// Loses its connection, and has the next when its time has come.
+    pub(super) async fn break_off(&self) {
+        drop(self.socket.lock().unwrap().take());
+        sleep(RECONNECT).await;
+        self.dial().await;
+    }
+
+    fn say(&self, text: String) {
+        if let Some(socket) = &*self.socket.lock().unwrap() {
+            socket.say(text);
+        }
     }
 
     /// Results that came when nobody waited for them.
@@ -73,7 +98,7 @@ impl<'a> TodaysRouter<'a> {
     /// What a client gets for a JSON body, sent as `content_type`.
     pub(super) async fn compile(&self, compiler: &str, content_type: &str, body: &Value) -> Value {
         let guid = uuid::Uuid::new_v4().to_string();
-        self.socket.say(format!("subscribe: {guid}"));
+        self.say(format!("subscribe: {guid}"));
         sleep(AFTER_SUBSCRIBE).await;
         let message = message(&guid, compiler, content_type, body);
         self.send(&guid, compiler, message.to_string()).await;
@@ -83,7 +108,7 @@ impl<'a> TodaysRouter<'a> {
         let result = timeout(RESULT_WAIT, result).await.expect("408").unwrap();
         let result = self.resolve(result).await;
         self.state.waiters.lock().unwrap().remove(&guid);
-        self.socket.say(format!("unsubscribe: {guid}"));
+        self.say(format!("unsubscribe: {guid}"));
         result
     }
 

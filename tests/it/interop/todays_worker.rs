@@ -9,14 +9,17 @@ use std::time::Duration;
 use compilation_worker::ports::{Ask, Blob, BlobStore as _, QueueSource as _};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::socket::Socket;
 use super::yard::{RESULTS, Yard, at};
 
 /// How long a receipt is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it waits before it dials again for the first time.
+const RECONNECT: Duration = Duration::from_secs(1);
 /// How often a result is sent.
 const SENDS: usize = 4;
 /// How long a receive waits.
@@ -32,7 +35,8 @@ const HIDDEN: Duration = Duration::from_mins(1);
 
 pub(super) struct TodaysWorker<'a> {
     yard: &'a Yard,
-    socket: Arc<Socket>,
+    /// None while it is disconnected.
+    socket: watch::Sender<Option<Arc<Socket>>>,
     state: Arc<State>,
     sending: Mutex<JoinSet<()>>,
 }
@@ -76,12 +80,17 @@ impl State {
         self.awaited.lock().unwrap().is_empty()
     }
 
-    /// Sends a result until its receipt comes, or patience ends.
-    async fn offer(&self, socket: &Socket, guid: String, frame: String) {
-        for _ in 0..SENDS {
+    /// Sends a result until its receipt comes, or patience ends. A new connection is sent it at once.
+    async fn offer(&self, mut socket: watch::Receiver<Option<Arc<Socket>>>, guid: String, frame: String) {
+        let mut tries = 0;
+        while tries < SENDS {
+            let current = connected(&mut socket).await;
             *self.notes.lock().unwrap().sends.entry(guid.clone()).or_default() += 1;
-            socket.say(frame.clone());
-            sleep(PATIENCE).await;
+            current.say(frame.clone());
+            let replaced = socket.wait_for(|now| !now.as_ref().is_some_and(|now| Arc::ptr_eq(now, &current)));
+            if timeout(PATIENCE, replaced).await.is_err() {
+                tries += 1;
+            }
             if !self.awaited.lock().unwrap().contains(&guid) {
                 return;
             }
@@ -91,16 +100,33 @@ impl State {
     }
 }
 
+async fn connected(socket: &mut watch::Receiver<Option<Arc<Socket>>>) -> Arc<Socket> {
+    socket.wait_for(Option::is_some).await.unwrap().clone().unwrap()
+}
+
 impl<'a> TodaysWorker<'a> {
     /// A worker for which so many receipts of each result get lost.
     pub(super) async fn open(yard: &'a Yard, losing: usize) -> Self {
         let state = Arc::new(State { losing, ..State::default() });
-        let heard = Arc::clone(&state);
-        let socket = Socket::dial(yard.hub, move |text| {
+        let worker = Self { yard, socket: watch::Sender::new(None), state, sending: Mutex::default() };
+        worker.dial().await;
+        worker
+    }
+
+    async fn dial(&self) {
+        let heard = Arc::clone(&self.state);
+        let socket = Socket::dial(self.yard.hub, move |text| {
             heard.hear(text);
             None
         });
-        Self { yard, socket: Arc::new(socket.await), state, sending: Mutex::default() }
+        self.socket.send_replace(Some(Arc::new(socket.await)));
+    }
+
+    /// Loses its connection, and has the next when its time has come.
+    pub(super) async fn break_off(&self) {
+        self.socket.send_replace(None);
+        sleep(RECONNECT).await;
+        self.dial().await;
     }
 
     pub(super) fn notes(&self) -> Notes {
@@ -126,7 +152,7 @@ impl<'a> TodaysWorker<'a> {
 
     async fn poll(&self) {
         loop {
-            if self.state.is_idle() {
+            if self.state.is_idle() && self.socket.borrow().is_some() {
                 self.round().await;
             }
             sleep(POLL_INTERVAL).await;
@@ -149,9 +175,16 @@ impl<'a> TodaysWorker<'a> {
             result[name] = json!(u64::try_from(time.as_millis()).unwrap());
         }
         let frame = self.frame(&guid, result).await;
+        let mut sending = self.sending.lock().unwrap();
+        let mut socket = self.socket.subscribe();
+        if socket.borrow().is_none() {
+            // Sent once it is connected, and forgotten.
+            sending.spawn(async move { connected(&mut socket).await.say(frame) });
+            return;
+        }
         self.state.awaited.lock().unwrap().insert(guid.clone());
-        let (state, socket) = (Arc::clone(&self.state), Arc::clone(&self.socket));
-        self.sending.lock().unwrap().spawn(async move { state.offer(&socket, guid, frame).await });
+        let state = Arc::clone(&self.state);
+        sending.spawn(async move { state.offer(socket, guid, frame).await });
     }
 
     /// The job itself, where the message only says where it lies.

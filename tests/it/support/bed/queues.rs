@@ -134,7 +134,9 @@ impl State {
             }
         }
         if *fault == Fault::Worn {
-            received.iter_mut().for_each(|one| one.receives += 2);
+            for one in &mut received {
+                one.receives += 2;
+            }
         }
         if *fault == Fault::Backwards {
             received.reverse();
