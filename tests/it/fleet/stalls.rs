@@ -21,14 +21,14 @@ pub(super) struct Stalls {
 impl Stalls {
     pub(super) fn watch() -> Self {
         let noted = Arc::new(Mutex::new(Vec::new()));
-        let (notes, mut ticking) = (Arc::clone(&noted), JoinSet::new());
+        let (book, mut ticking) = (Arc::clone(&noted), JoinSet::new());
         ticking.spawn(async move {
             loop {
                 let begun = Instant::now();
                 sleep(TICK).await;
                 let late = begun.elapsed().saturating_sub(TICK);
                 if late > USUAL {
-                    notes.lock().unwrap().push((Timestamp::now(), late));
+                    book.lock().unwrap().push((Timestamp::now(), late));
                 }
             }
         });
