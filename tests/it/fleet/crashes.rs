@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::deployed::Deployed;
 use super::ground::{Ground, Place, Settled, is_of, settled, source};
+use super::stalls::Stalls;
 use crate::support::client::{Client, get};
 use crate::support::daemon::{Daemon, compile};
 use crate::support::obedient::ID;
@@ -69,8 +70,8 @@ struct Ledger {
     stale: usize,
     dead: usize,
     returned: usize,
-    /// How long after its worker's death each message was received again.
-    redelivered: Vec<Duration>,
+    /// When a worker died, and how long after that a message of its was received again, for each of them.
+    redelivered: Vec<(Timestamp, Duration)>,
     failures: Vec<String>,
 }
 
@@ -185,12 +186,12 @@ async fn left(ground: &Ground, place: &Place) -> Ledger {
 }
 
 /// How long after `since` those messages were received that had been received before, but not by this worker.
-fn redeliveries(settled: &[Settled], since: Timestamp) -> Vec<Duration> {
+fn redeliveries(settled: &[Settled], since: Timestamp) -> Vec<(Timestamp, Duration)> {
     let mut known = BTreeSet::new();
     let mut delays = Vec::new();
     for one in settled {
         if known.insert(&one.id) && one.receives == 2 {
-            delays.push(one.received.duration_since(since).try_into().unwrap_or_default());
+            delays.push((since, one.received.duration_since(since).try_into().unwrap_or_default()));
         }
     }
     delays
@@ -280,7 +281,7 @@ async fn balance(mut lanes: JoinSet<Ledger>) -> Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_anywhere() {
-    let ground = Arc::new(Ground::bed().await);
+    let (ground, stalls) = (Arc::new(Ground::bed().await), Stalls::watch());
     let visibility = Duration::from_secs(1);
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
@@ -289,8 +290,11 @@ async fn a_worker_may_die_anywhere() {
     }
     let ledger = balance(lanes).await;
     assert!(ledger.deaths >= 100 && ledger.sent >= 2000, "{ledger}");
-    let worst = ledger.redelivered.iter().max().copied().unwrap();
-    assert!(worst <= visibility + SLACK, "{ledger}");
+    for (since, delay) in &ledger.redelivered {
+        // When our own clock ran late, so did the workers'.
+        let stalled = stalls.within(*since, *delay);
+        assert!(*delay <= visibility + SLACK + stalled, "{delay:?}, of which {stalled:?} stalled: {ledger}");
+    }
     // Most of what a worker has in its hands when it dies comes again, or the cycles prove little.
     assert!(ledger.redelivered.len() > ledger.sent / 4, "{ledger}");
 }
@@ -344,12 +348,16 @@ impl fmt::Display for Ledger {
             "jobs {sent}, lost {}, doubled {doubled}, stale {stale}, dlq {dead}",
             sent.abs_diff(found)
         )?;
-        let worst = redelivered.iter().max().copied().unwrap_or_default();
+        let mut delays: Vec<Duration> = redelivered.iter().map(|(_, delay)| *delay).collect();
+        delays.sort_unstable();
+        let half = delays.get(delays.len() / 2).copied().unwrap_or_default();
+        let all = delays.last().copied().unwrap_or_default();
         write!(
             f,
-            "; {deaths} deaths, {acked} acked, {returned} returned, {} redelivered within {} ms",
+            "; {deaths} deaths, {acked} acked, {returned} returned, {} redelivered, half within {} ms, all within {} ms",
             redelivered.len(),
-            worst.as_millis()
+            half.as_millis(),
+            all.as_millis()
         )
     }
 }

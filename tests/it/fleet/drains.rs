@@ -67,13 +67,11 @@ async fn cycle(ground: &Ground, router: SocketAddr, place: &Place, name: &str, d
     }
     old.health_until(|health| health["slotsBusy"] == direct).await;
     for number in 0..JOBS {
-        jobs.spawn(compiled(router, format!("{name}n{number}"), 200 + 20 * number as u64));
+        jobs.spawn(compiled(router, format!("{name}n{number}"), 300 + 20 * number as u64));
     }
-    // Every slot is taken, all jobs are on the queue, and the worker has some of them in its hands.
+    // Every slot is taken, and the worker has jobs of the queue in its hands; others wait, or are on their way.
     let held = (SLOTS - direct).max(1);
-    ground
-        .until(&place.jobs, |depth| depth.waiting + depth.in_flight == JOBS && depth.in_flight >= held)
-        .await;
+    ground.until(&place.jobs, |depth| depth.in_flight >= held).await;
     old.health_until(|health| health["slotsBusy"] == SLOTS).await;
     let told = Timestamp::now();
     old.signal(Signal::TERM);

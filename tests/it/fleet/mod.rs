@@ -9,6 +9,8 @@ mod drains;
 mod faults;
 mod field;
 mod ground;
+#[cfg(debug_assertions)]
+mod stalls;
 mod yard;
 
 use std::fmt::Write as _;
