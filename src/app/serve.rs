@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
@@ -332,11 +333,11 @@ impl Running {
             metrics.events_subscriptions.set(gauge(events.subscriptions));
             metrics.events_offers.set(gauge(events.offers));
             metrics.events_offers_size.set(gauge(events.offered_bytes));
-            metrics.events_dials.set(gauge(events.connected));
-            metrics.events_repeats.set(gauge(events.repeats));
-            metrics.events_refused.set(gauge(events.refused));
-            metrics.events_garbage.set(gauge(events.garbage));
-            metrics.events_early.set(gauge(events.early));
+            raise(&metrics.events_connected, events.connected);
+            raise(&metrics.events_repeats, events.repeats);
+            raise(&metrics.events_refused, events.refused);
+            raise(&metrics.events_garbage, events.garbage);
+            raise(&metrics.events_early, events.early);
         }
         let mut panics = 0;
         for (task, census) in self.lifecycle.tasks() {
@@ -347,6 +348,11 @@ impl Running {
         metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
         metrics.render()
     }
+}
+
+/// Raises a counter to what somebody else has counted.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 fn gauge(value: impl TryInto<i64>) -> i64 {

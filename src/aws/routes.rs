@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::aws::clients::{Clients, Patience};
 use crate::aws::color::ColorParameter;
-use crate::ports::{Color, LookupError, Pending, RouteRow, RouteStore, RouteTarget};
+use crate::ports::{Color, Keyed, LookupError, Pending, RouteRow, RouteStore, RouteTarget};
 
 /// A lookup holds up a request, and the router has the last known row: two attempts, each a hundred times as long as
 /// DynamoDB usually takes.
@@ -73,7 +73,7 @@ impl AwsRoutes {
 
 impl AwsRoutes {
     /// One page of the table, from where the last one ended.
-    async fn page(&self, from: Option<Item>) -> Result<(Vec<RouteRow>, Option<Item>), LookupError> {
+    async fn page(&self, from: Option<Item>) -> Result<(Vec<Keyed>, Option<Item>), LookupError> {
         let call = self.scanning.scan().table_name(&self.table).set_exclusive_start_key(from);
         let answer = call.send().await.map_err(|error| LookupError::Unreachable {
             what: format!("the rows of {}", self.table),
@@ -82,7 +82,7 @@ impl AwsRoutes {
         let rows = answer.items.unwrap_or_default();
         let rows = rows.iter().filter_map(|item| {
             let key = item.get("compilerId")?.as_s().ok()?;
-            row(key, item).ok()
+            Some((key.clone(), row(key, item).ok()))
         });
         Ok((rows.collect(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
     }
@@ -99,18 +99,19 @@ impl RouteStore for AwsRoutes {
         })
     }
 
-    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+    fn all(&self) -> Pending<'_, Result<Vec<Keyed>, LookupError>> {
         Box::pin(async move {
             let (mut all, mut from) = (Vec::new(), None);
             for _ in 0..MOST_PAGES {
                 let (rows, next) = self.page(from).await?;
                 all.extend(rows);
-                from = next;
-                if from.is_none() {
-                    break;
+                if next.is_none() {
+                    return Ok(all);
                 }
+                from = next;
             }
-            Ok(all)
+            let wrong = format!("it has more than {MOST_PAGES} pages");
+            Err(LookupError::Malformed { key: self.table.clone(), wrong })
         })
     }
 

@@ -38,7 +38,7 @@ impl Limits {
         Self {
             wall: self.wall / 2,
             memory: self.memory / 2,
-            pids: self.pids / 2,
+            pids: (self.pids / 2).max(1),
             file_size: self.file_size / 2,
             scratch: self.scratch / 2,
             output: self.output / 2,

@@ -373,7 +373,8 @@ impl Engine {
         origin: Origin,
         job: &CompileJob,
     ) -> Result<(Arc<RawOutput>, bool), CompileError> {
-        if job.request.bypass_cache == BypassCache::Compilation {
+        // What comes of half the limits is for nobody else.
+        if job.request.bypass_cache == BypassCache::Compilation || job.terms == Terms::Suspect {
             let raw = self.execute(Arc::clone(plan), &job.compiler, origin, Caller::of(job)).await?;
             return Ok((raw, false));
         }
@@ -434,7 +435,7 @@ impl Engine {
         if repeatable {
             // It was planned for what the compiler was a second ago, on some file systems.
             let now = compiler.toolchain_since(Instant::now()).await;
-            raw.doubtful = now.ok() != Some(origin.toolchain);
+            raw.doubtful = now.ok() != Some(origin.toolchain) || caller.terms == Terms::Suspect;
         }
         let kept = repeatable && !raw.doubtful;
         let raw = Arc::new(raw);

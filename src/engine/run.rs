@@ -86,7 +86,8 @@ pub(crate) struct RawOutput {
     pub(crate) wall: Duration,
     /// The job's directory as the compiler saw it.
     pub(crate) directory: String,
-    /// Whether another compiler may have been put in its place since the request was planned.
+    /// Whether another compiler may have been put in its place since the request was planned, or its limits were not
+    /// those of others.
     pub(crate) doubtful: bool,
 }
 

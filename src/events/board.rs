@@ -16,7 +16,7 @@ use crate::events::link::Link;
 use crate::events::offers::{Key, News, Offers};
 use crate::events::socket::End;
 use crate::events::waiters::{Delivery, Waiters};
-use crate::wire::frame::Notice;
+use crate::wire::frame::{CANCELLATIONS, Notice};
 
 /// How often farewells are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -112,6 +112,8 @@ impl Board {
     pub(super) fn hear(&self, link: &Link, text: Utf8Bytes) {
         match Notice::read(&text) {
             Ok(Notice::Pong) => link.pass(),
+            // What is told to all has no receipt: one would silence us.
+            Ok(Notice::Acknowledged(id)) if id.as_str() == CANCELLATIONS => {}
             Ok(Notice::Acknowledged(id)) => self.state().offers.acknowledged(&id),
             Ok(Notice::Result { id, .. }) => {
                 let mut state = self.state();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::ids::RequestId;
 use crate::domain::memory::Memory;
+use crate::wire::frame::CANCELLATIONS;
 
 /// How long a receipt is repeated for every repeat of its result (D6).
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
@@ -16,9 +17,10 @@ const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
 const MOST_RECEIPTS: usize = 120_000;
 /// Results asked for in this way; beyond them, the oldest go sooner.
 const MOST_FAREWELLS: usize = 4096;
-/// Frames that may wait for one subscriber. Of a result more are repeats; of a name that carries many words, a few are
-/// lost if they come all at once to somebody busy.
-const UNREAD_FRAMES: usize = 64;
+/// Frames that may wait for one subscriber; of a result, more of them are repeats.
+const UNREAD_FRAMES: usize = 4;
+/// The same of cancellations. If more come all at once to somebody busy, some jobs are done in vain.
+const UNREAD_WORDS: usize = 64;
 /// How long a result without a subscriber is kept. Its sender goes on repeating it, so this only spares the wait.
 const EARLY_SPAN: Duration = Duration::from_secs(10);
 /// Results kept without a subscriber.
@@ -93,7 +95,8 @@ impl Waiters {
             return None;
         }
         self.waiting += usize::from(is_new);
-        let (sender, frames) = mpsc::channel(UNREAD_FRAMES);
+        let unread = if id.as_str() == CANCELLATIONS { UNREAD_WORDS } else { UNREAD_FRAMES };
+        let (sender, frames) = mpsc::channel(unread);
         for frame in self.early.take(id) {
             // A full channel holds the same result already.
             let _repeat = sender.try_send(frame).is_err();

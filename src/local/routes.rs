@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::local::lock;
-use crate::ports::{Color, LookupError, Pending, RouteRow, RouteStore};
+use crate::ports::{Color, Keyed, LookupError, Pending, RouteRow, RouteStore};
 
 /// A routing table.
 #[derive(Debug)]
@@ -46,8 +46,11 @@ impl RouteStore for LocalRoutes {
         Box::pin(async move { Ok(lock(&self.rows).get(key).cloned()) })
     }
 
-    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
-        Box::pin(async move { Ok(lock(&self.rows).values().cloned().collect()) })
+    fn all(&self) -> Pending<'_, Result<Vec<Keyed>, LookupError>> {
+        Box::pin(async move {
+            let rows = lock(&self.rows);
+            Ok(rows.iter().map(|(key, row)| (key.clone(), Some(row.clone()))).collect())
+        })
     }
 
     fn active_color(&self) -> Pending<'_, Result<Color, LookupError>> {

@@ -20,7 +20,7 @@ pub use queue::{
     Ask, LARGEST_BATCH, LONGEST_HIDING, LONGEST_POLL, Message, QueueAddress, QueueError, QueueSink,
     QueueSource, Receipt, Received,
 };
-pub use routes::{Color, LookupError, RouteRow, RouteStore, RouteTarget};
+pub use routes::{Color, Keyed, LookupError, RouteRow, RouteStore, RouteTarget};
 
 /// A future that a port hands out.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

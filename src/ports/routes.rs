@@ -27,6 +27,9 @@ pub enum RouteTarget {
     Url(String),
 }
 
+/// A key, and the row under it if it is one.
+pub type Keyed = (String, Option<RouteRow>);
+
 /// Which half of a blue/green deployment is live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
@@ -54,8 +57,8 @@ pub trait RouteStore: Send + Sync + fmt::Debug {
     /// The row under exactly this key; `None` when there is none, which is not the same as a lookup that failed.
     fn lookup<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<RouteRow>, LookupError>>;
 
-    /// All rows that are rows; others are left out. It reads the whole table, and is for the start alone.
-    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>>;
+    /// All keys, each with its row if it is one. It reads the whole table, and is for the start alone.
+    fn all(&self) -> Pending<'_, Result<Vec<Keyed>, LookupError>>;
 
     /// The live color.
     fn active_color(&self) -> Pending<'_, Result<Color, LookupError>>;

@@ -23,36 +23,62 @@ const QUEUES: usize = 256;
 pub(super) struct Backlogs(Mutex<HashMap<QueueAddress, Word>>);
 
 /// The last that was heard of a queue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Word {
-    heard: Instant,
-    /// How long a job had waited.
-    waited: Duration,
+    /// How far behind the queue is, and until when that is believed.
+    behind: Option<(Duration, Instant)>,
+    /// When a worker last answered.
+    answered: Option<Instant>,
+    /// Whether somebody was let through to find out anew.
+    probed: bool,
 }
 
 impl Backlogs {
-    /// How far behind a queue is, if a job that has `left` until its deadline had better not be sent.
+    /// How far behind a queue is, if a job that has `left` until its deadline had better not be sent. When that is no
+    /// longer believed, one job is let through, and the others as soon as it has found out, or after as long again.
     pub(super) fn hopeless(&self, queue: &QueueAddress, left: Duration) -> Option<Duration> {
-        let word = *self.words().get(queue)?;
-        (word.heard.elapsed() < BELIEF && word.waited + WORK > left).then_some(word.waited)
+        let mut words = self.words();
+        let word = words.get_mut(queue)?;
+        let (behind, until) = word.behind?;
+        // A queue that is quicker than its jobs is never to blame.
+        if behind < WORK || behind + WORK <= left {
+            return None;
+        }
+        let now = Instant::now();
+        if now >= until {
+            if word.probed {
+                word.behind = None;
+                return None;
+            }
+            *word = Word { behind: Some((behind, now + BELIEF)), probed: true, ..*word };
+            return None;
+        }
+        Some(behind)
     }
 
     /// A job had waited so long when a worker began with it.
     pub(super) fn heard(&self, queue: &QueueAddress, waited: Duration) {
-        let mut words = self.words();
-        if words.len() >= QUEUES {
-            words.retain(|_, word| word.heard.elapsed() < BELIEF);
-        }
-        words.insert(queue.clone(), Word { heard: Instant::now(), waited });
+        let now = Instant::now();
+        self.note(queue, Word { behind: Some((waited, now + BELIEF)), answered: Some(now), probed: false });
     }
 
     /// A job sent at this time has had no answer until now. One job may have met an accident; but if nobody else has
-    /// had an answer either, the queue is at least that far behind.
+    /// had an answer since, the queue is at least that far behind.
     pub(super) fn silent(&self, queue: &QueueAddress, sent: Instant) {
-        let answered = self.words().get(queue).is_some_and(|word| word.heard >= sent);
-        if !answered {
-            self.heard(queue, sent.elapsed());
+        let answered = self.words().get(queue).and_then(|word| word.answered);
+        if answered.is_none_or(|answered| answered < sent) {
+            let behind = Some((sent.elapsed(), Instant::now() + BELIEF));
+            self.note(queue, Word { behind, answered, probed: false });
         }
+    }
+
+    fn note(&self, queue: &QueueAddress, word: Word) {
+        let mut words = self.words();
+        if words.len() >= QUEUES && !words.contains_key(queue) {
+            let now = Instant::now();
+            words.retain(|_, word| word.behind.is_some_and(|(_, until)| now < until));
+        }
+        words.insert(queue.clone(), word);
     }
 
     /// Every change is whole.
@@ -82,13 +108,38 @@ mod tests {
             ("late", Duration::from_secs(55), Some(late)),
             ("late", MINUTE, None),
             ("quick", Duration::from_secs(55), None),
-            ("quick", Duration::from_secs(1), Some(Duration::from_millis(3))),
+            ("quick", Duration::from_secs(1), None),
             ("unknown", Duration::from_secs(1), None),
         ] {
             assert_eq!(backlogs.hopeless(&queue(name), left), expected, "{name} {left:?}");
         }
         advance(BELIEF).await;
-        assert_eq!(backlogs.hopeless(&queue("late"), Duration::ZERO), None, "somebody has to try again");
+        let now = |backlogs: &Backlogs| backlogs.hopeless(&queue("late"), Duration::ZERO);
+        assert_eq!(now(&backlogs), None, "somebody has to try again");
+        assert_eq!(now(&backlogs), Some(late), "and nobody else, until it is known what comes of it");
+        backlogs.heard(&queue("late"), Duration::ZERO);
+        assert_eq!(now(&backlogs), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_queue_is_known_for_as_long_as_it_is_dead() {
+        let (backlogs, queue, second) = (Backlogs::default(), queue("dead"), Duration::from_secs(1));
+        // One job a second, each given up after a minute.
+        let begun = Instant::now();
+        let mut sent = std::collections::VecDeque::new();
+        let mut refused = 0;
+        for _ in 0..600 {
+            match backlogs.hopeless(&queue, MINUTE) {
+                None => sent.push_back(Instant::now()),
+                Some(_) => refused += 1,
+            }
+            advance(second).await;
+            while sent.front().is_some_and(|sent| sent.elapsed() >= MINUTE) {
+                backlogs.silent(&queue, sent.pop_front().unwrap());
+            }
+        }
+        assert_eq!(begun.elapsed(), 600 * second);
+        assert!(refused > 300, "only {refused} were spared the wait");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
@@ -12,6 +12,9 @@ use crate::lifecycle::Lifecycle;
 use crate::ports::{ResultBus, Subscription};
 use crate::wire::frame;
 
+/// How long somebody stays for the result of a job that was cancelled: deployed workers know of no cancellation, and
+/// repeat a result for twelve seconds (contract-cloud 4.5).
+const STAY: Duration = Duration::from_secs(15);
 /// How long the word of a cancellation is offered: it is sent once, and nobody acknowledges it.
 const WORD: Duration = Duration::from_millis(150);
 
@@ -59,13 +62,14 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let Some(mut subscription) = self.subscription.take().filter(|_| self.sent) else { return };
         let deadline = self.deadline.instant();
-        if deadline <= tokio::time::Instant::now() {
+        if deadline <= Instant::now() {
             return;
         }
         let bus = Arc::clone(&self.bus);
         drop(self.lifecycle.accompany("left result", async move {
             cancel(&*bus, subscription.id()).await;
-            if let Ok(Some(_unwanted)) = timeout_at(deadline, subscription.next()).await {
+            let until = deadline.min(Instant::now() + STAY);
+            if let Ok(Some(_unwanted)) = timeout_at(until, subscription.next()).await {
                 subscription.acknowledge();
             }
         }));
@@ -74,7 +78,8 @@ impl Drop for Waiting {
 
 /// Tells the workers that nobody waits for a result any more. If they do not hear, they work in vain.
 async fn cancel(bus: &dyn ResultBus, id: &RequestId) {
-    let Ok(topic) = RequestId::parse(frame::CANCELLATIONS) else { return };
-    let word = Bytes::from(frame::cancellation(id));
+    let topic = RequestId::parse(frame::CANCELLATIONS).ok();
+    let Some((topic, alias)) = topic.zip(frame::alias(id)) else { return };
+    let word = Bytes::from(frame::cancellation(&alias));
     let _nobody_acknowledges = bus.publish(&topic, word, Deadline::after(WORD)).await.is_err();
 }

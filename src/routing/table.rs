@@ -52,19 +52,23 @@ impl Table {
         let mut known = HashMap::new();
         // The bare names first, so that those of the environment take their places.
         for is_bare in [true, false] {
-            for row in &rows {
-                let compiler = match (self.environment.as_deref(), row.key.split_once('#')) {
-                    (_, None) if is_bare => row.key.as_str(),
+            for (key, row) in &rows {
+                let compiler = match (self.environment.as_deref(), key.split_once('#')) {
+                    (_, None) if is_bare => key.as_str(),
                     (Some(ours), Some((environment, compiler))) if !is_bare && environment == ours => {
                         compiler
                     }
                     _ => continue,
                 };
-                let route = Route::read(Some(row.clone()), &self.queues);
-                if let Some((compiler, route)) = CompilerId::parse(compiler).ok().zip(route.ok()) {
-                    let good_for = jittered(self.trust.row);
-                    known.insert(compiler, Fact { value: Arc::new(route), good_for, lasts: true });
-                }
+                let Ok(compiler) = CompilerId::parse(compiler) else { continue };
+                let route = row.clone().map(|row| Route::read(Some(row), &self.queues));
+                let Some(Ok(route)) = route else {
+                    // Nor does the bare name's row stand in for it.
+                    known.remove(&compiler);
+                    continue;
+                };
+                let good_for = jittered(self.trust.row);
+                known.insert(compiler, Fact { value: Arc::new(route), good_for, lasts: true });
             }
         }
         Ok(known)

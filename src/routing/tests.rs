@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::local::routes::LocalRoutes;
-use crate::ports::{Pending, RouteRow, RouteTarget};
+use crate::ports::{Keyed, Pending, RouteRow, RouteTarget};
 
 const ROW: Duration = Duration::from_mins(5);
 const ABSENCE: Duration = Duration::from_secs(5);
@@ -65,11 +65,14 @@ impl Moody {
 }
 
 impl RouteStore for Moody {
-    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+    fn all(&self) -> Pending<'_, Result<Vec<Keyed>, LookupError>> {
         Box::pin(async move {
             let rows = self.rows.all().await;
             self.answer("all").await?;
-            rows
+            // As an adapter tells of one that it cannot read.
+            rows.map(|rows| {
+                rows.into_iter().map(|(key, row)| (key.clone(), row.filter(|_| key != "prod#odd"))).collect()
+            })
         })
     }
 
@@ -136,13 +139,18 @@ fn known(name: &str, origin: Origin) -> (String, Origin) {
 #[tokio::test(start_paused = true)]
 async fn a_warm_router_looks_no_more() {
     let (router, store) = bed(false);
-    for (key, name) in [("g132", "old"), ("prod#g132", "a"), ("staging#g132", "b"), ("staging#other", "c")] {
+    let names = ["g132", "prod#g132", "staging#g132", "staging#other", "odd", "prod#odd"];
+    for (key, name) in names.into_iter().zip(["old", "a", "b", "c", "d", "e"]) {
         store.put(key, queue(name));
     }
     store.feel(Mood::Refusing);
     assert!(router.warm_up().await.is_err());
     store.feel(Mood::Well);
-    assert_eq!(router.warm_up().await.unwrap(), 1, "other environments are none of ours");
+    assert_eq!(
+        router.warm_up().await.unwrap(),
+        1,
+        "other environments are none of ours, and what cannot be read is left"
+    );
     let looks = store.looks();
     assert_eq!(ask(&router).await.unwrap(), known("a", Origin::Memory));
     assert_eq!(store.looks(), looks);

@@ -231,16 +231,16 @@ metrics! {
     events_offers: Gauge = "events_offers";
     /// Memory of the results offered.
     events_offers_size: Gauge = "events_offers_size" in Bytes;
-    /// Connections to the events hub that were made since the start.
-    events_dials: Gauge = "events_connections_made";
-    /// Results sent again since the start, because no receipt came.
-    events_repeats: Gauge = "events_results_repeated";
-    /// Results since the start that the events hub found too large.
-    events_refused: Gauge = "events_results_refused";
-    /// Texts since the start from the events hub that were none of ours.
-    events_garbage: Gauge = "events_texts_unknown";
-    /// Results since the start that came when nobody waited for them.
-    events_early: Gauge = "events_results_early";
+    /// Connections to the events hub that came to stand.
+    events_connected: Counter = "events_connections_made";
+    /// Results sent again, because no receipt came.
+    events_repeats: Counter = "events_results_repeated";
+    /// Results that the events hub found too large.
+    events_refused: Counter = "events_results_refused";
+    /// Texts from the events hub that were none of ours.
+    events_garbage: Counter = "events_texts_unknown";
+    /// Results that came when nobody waited for them.
+    events_early: Counter = "events_results_early";
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.

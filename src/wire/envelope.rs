@@ -2,6 +2,7 @@
 //! 3.5; decisions D10, D11 and D16), and the note that stands in for a message too large for the queue.
 
 use super::form::Fields;
+use super::frame::CANCELLATIONS;
 use super::json::{JsonError, Kind, Reader};
 use super::request::{self, Draft, RequestError};
 use super::result::string;
@@ -138,6 +139,9 @@ pub enum EnvelopeProblem {
     /// A member that must be there is not.
     #[error("it has no {0}")]
     Missing(&'static str),
+    /// The guid is a name under which workers are told other things.
+    #[error("its guid is no job's name")]
+    Taken,
     /// The guid is no identifier.
     #[error(transparent)]
     Name(#[from] IdError),
@@ -277,6 +281,9 @@ pub fn read(message: &str) -> Result<Incoming, EnvelopeError> {
     let fail = |wrong| EnvelopeError { id: id.clone(), wrong };
     whole.map_err(fail)?;
     let Some(id) = id.clone() else { return Err(fail(EnvelopeProblem::Missing("guid"))) };
+    if id.as_str() == CANCELLATIONS {
+        return Err(EnvelopeError { id: None, wrong: EnvelopeProblem::Taken });
+    }
     if parked && !bucket.is_empty() && !key.is_empty() {
         return Ok(Incoming::Parked(Parked { id, bucket, key }));
     }

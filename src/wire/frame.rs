@@ -13,7 +13,7 @@ pub const PING: &str = "ping";
 pub const PONG: &str = "pong";
 
 /// The name under which routers tell workers whose results nobody waits for any more. To a hub it is a name like any
-/// other, and peers that never heard of it never see it.
+/// other, and peers that never heard of it never see it. No job may be called so.
 pub const CANCELLATIONS: &str = "cancelled-jobs";
 
 const SUBSCRIBE: &str = "subscribe: ";
@@ -153,7 +153,12 @@ pub fn result(id: &RequestId, pieces: &[&[u8]], queued: Duration) -> Vec<u8> {
     out
 }
 
-/// The frame that tells that nobody waits for the result of this name any more.
+/// What a cancelled job is called where all can hear it. Its name is a secret: whoever knows it may fetch the result.
+pub fn alias(id: &RequestId) -> Option<RequestId> {
+    RequestId::parse(&blake3::hash(id.as_str().as_bytes()).to_hex()).ok()
+}
+
+/// The frame that tells that nobody waits for the result of the job with this [`alias`] any more.
 pub fn cancellation(id: &RequestId) -> Vec<u8> {
     let mut out = br#"{"guid":"#.to_vec();
     string(&mut out, CANCELLATIONS);
@@ -163,7 +168,7 @@ pub fn cancellation(id: &RequestId) -> Vec<u8> {
     out
 }
 
-/// Whose result nobody waits for any more, if that is what a frame tells.
+/// The alias of the job whose result nobody waits for any more, if that is what a frame tells.
 pub fn cancelled(frame: &[u8]) -> Option<RequestId> {
     let mut reader = Reader::of_result(frame).ok()?;
     let mut id = None;

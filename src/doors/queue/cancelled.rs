@@ -18,7 +18,7 @@ const MOST: usize = 12_000;
 /// Before listening is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The jobs that were cancelled lately.
+/// The jobs that were cancelled lately, by their aliases.
 #[derive(Debug)]
 pub(super) struct Cancelled {
     known: Mutex<Memory<()>>,
@@ -39,8 +39,8 @@ impl Cancelled {
         loop {
             if let Ok(mut words) = bus.subscribe(&topic).await {
                 while let Some(word) = words.next().await {
-                    if let Some(id) = frame::cancelled(&word) {
-                        self.known().remember(id, ());
+                    if let Some(alias) = frame::cancelled(&word) {
+                        self.known().remember(alias, ());
                         self.more.send_replace(());
                     }
                 }
@@ -51,8 +51,9 @@ impl Cancelled {
 
     /// Resolves once this job is cancelled.
     pub(super) async fn told_of(&self, id: &RequestId) {
+        let Some(alias) = frame::alias(id) else { return std::future::pending().await };
         let mut more = self.more.subscribe();
-        while self.known().recall(id).is_none() {
+        while self.known().recall(&alias).is_none() {
             // Its sender lives in here.
             let _closed = more.changed().await.is_err();
         }

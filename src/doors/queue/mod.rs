@@ -8,7 +8,8 @@
 //!
 //! A place first, a message second: what is received can begin soon. A message is deleted when its result has arrived,
 //! and not before, so whatever dies on the way, the queue hands it out again (decision D4). What nobody waits for any
-//! more, because its time is over or its client has left, is dropped and counted; what cannot be done is answered; what keeps killing workers is put aside (D23).
+//! more, because its time is over or its client has left, is dropped and counted; what cannot be done is answered; what
+//! keeps killing workers is put aside (D23).
 
 mod cancelled;
 mod delivery;

@@ -48,9 +48,9 @@ async fn a_missing_row_is_not_a_failure(routes: Arc<dyn RouteStore>) {
 
 async fn all_rows_are_told(routes: Arc<dyn RouteStore>) {
     let mut all = routes.all().await.unwrap();
-    all.sort_by(|one, other| one.key.cmp(&other.key));
-    let mut expected = rows();
-    expected.sort_by(|one, other| one.key.cmp(&other.key));
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut expected = rows().map(|row| (row.key.clone(), Some(row)));
+    expected.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(all, expected);
 }
 

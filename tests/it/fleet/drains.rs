@@ -25,9 +25,9 @@ const SLOTS: usize = 4;
 /// Jobs on the queue in each cycle.
 const JOBS: usize = 12;
 /// What does not run yet is visible again so soon after the signal.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How soon after its last result the process is gone: its parts end in tens of milliseconds, on a busy machine later.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(4);
 /// What the drain may take.
 const BUDGET: Duration = Duration::from_secs(20);
 
@@ -63,7 +63,7 @@ async fn cycle(ground: &Ground, router: SocketAddr, place: &Place, name: &str, d
     old.task_over("warm-up").await;
     let mut jobs = JoinSet::new();
     for number in 0..direct {
-        jobs.spawn(compiled(old.http, format!("{name}d{number}"), 500 + 50 * number as u64));
+        jobs.spawn(compiled(old.http, format!("{name}d{number}"), 1500 + 50 * number as u64));
     }
     old.health_until(|health| health["slotsBusy"] == direct).await;
     for number in 0..JOBS {

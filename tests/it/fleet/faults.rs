@@ -188,7 +188,7 @@ impl Field {
 }
 
 /// Fleets at a time: they wait more than they work.
-const AT_A_TIME: usize = 5;
+const AT_A_TIME: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_trouble_costs_a_result() {

@@ -19,7 +19,7 @@ use crate::support::emulator::Emulator;
 use crate::support::obedient::{ID, Obedient};
 
 /// How long anything may take before a test gives up: longer than a result is offered.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What may become of a message.
 const OUTCOMES: [&str; 6] = ["done", "unclaimed", "regrouped", "back", "buried", "lost"];
 

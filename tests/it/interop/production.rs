@@ -19,7 +19,7 @@ use crate::support::obedient::{self, Obedient};
 use crate::support::proxy::{Mood, Proxy};
 
 /// How soon all is well after a heal.
-const RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY: Duration = Duration::from_secs(10);
 
 fn body(source: &str) -> serde_json::Value {
     json!({ "source": source, "options": {} })

@@ -191,7 +191,7 @@ async fn leaving_our_own_hub_takes_no_time() {
         let begun = Instant::now();
         assert_eq!(daemon.exit().await.code(), Some(0));
         assert!(
-            begun.elapsed() < Duration::from_secs(1),
+            begun.elapsed() < Duration::from_millis(1900),
             "it took {:?} to leave {}",
             begun.elapsed(),
             daemon.log()

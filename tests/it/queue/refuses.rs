@@ -55,6 +55,14 @@ async fn what_names_nobody_is_put_aside_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_job_is_called_like_what_workers_listen_to() {
+    let yard = Yard::open();
+    yard.post(&message("cancelled-jobs", "hello"), "cancelled-jobs", "forged").await;
+    assert_eq!(yard.settled(1).await, [("buried", Some("rejected"))]);
+    assert_eq!(yard.workshop.begun(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_without_a_place_for_dead_letters_does_not_loop() {
     let yard = Yard::with(|settings| settings.dead_letters = None);
     yard.post("x", "a", "a").await;
