@@ -7,8 +7,8 @@
 //! COMPILATION_WORKER_FAILPOINT=stored=fail         an error in place of the first stored result
 //! ```
 //!
-//! Only builds with debug assertions have them. In a release binary [`reach`] and [`amid`] are empty, the variable has
-//! no meaning, and the program refuses to start if it is set, as with any setting that it does not know.
+//! Only builds with debug assertions have them. In a release binary nothing happens in [`reach`] and [`amid`], the
+//! variable has no meaning, and the program refuses to start if it is set, as with any setting that it does not know.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::time::{sleep, timeout};
 
-/// How long one hangs: longer than any call's patience, shorter than a job's time.
+/// How long one hangs: longer than any call's patience, shorter than the usual job's time.
 const HANG: Duration = Duration::from_secs(30);
 /// How long something goes on before it counts as under way: enough to send a message over loopback and be answered.
 const UNDER_WAY: Duration = Duration::from_millis(20);

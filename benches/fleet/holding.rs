@@ -7,7 +7,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::bed::Bed;
-use crate::common::daemon::Daemon;
 use crate::common::load;
 use crate::common::numbers::row;
 use crate::hub::Hub;
@@ -22,16 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Resident memory of a router that holds ten thousand requests.
 pub(crate) fn hold() {
     let (bed, hub) = (Bed::start(), Hub::start());
-    let router = Daemon::start(&[
-        "--catalogue-discover=false",
-        "--queues-default",
-        &bed.jobs,
-        "--aws-endpoint",
-        &bed.url,
-        "--events-url",
-        &hub.url,
-        "--http-connections=12000",
-    ]);
+    let router = hub.router(&bed, &["--http-connections=12000"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (before, after) = runtime.block_on(async {
         let warm = send(router.http, WARM).await;

@@ -2,7 +2,8 @@
 
 use std::process::{Child, Command};
 
-use crate::common::daemon::{announced, request};
+use crate::bed::Bed;
+use crate::common::daemon::{Daemon, announced, request};
 
 /// A running hub; dropping it stops it.
 pub(crate) struct Hub {
@@ -18,6 +19,12 @@ impl Hub {
         let (child, line) = announced(command.args(["hub", "--announce", "--listen", "127.0.0.1:0"]));
         let announced: serde_json::Value = serde_json::from_str(&line).unwrap();
         Self { child, url: announced["ws"].as_str().unwrap().to_owned() }
+    }
+
+    /// A router that has no compiler, sends jobs to the bed's queue and hears of them here.
+    pub(crate) fn router(&self, bed: &Bed, more: &[&str]) -> Daemon {
+        let ways = ["--queues-default", &bed.jobs, "--aws-endpoint", &bed.url, "--events-url", &self.url];
+        Daemon::start(&[&["--catalogue-discover=false"], &ways[..], more].concat())
     }
 
     /// How many results it is asked for.

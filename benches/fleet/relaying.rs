@@ -24,15 +24,7 @@ pub(crate) const BODY: usize = 1300;
 /// A router, a queue, a hub: each a process of its own.
 pub(crate) fn relay() {
     let (bed, hub) = (Bed::start(), Hub::start());
-    let router = Daemon::start(&[
-        "--catalogue-discover=false",
-        "--queues-default",
-        &bed.jobs,
-        "--aws-endpoint",
-        &bed.url,
-        "--events-url",
-        &hub.url,
-    ]);
+    let router = hub.router(&bed, &[]);
     let round_trips = round_trips(&bed, &hub);
     let _worker = Worker::start(&bed, &hub);
     latency(&router, round_trips);

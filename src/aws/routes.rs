@@ -69,9 +69,7 @@ impl AwsRoutes {
             })?;
         answer.item.map(|item| row(key, &item)).transpose()
     }
-}
 
-impl AwsRoutes {
     /// One page of the table, from where the last one ended.
     async fn page(&self, from: Option<Item>) -> Result<(Vec<Keyed>, Option<Item>), LookupError> {
         let call = self.scanning.scan().table_name(&self.table).set_exclusive_start_key(from);
@@ -110,7 +108,9 @@ impl RouteStore for AwsRoutes {
                 }
                 from = next;
             }
-            let wrong = format!("it has more than {MOST_PAGES} pages");
+            let wrong = format!(
+                "it has more than the {MOST_PAGES} pages that are read at the start; leave routing.warm_up off"
+            );
             Err(LookupError::Malformed { key: self.table.clone(), wrong })
         })
     }

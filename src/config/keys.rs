@@ -211,7 +211,7 @@ settings! {
         own: Option<QueueAddress> = "",
         /// Queue for messages that no worker can do; without one they are deleted, and told to the log.
         dead_letters: Option<QueueAddress> = "",
-        /// How long a message is ours before others may have it, unless we say three times in it that we still work on it.
+        /// How long a message is ours each time we say that we work on it, which is three times in this; whole seconds.
         visibility: Duration = "10s",
     }
 

@@ -1,4 +1,4 @@
-//! The words of the trade: no I/O, no clock but the deadline's, no wire format.
+//! The words of the trade: no I/O, no wire format, and no clock but that of deadlines and of what is forgotten.
 
 pub mod class;
 pub mod filters;

@@ -76,8 +76,8 @@ impl Forward {
     }
 
     /// Hands a request on to `service`, the compile URL of a compiler, whose last word becomes `errand`: `compile`,
-    /// `cmake` or `build/<system>`. The reply is whatever the service says, and its
-    /// body is still under way; both have to be over by the deadline.
+    /// `cmake` or `build/<system>`. The reply is whatever the service says, and its body is still under way; both have
+    /// to be over by the deadline.
     pub async fn send<B>(
         &self,
         service: &Uri,

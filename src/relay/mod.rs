@@ -5,8 +5,8 @@
 //!                                    └─ the caller leaves: workers are told; what comes is acknowledged, and thrown away
 //! ```
 //!
-//! The waiter is there before the job is sent, so no result comes too early (contract-cloud X-7, X-8). It does not know
-//! who asks, or how the result is shown.
+//! A queue that is too far behind is not asked (`backlog`). The waiter is there before the job is sent, so no result
+//! comes too early (contract-cloud X-7, X-8). It does not know who asks, or how the result is shown.
 
 mod backlog;
 pub mod forward;
