@@ -1,4 +1,4 @@
-//! What the SDK alone reaches with a queue: messages sent, received and deleted in full batches, and nothing else.
+//! What the SDK alone reaches with a queue: messages sent, received and deleted, and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBat
 use crate::bed::Bed;
 use crate::relaying::BODY;
 
-/// Messages of one call: as many as SQS takes.
-const BATCH: usize = 10;
+/// Messages of one call at most.
+pub(crate) const BATCH: usize = 10;
 /// How long one round lasts.
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -34,8 +34,8 @@ impl Outcome {
     }
 }
 
-/// Sends, receives and deletes for one round, with so many messages under way.
-pub(crate) fn generate(bed: &Bed, in_flight: usize) -> Outcome {
+/// Sends, receives and deletes for one round, with so many messages under way, so many of them in each call.
+pub(crate) fn generate(bed: &Bed, in_flight: usize, batch: usize) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let client = Client::from_conf(
         Config::builder()
@@ -48,8 +48,8 @@ pub(crate) fn generate(bed: &Bed, in_flight: usize) -> Outcome {
     );
     let (begun, queue) = (Instant::now(), bed.bare.clone());
     let messages = runtime.block_on(async {
-        let lanes: Vec<_> = (0..in_flight.div_ceil(BATCH))
-            .map(|_| tokio::spawn(lane(client.clone(), queue.clone(), begun + ROUND)))
+        let lanes: Vec<_> = (0..in_flight.div_ceil(batch))
+            .map(|_| tokio::spawn(lane(client.clone(), queue.clone(), batch, begun + ROUND)))
             .collect();
         let mut messages = 0;
         for lane in lanes {
@@ -60,10 +60,21 @@ pub(crate) fn generate(bed: &Bed, in_flight: usize) -> Outcome {
     Outcome { messages, took: begun.elapsed() }
 }
 
-async fn lane(client: Client, queue: String, end: Instant) -> usize {
+async fn lane(client: Client, queue: String, batch: usize, end: Instant) -> usize {
     let mut done = 0;
     while Instant::now() < end {
-        let entries = (0..BATCH).map(|number| {
+        if batch == 1 {
+            let (name, body) = (uuid::Uuid::new_v4().to_string(), "x".repeat(BODY));
+            let sending = client.send_message().queue_url(&queue).message_group_id(&name).message_body(body);
+            sending.message_deduplication_id(name).send().await.unwrap();
+            for message in receive(&client, &queue, 1).await {
+                let deleting = client.delete_message().queue_url(&queue);
+                deleting.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
+                done += 1;
+            }
+            continue;
+        }
+        let entries = (0..batch).map(|number| {
             let name = uuid::Uuid::new_v4().to_string();
             let entry = SendMessageBatchRequestEntry::builder().id(number.to_string());
             let entry = entry.message_group_id(&name).message_deduplication_id(name);
@@ -71,13 +82,14 @@ async fn lane(client: Client, queue: String, end: Instant) -> usize {
         });
         let sending = client.send_message_batch().queue_url(&queue).set_entries(Some(entries.collect()));
         assert!(sending.send().await.unwrap().failed().is_empty());
-        done += delete(&client, &queue, receive(&client, &queue).await).await;
+        done += delete(&client, &queue, receive(&client, &queue, BATCH).await).await;
     }
     done
 }
 
-async fn receive(client: &Client, queue: &str) -> Vec<Message> {
-    let receiving = client.receive_message().queue_url(queue).max_number_of_messages(10);
+async fn receive(client: &Client, queue: &str, most: usize) -> Vec<Message> {
+    let receiving =
+        client.receive_message().queue_url(queue).max_number_of_messages(most.try_into().unwrap());
     receiving.wait_time_seconds(20).send().await.unwrap().messages.unwrap_or_default()
 }
 

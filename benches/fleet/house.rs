@@ -161,7 +161,7 @@ impl Ground {
 }
 
 fn forward() -> Forward {
-    Forward::new(trust::client().unwrap().0).unwrap()
+    Forward::new(trust::client().unwrap().0)
 }
 
 /// Nobody asks.

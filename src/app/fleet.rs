@@ -109,7 +109,7 @@ impl Ways {
             blobs: Arc::clone(&self.blobs),
             lifecycle: lifecycle.clone(),
         });
-        Ok(http::Fleet { router: Arc::clone(&self.router), relay, forward: Forward::new(tls)? })
+        Ok(http::Fleet { router: Arc::clone(&self.router), relay, forward: Forward::new(tls) })
     }
 
     /// Opens the queue door, if a queue is ours.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use futures_channel::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::ids::RequestId;
@@ -96,7 +96,8 @@ impl Waiters {
         }
         self.waiting += usize::from(is_new);
         let unread = if id.as_str() == CANCELLATIONS { UNREAD_WORDS } else { UNREAD_FRAMES };
-        let (sender, frames) = mpsc::channel(unread);
+        // Thousands may wait, each for one frame: nothing is set aside for more.
+        let (mut sender, frames) = mpsc::channel(unread);
         for frame in self.early.take(id) {
             // A full channel holds the same result already.
             let _repeat = sender.try_send(frame).is_err();
@@ -148,7 +149,7 @@ impl Waiters {
         match self.topics.get_mut(&id) {
             Some(topic) if !topic.subscribers.is_empty() => {
                 topic.via = Some(via);
-                for subscriber in topic.subscribers.values() {
+                for subscriber in topic.subscribers.values_mut() {
                     let _repeat = subscriber.try_send(frame.clone()).is_err();
                 }
                 if answered { Delivery::Repeated } else { Delivery::Taken }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use futures_channel::mpsc;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::ids::RequestId;
@@ -120,7 +121,7 @@ impl Hub {
         state.forget(Instant::now());
         let number = state.number();
         let topic = state.topics.entry(id.clone()).or_default();
-        for subscriber in topic.subscribers.values() {
+        for subscriber in topic.subscribers.values_mut() {
             // A full place holds the same result already.
             let _repeat = subscriber.try_send(frame.clone()).is_err();
         }
@@ -131,7 +132,7 @@ impl Hub {
     }
 
     fn join(self: &Arc<Self>, id: &RequestId) -> (mpsc::Receiver<Bytes>, Place) {
-        let (sender, frames) = mpsc::channel(UNREAD_FRAMES);
+        let (mut sender, frames) = mpsc::channel(UNREAD_FRAMES);
         let mut state = lock(&self.0);
         let number = state.number();
         let topic = state.topics.entry(id.clone()).or_default();

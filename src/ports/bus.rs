@@ -3,7 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use futures_channel::mpsc;
+use futures_util::StreamExt as _;
 
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
@@ -91,7 +92,7 @@ impl Subscription {
 
     /// The next result; `None` when the bus has closed. May be dropped and asked again.
     pub async fn next(&mut self) -> Option<Bytes> {
-        self.frames.recv().await
+        self.frames.next().await
     }
 
     /// Acknowledges: to be called once a *valid* result is here, and never before.

@@ -24,6 +24,9 @@ use crate::telemetry::fields;
 /// would be 10 MB, and the pump takes them in milliseconds, so this much waiting means that the reader has stopped.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
+/// How long the pump rests after a batch. Waking it for every line would cost as much as writing the line.
+const REST: Duration = Duration::from_millis(5);
+
 /// How long the end waits for the pump to write what is left, before it leaves a stuck reader to itself.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -87,6 +90,8 @@ struct Waiting {
     /// Lines dropped and not yet owned up to.
     unreported: u64,
     pumped: bool,
+    /// The pump sleeps until somebody wakes it.
+    asleep: bool,
     closed: bool,
 }
 
@@ -207,11 +212,11 @@ impl Spool {
             return;
         }
         waiting.lines.extend_from_slice(line);
-        if waiting.pumped {
-            drop(waiting);
+        let (pumped, asleep) = (waiting.pumped, mem::take(&mut waiting.asleep));
+        drop(waiting);
+        if asleep {
             self.arrived.notify_one();
-        } else {
-            drop(waiting);
+        } else if !pumped {
             self.flush();
         }
     }
@@ -219,13 +224,17 @@ impl Spool {
     fn pump(&self) {
         let mut closed = false;
         while !closed {
-            let waiting = self.waiting();
+            let mut waiting = self.waiting();
+            waiting.asleep = waiting.lines.is_empty();
             let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
-            let waiting = self.arrived.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
-            closed = waiting.closed;
+            let mut waiting = self.arrived.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+            waiting.asleep = false;
             drop(waiting);
             self.flush();
+            let rested = self.arrived.wait_timeout_while(self.waiting(), REST, |waiting| !waiting.closed);
+            closed = rested.unwrap_or_else(PoisonError::into_inner).0.closed;
         }
+        self.flush();
     }
 
     fn flush(&self) {

@@ -42,19 +42,23 @@ pub(super) async fn compile<W: Workshop>(
     request: Request,
 ) -> Result<Reply, Rejection> {
     let destination = Box::pin(desk.destination(&id)).await?;
-    if let Destination::Url(service) = &destination {
-        return Box::pin(desk.forward(service, "compile", request)).await;
-    }
-    let order = Order::from_request(request, &desk).await?;
     match destination {
+        Destination::Url(service) => Box::pin(desk.forward(&service, "compile", request)).await,
         Destination::Queue(queue) => {
+            let order = Box::pin(Order::from_request(request, &desk)).await?;
             let key = desk.key(&order, Some(&id));
-            match desk.recall(&key, order.rendition).await {
+            match Box::pin(desk.recall(&key, order.rendition)).await {
                 Some(reply) => Ok(reply),
                 None => Box::pin(desk.relay(&queue, order, &id, &Build::Compile)).await,
             }
         }
-        _ => Box::pin(desk.answer(order, Some(id), Order::read)).await,
+        _ => {
+            Box::pin(async {
+                let order = Order::from_request(request, &desk).await?;
+                desk.answer(order, Some(id), Order::read).await
+            })
+            .await
+        }
     }
 }
 

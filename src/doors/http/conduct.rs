@@ -5,7 +5,7 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
@@ -73,14 +73,19 @@ struct Unanswered<'a, W> {
 /// Leads one request to its place and back.
 pub(super) async fn conduct<W: Workshop>(
     State((desk, place)): State<(Shared<W>, Place)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Reply {
     let call = Call::begin(request_id(request.headers()));
     let coding = negotiate::coding(request.headers());
-    request.extensions_mut().insert(call.clone());
     let mut unanswered = Unanswered { desk: &desk, place, call: &call, answered: false };
-    let mut reply = fenced(next.run(request)).await;
+    // Thousands of requests may wait here: none is stored twice.
+    let handler = pin!({
+        let mut request = request;
+        request.extensions_mut().insert(call.clone());
+        next.run(request)
+    });
+    let mut reply = fenced(handler).await;
     let (mut reply, class, facts) = match reply.extensions_mut().remove::<Rejection>() {
         None if reply.extensions().get::<Forwarded>().is_some() => (reply, None, None),
         None => {
@@ -199,8 +204,7 @@ fn request_id(headers: &HeaderMap) -> RequestId {
 }
 
 /// Turns a panic in `handler` into a rejection: one request is lost, and nothing else.
-async fn fenced(handler: impl Future<Output = Reply>) -> Reply {
-    let mut handler = pin!(handler);
+async fn fenced(mut handler: Pin<&mut impl Future<Output = Reply>>) -> Reply {
     std::future::poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))).unwrap_or_else(|panic| {
             let message = format!("a panic: {}", panic_message(panic.as_ref()));

@@ -32,6 +32,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
+use tower::util::Oneshot;
 
 use crate::domain::class::Class;
 use crate::domain::result::JobStatus;
@@ -157,10 +158,8 @@ impl<W> Clone for Door<W> {
 }
 
 impl<W: Workshop> Service for Door<W> {
-    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Reply {
-        paths::normalize(request.uri_mut(), self.desk.parts.settings.environment.as_deref());
-        request.extensions_mut().insert(peer);
-        let Ok(mut reply) = self.router.clone().oneshot(request).await;
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        let Ok(mut reply) = self.routed(request, peer).await;
         // The router puts no spaces into its list of methods.
         if let Some(allow) = reply.headers_mut().get_mut(ALLOW)
             && let Ok(spaced) = allow.to_str().unwrap_or_default().replace(',', ", ").try_into()
@@ -176,6 +175,12 @@ impl<W: Workshop> Service for Door<W> {
 }
 
 impl<W: Workshop> Door<W> {
+    fn routed(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Oneshot<Router, Request<Incoming>> {
+        paths::normalize(request.uri_mut(), self.desk.parts.settings.environment.as_deref());
+        request.extensions_mut().insert(peer);
+        self.router.clone().oneshot(request)
+    }
+
     /// A door made of `parts`.
     pub fn new(parts: Parts<W>) -> Self {
         let keep = HeaderValue::from_str(&format!("public, max-age={}", parts.settings.keep_for.as_secs()));

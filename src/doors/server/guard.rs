@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, sleep_until, timeout};
+use tokio_util::io::poll_read_buf;
 
 use super::chunked::Chunks;
 use super::head::{self, Framing};
@@ -191,14 +192,10 @@ impl Guard {
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
-        loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            self.input.reserve(if matches!(self.stage, Stage::Body { .. }) { BODY_ROOM } else { HEAD_ROOM });
-            match self.stream.try_read_buf(&mut self.input) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
+        ready!(self.stream.poll_read_ready(context))?;
+        self.input.reserve(if matches!(self.stage, Stage::Body { .. }) { BODY_ROOM } else { HEAD_ROOM });
+        // Unlike `try_read_buf`, this takes a room that was not filled to mean that there is no more.
+        poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input)
     }
 
     /// Ready when the peer has left, for when nothing more is read that would tell. Readiness cannot be waited for: the

@@ -244,8 +244,14 @@ async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-/// One connection, from its first byte to its last.
-async fn converse<S: Service>(guard: Guard, line: Arc<Line>, service: S, peer: SocketAddr) {
+/// One connection, from its first byte to its last. There are thousands: what only the end needs is made at the end, and
+/// nothing is stored twice.
+fn converse<S: Service>(
+    guard: Guard,
+    line: Arc<Line>,
+    service: S,
+    peer: SocketAddr,
+) -> impl Future<Output = ()> + Send {
     let answering = service.clone();
     let tracked = Arc::clone(&line);
     let answer = hyper::service::service_fn(move |request| {
@@ -260,19 +266,21 @@ async fn converse<S: Service>(guard: Guard, line: Arc<Line>, service: S, peer: S
         .max_headers(MOST_HEADERS)
         .max_buf_size(64 * 1024)
         .serve_connection(guard, answer);
-    let mut dismissed = false;
-    loop {
-        let conversation = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-        tokio::select! {
-            biased;
-            outcome = conversation => {
-                report(outcome, peer);
-                break;
+    async move {
+        let mut dismissed = false;
+        loop {
+            let conversation = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
+            tokio::select! {
+                biased;
+                outcome = conversation => {
+                    report(outcome, peer);
+                    break;
+                }
+                () = line.dismissed(), if !dismissed => dismissed = true,
             }
-            () = line.dismissed(), if !dismissed => dismissed = true,
         }
+        Box::pin(connection.into_parts().io.finish(move |refusal| service.refuse(refusal, peer))).await;
     }
-    connection.into_parts().io.finish(|refusal| service.refuse(refusal, peer)).await;
 }
 
 /// Most errors here are clients that went away: worth a look only when one looks for something.

@@ -91,8 +91,7 @@ impl Yard {
             blobs: Arc::new(LocalBlobs::new(1 << 20)),
             lifecycle: lifecycle.clone(),
         });
-        let fleet =
-            Fleet { router: Arc::new(router), relay, forward: Forward::new(trusting_nobody()).unwrap() };
+        let fleet = Fleet { router: Arc::new(router), relay, forward: Forward::new(trusting_nobody()) };
         let door = DoorSettings { answer_within, ..DoorSettings::default() };
         let house = House::build(Plan { door, fleet: Some(fleet), ..Plan::default() }).await;
         Self { house, table, source, bus, lifecycle }

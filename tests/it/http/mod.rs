@@ -5,6 +5,7 @@ mod clocks;
 mod disconnect;
 mod drain;
 mod elsewhere;
+mod forwarding;
 mod places;
 mod replies;
 mod smuggling;
