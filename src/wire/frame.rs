@@ -91,11 +91,6 @@ impl Request {
 }
 
 impl Notice {
-    /// Whether it is the result of this name.
-    pub fn is_result_of(&self, wanted: &RequestId) -> bool {
-        matches!(self, Self::Result { id, .. } if id == wanted)
-    }
-
     /// Reads what a hub sent.
     pub fn read(text: &str) -> Result<Self, FrameError> {
         if text == PONG {
