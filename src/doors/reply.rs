@@ -175,7 +175,7 @@ mod tests {
         let seats = Arc::new(tokio::sync::Semaphore::new(1));
         let seated = || {
             let room = Arc::new(Arc::clone(&seats).try_acquire_owned().unwrap());
-            let seat = Seat { room, until: Instant::now() + std::time::Duration::from_secs(60) };
+            let seat = Seat { room, until: Instant::now() + std::time::Duration::from_mins(1) };
             seat.take(reply(StatusCode::OK, TEXT, vec![b'x'; 3 * MOUTHFUL + 1])).into_body()
         };
         let body = seated();
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 * MOUTHFUL + 1);
         let mut body = seated();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), MOUTHFUL);
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
         assert!(body.frame().await.unwrap().is_err());
         assert_eq!(seats.available_permits(), 0);
         drop(body);

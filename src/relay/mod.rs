@@ -10,6 +10,7 @@
 //! no more jobs until it is, and what lies in the store stays there. It does not know who asks.
 
 mod backlog;
+mod cancelling;
 pub mod forward;
 mod parking;
 mod waiting;
@@ -23,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use self::backlog::Backlogs;
+use self::cancelling::Cancelling;
 use self::parking::Word;
 use self::waiting::Waiting;
 use crate::domain::class::{Class, Classify};
@@ -106,6 +108,7 @@ pub struct Relay(Arc<Office>);
 struct Office {
     parts: Parts,
     backlogs: Backlogs,
+    cancelling: Arc<Cancelling>,
     /// One permit for each result that is being fetched.
     fetches: Arc<Semaphore>,
     /// For results that were fetched, until their clients have read them.
@@ -165,6 +168,7 @@ impl Relay {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Office {
             backlogs: Backlogs::default(),
+            cancelling: Arc::new(Cancelling::new(Arc::clone(&parts.bus), parts.lifecycle.clone())),
             fetches: Arc::new(Semaphore::new(FETCHES)),
             room: Room::new(parts.settings.room),
             parts,
@@ -181,7 +185,7 @@ impl Relay {
         deadline: Deadline,
         shape: Shape,
     ) -> Result<Relayed, RelayError> {
-        let Office { parts, backlogs, .. } = &*self.0;
+        let Office { parts, backlogs, cancelling, .. } = &*self.0;
         let patience = deadline.remaining();
         if let Some(behind) = backlogs.hopeless(queue, patience) {
             return Err(RelayError::Backlog(behind));
@@ -190,8 +194,7 @@ impl Relay {
         let subscription = subscribing
             .map_err(|_| RelayError::Subscribe(None))?
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
-        let mut waiting =
-            Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
+        let mut waiting = Waiting::new(Arc::clone(cancelling), subscription, deadline);
         // What is rare is kept apart, so that those who wait, which are thousands, carry no room for it.
         let body =
             if message.len() > LARGEST_BODY { Box::pin(self.park(job, message)).await? } else { message };

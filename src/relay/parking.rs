@@ -133,11 +133,11 @@ async fn show(
         relayed::show(parked, &word.frame, shape)
     } else {
         let frame = word.frame;
-        let work = lifecycle::blocking("show result", move || {
+        let showing = lifecycle::blocking("show result", move || {
             let _turn = turn;
             relayed::show(parked, &frame, shape)
         });
-        work.await.map_err(|_| RelayError::Fetch)?
+        showing.await.map_err(|_| RelayError::Fetch)?
     };
     shown.map_err(|error| {
         let error = &error as &dyn std::error::Error;

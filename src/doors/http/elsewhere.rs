@@ -20,7 +20,7 @@ use crate::doors::reply::{self, JSON, Reply, Seat, TEXT};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 use crate::relay::forward::Forward;
-use crate::relay::{JobName, Relay, Relayed};
+use crate::relay::{JobName, Relay, RelayError, Relayed};
 use crate::routing::{Destination, Here, Queue, Router};
 use crate::wire::envelope::{self, Body as Payload, Build, Outgoing};
 use crate::wire::relayed::Shape;
@@ -111,7 +111,14 @@ impl<W: Workshop> Desk<W> {
                 Shape::Text { strip: filter_ansi.then_some(text::ansi::strip as wire::result::Strip) }
             }
         };
-        let relayed = fleet.relay.ask(&queue, name, message, self.deadline(&call), shape).await?;
+        let asked = fleet.relay.ask(&queue, name, message, self.deadline(&call), shape).await;
+        let relayed = asked.map_err(|error| match error {
+            // The client has waited since its request arrived.
+            RelayError::Silent { id, .. } => {
+                RelayError::Silent { id, waited: self.parts.settings.answer_within }
+            }
+            other => other,
+        })?;
         call.found(compiler.to_owned());
         Ok(self.shown(relayed, rendition))
     }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use self::cancelled::Cancelled;
 use self::ledger::Ledger;
@@ -115,6 +116,8 @@ struct Desk<W> {
     outbox: Arc<Semaphore>,
     ledger: Ledger,
     cancelled: Cancelled,
+    /// Cancelled when no more messages are asked for.
+    asked_last: CancellationToken,
     /// Shared by ordinary jobs of the queue; one that may have killed a worker has it to itself.
     company: RwLock<()>,
 }
@@ -133,6 +136,7 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
     drop(lifecycle.accompany("cancellations", async move {
         listening.cancelled.listen(&*listening.parts.bus).await;
     }));
+    let _asked_last = desk.asked_last.clone().drop_guard();
     let mut pace = Pace::default();
     loop {
         let claim = tokio::select! {
@@ -177,6 +181,7 @@ impl<W: Workshop> Desk<W> {
             outbox: Arc::new(Semaphore::new(settings.outbox.max(1))),
             ledger: Ledger::default(),
             cancelled: Cancelled::default(),
+            asked_last: CancellationToken::new(),
             company: RwLock::new(()),
             parts,
         }
@@ -197,6 +202,14 @@ impl<W: Workshop> Desk<W> {
             delivering.merge(place);
         }
         Some(Claim { making, delivering })
+    }
+
+    /// Resolves when no poll of ours is under way any more, in a drain: it would only receive again what is given back,
+    /// and each receive brings a job nearer to its last try (decision D23). Under load that is at once, because a poll
+    /// ends with the first message; on an empty queue it may take [`QueueSettings::poll_wait`], or until the kill.
+    async fn last_poll(&self) {
+        let kill = self.parts.lifecycle.kill_token();
+        tokio::select! { () = self.asked_last.cancelled() => {}, () = kill.cancelled() => {} }
     }
 
     fn ask(&self, most: usize) -> Ask {

@@ -235,6 +235,23 @@ async fn our_own_queue_is_for_when_there_is_no_room_here() {
 }
 
 #[tokio::test]
+async fn a_time_out_tells_how_long_the_client_has_waited() {
+    let yard = Yard::open(Duration::from_secs(2)).await;
+    yard.route("far", RouteTarget::Queue("other".to_owned()));
+    let mut client = yard.house.client().await;
+    let request = json("/api/compiler/far/compile", r#"{"source":"x","options":{}}"#);
+    let (most, rest) = request.split_at(request.len() - 1);
+    client.send(most).await;
+    sleep(Duration::from_millis(1200)).await;
+    let reply = client.ask(rest).await;
+    let told = reply.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        told.starts_with("Compilation timeout: No response received within 2 seconds for GUID: "),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_told_before_it_is_sent() {
     let yard = Yard::open(PATIENCE).await;
     yard.route("far", RouteTarget::Queue("other".to_owned()));

@@ -207,6 +207,18 @@ async fn a_message_that_cannot_be_deleted_comes_back_and_is_not_compiled_again()
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_who_received_a_message_first_tells_how_long_it_waited() {
+    let (yard, trouble) = troubled();
+    yard.send("first", "hello").await;
+    assert!(yard.result("first").await["queueTime"].is_number());
+    trouble.tired.store(2, Ordering::SeqCst);
+    for (guid, source) in [("again", "hello"), ("wrong", "fail unknown")] {
+        yard.send(guid, source).await;
+        assert!(yard.result(guid).await.get("queueTime").is_none(), "{guid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_worker_makes_one_receive_per_poll_wait() {
     let (yard, trouble) = troubled();
     tokio::time::sleep(Duration::from_mins(10)).await;
@@ -230,6 +242,11 @@ async fn what_is_given_back_is_not_hidden_by_a_keeper_that_was_just_asking() {
     }
     assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 2)));
     yard.lifecycle.begin_drain();
-    sleep(Duration::from_secs(1)).await;
+    // As soon as the last poll is over, which would only receive it again.
+    sleep(Duration::from_secs(11)).await;
     assert_eq!(yard.depth(QUEUE), (1, 1), "others can have it now");
+    assert_eq!(yard.settled(1).await, [("back", None)]);
+    let ask = Ask { most: 1, wait: Duration::ZERO, hidden_for: Duration::from_mins(1) };
+    let again = yard.queues.source(&QueueAddress::new(QUEUE)).unwrap().receive(ask).await.unwrap();
+    assert_eq!((again[0].message.group.as_deref(), again[0].receives), (Some("waiting"), 2));
 }

@@ -1,5 +1,6 @@
 //! Both halves: our router sends, our worker answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use compilation_worker::domain::limits::Deadline;
 use compilation_worker::ports::{BlobPlace, QueueAddress, ResultBus as _};
 use compilation_worker::relay::{JobName, Parts, Relay, RelayError, RelaySettings, Relayed};
 use compilation_worker::wire::envelope::{self, Body, Build, Outgoing};
+use compilation_worker::wire::frame;
 use compilation_worker::wire::relayed::Shape;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::yard::{QUEUE, Yard};
 
@@ -124,6 +126,28 @@ async fn what_a_caller_who_left_asked_for_is_not_done() {
     assert!(begun.elapsed() < Duration::from_secs(2), "the one under way is stopped");
     assert_eq!(yard.workshop.begun(), 1, "the one behind it is not begun");
     assert!(ask(&relay, "hello").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_leave_in_one_moment_are_told_of_in_few_words() {
+    const CALLERS: usize = 100;
+    let yard = Yard::open();
+    let (relay, idle) = (relay(&yard), yard.idle_queue());
+    let topic = RequestId::parse(frame::CANCELLATIONS).unwrap();
+    let mut words = yard.bus.subscribe(&topic).await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..CALLERS {
+        let (relay, idle) = (relay.clone(), idle.clone());
+        callers.spawn(async move { ask_on(&relay, &idle, "hello").await });
+    }
+    sleep(Duration::from_secs(1)).await;
+    callers.shutdown().await;
+    let (mut told, mut said) = (BTreeSet::new(), 0);
+    while let Ok(word) = timeout(Duration::from_secs(1), words.next()).await {
+        said += 1;
+        told.extend(frame::cancelled(&word.unwrap()));
+    }
+    assert_eq!((told.len(), said), (CALLERS, CALLERS.div_ceil(28)), "as many in each as find room");
 }
 
 #[tokio::test(start_paused = true)]
