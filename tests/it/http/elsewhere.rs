@@ -319,6 +319,8 @@ async fn who_reads_a_large_result_slowly_does_not_keep_others_out() {
         let mut slow = Client::narrow(yard.house.address).await;
         slow.send(request(headers)).await;
         yard.work_large(LARGE).await;
+        // It has its room.
+        slow.stream.read_u8().await.unwrap();
         let served = Cell::new(false);
         let slowly = async {
             // A megabyte a second, until the other has its reply: the server's own clock tolerates far less.
