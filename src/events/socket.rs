@@ -179,7 +179,7 @@ where
                 let until = Instant::now() + CLOSE_GRACE;
                 match timeout_at(until, sending).await {
                     Ok(sent) => (sent, Some((code, until))),
-                    Err(_) => return End::Closed(Some(code)),
+                    Err(_) => return End::Stalled,
                 }
             }
         };
@@ -192,12 +192,15 @@ where
             break left;
         }
     };
-    let parting = part(writer, feed, rules.fragment, code);
-    if matches!(timeout_at(until, parting).await, Ok(Ok(()))) {
-        // The reader hears the answer, and ends us.
-        sleep(CLOSE_GRACE).await;
+    match timeout_at(until, part(writer, feed, rules.fragment, code)).await {
+        Ok(Ok(())) => {
+            // The reader hears the answer, and ends us.
+            sleep(CLOSE_GRACE).await;
+            End::Closed(Some(code))
+        }
+        Ok(Err(error)) => End::of(error),
+        Err(_) => End::Stalled,
     }
-    End::Closed(Some(code))
 }
 
 /// Writes what waits, and then the close: what is not said now, such as a receipt, is never said.
