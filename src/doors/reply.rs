@@ -60,6 +60,10 @@ impl http_body::Body for Seated {
             return Poll::Ready(None);
         }
         if self.seat.until <= Instant::now() {
+            tracing::info!(
+                left = length(&*self),
+                "cut off a client that did not read its large reply in time"
+            );
             return Poll::Ready(Some(Err(axum::Error::new(Unread))));
         }
         if self.next.is_empty() {

@@ -1,7 +1,9 @@
 //! Both halves: our router sends, our worker answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -292,4 +294,24 @@ async fn a_large_result_that_finds_no_room_in_time_is_told_as_such() {
     assert_eq!((error.class().as_str(), begun.elapsed()), ("busy", Duration::from_secs(55)));
     drop(unread);
     assert!(ask_on(&relay, &queue, "listing 200001").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_results_are_put_together_where_nobody_else_waits() {
+    static THREADS: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+    fn note(text: &str) -> Cow<'_, str> {
+        THREADS.lock().unwrap().push(thread::current().id());
+        Cow::Borrowed(text)
+    }
+    let yard = Yard::open();
+    let (relay, queue, here) = (relay(&yard), QueueAddress::new(QUEUE), thread::current().id());
+    for (source, on_the_spot) in [("listing 100", true), ("listing 100000", true), ("listing 200000", false)]
+    {
+        ask_for(&relay, &queue, source, Shape::Text { strip: Some(note) }).await.unwrap();
+        let threads = std::mem::take(&mut *THREADS.lock().unwrap());
+        assert!(
+            !threads.is_empty() && threads.iter().all(|thread| (*thread == here) == on_the_spot),
+            "{source}"
+        );
+    }
 }
