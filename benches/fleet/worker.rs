@@ -68,7 +68,7 @@ impl Ends {
 
     /// Offers a result until it has arrived.
     pub(crate) async fn publish(&self, id: &RequestId) {
-        let result = Bytes::from(frame::result(id, &[RESULT], Duration::ZERO));
+        let result = Bytes::from(frame::result(id, &[RESULT], Some(Duration::ZERO)));
         self.bus.publish(id, result, Deadline::after(PATIENCE)).await.unwrap();
     }
 }

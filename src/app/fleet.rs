@@ -103,6 +103,7 @@ impl Ways {
                 environment: config.http.environment.clone().unwrap_or_else(|| "none".to_owned()),
                 overflow: overflow(config),
                 results: results(config),
+                ..RelaySettings::default()
             },
             sink: Arc::clone(&self.sink),
             bus: Arc::clone(&self.bus),

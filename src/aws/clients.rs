@@ -59,8 +59,9 @@ impl Clients {
     pub async fn from_environment(settings: Settings) -> Self {
         let http = http();
         let region = Region::new(settings.region.clone());
-        let from = ProviderConfig::default().with_region(Some(region)).with_http_client(http.clone());
-        let chain = DefaultCredentialsChain::builder().configure(from).build().await;
+        let from = ProviderConfig::default().with_http_client(http.clone());
+        // Said to the chain itself, which otherwise asks the machine's metadata service for one now.
+        let chain = DefaultCredentialsChain::builder().configure(from).region(region).build().await;
         Self::over(http, settings, chain)
     }
 

@@ -12,12 +12,14 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_sdk_sqs::types::SendMessageBatchResultEntry;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::aws::clients::{Clients, Patience};
 use crate::aws::fault::{Fault, Kind};
 use crate::aws::{answers, messages};
 use crate::lifecycle::Lifecycle;
 use crate::ports::{LARGEST_BATCH, Message, Pending, QueueAddress, QueueError, QueueSink};
+use crate::wire::envelope;
 
 /// Sending again is sending once only where the queue drops repeats, so FIFO queues alone are asked again: three
 /// times in all, well within the minute that somebody waits for the result.
@@ -62,6 +64,7 @@ struct Line {
 /// A message that is not sent yet, and who wants to know.
 struct Waiting {
     message: Message,
+    since: Instant,
     told: oneshot::Sender<Result<(), QueueError>>,
 }
 
@@ -99,7 +102,7 @@ impl QueueSink for SqsSink {
             messages::check(to, &message)?;
             let lane = self.lane(to)?;
             let (told, outcome) = oneshot::channel();
-            if lane.enter(Waiting { message, told }) {
+            if lane.enter(Waiting { message, since: Instant::now(), told }) {
                 let lane = Arc::clone(&lane);
                 self.lifecycle.spawn("queue send", async move { lane.run().await });
             }
@@ -180,7 +183,7 @@ impl Line {
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while let Some(waiting) = self.waiting.pop_front() {
+        while let Some(mut waiting) = self.waiting.pop_front() {
             if waiting.told.is_closed() {
                 // Who sent it has given up, and nothing has left yet.
                 continue;
@@ -191,6 +194,8 @@ impl Line {
                 break;
             }
             bytes += size;
+            // The queue begins to count only now.
+            envelope::spend(&mut waiting.message.attributes, waiting.since.elapsed());
             batch.push(waiting);
             if batch.len() == LARGEST_BATCH {
                 break;
@@ -237,7 +242,7 @@ mod tests {
             .iter()
             .map(|size| {
                 let (told, outcome) = oneshot::channel();
-                (Waiting { message: message(size), told }, outcome)
+                (Waiting { message: message(size), since: Instant::now(), told }, outcome)
             })
             .unzip();
         (Line { waiting, calls: 1 }, outcomes)
@@ -282,6 +287,18 @@ mod tests {
         let (mut line, mut outcomes) = line(&[1, 1, 1]);
         drop(outcomes.remove(1));
         assert_eq!(batches(&mut line), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_in_line_is_taken_from_what_is_left() {
+        let (mut line, _outcomes) = line(&[1, 1]);
+        for (waiting, left) in line.waiting.iter_mut().zip(["55000", "odd"]) {
+            waiting.message.attributes = [("RemainingMs".to_owned(), left.to_owned())].into();
+        }
+        tokio::time::advance(Duration::from_millis(4321)).await;
+        let batch = line.next().unwrap();
+        let left: Vec<_> = batch.iter().map(|waiting| &waiting.message.attributes["RemainingMs"]).collect();
+        assert_eq!(left, ["50679", "odd"]);
     }
 
     #[tokio::test]

@@ -169,10 +169,6 @@ fn places(config: &Config, layers: &mut Layers) {
 
 fn routes(config: &Config, layers: &mut Layers) {
     let Config { routing, queues, .. } = config;
-    if routing.table.is_some() && queues.default.is_none() && queues.own.is_none() {
-        let wrong = "names queues without their place, as queues.default and queues.own are empty";
-        layers.object("routing.table", wrong, "name one of them, and rows name its neighbors");
-    }
     let hub = "name the events hub, such as wss://events.example.com/prod";
     match &config.events.url {
         Some(url) if !["ws://", "wss://"].iter().any(|scheme| url.starts_with(scheme)) => {

@@ -237,7 +237,7 @@ settings! {
 
     /// Amazon's services, for queues that are URLs, for the table and the buckets.
     aws: Aws {
-        /// Region of the table, the parameter and the buckets, and of queues whose URL does not tell.
+        /// Region of the table, the parameter and the buckets, and of queues whose URL does not tell; nobody is asked for it.
         region: String = "us-east-1",
         /// Parameter that says which color is live.
         color_parameter: Option<String> = "",

@@ -229,10 +229,6 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
         ),
         ("--routing-negative-ttl 0s", "routing.negative_ttl = 0s"),
         (
-            "--routing-table T",
-            "routing.table = T (flag --routing-table): names queues without their place, as queues.default and",
-        ),
-        (
             "--queues-own jobs --queues-colours",
             "queues.colours = true (flag --queues-colours): nobody tells which color is live, as routing.table",
         ),
@@ -267,6 +263,12 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
         let text = found.to_string();
         assert!(text.contains(expected), "{words}: {text}");
     }
+}
+
+#[test]
+fn a_table_whose_rows_name_urls_alone_needs_no_queue() {
+    let loaded = load(inputs(&["--routing-table", "T"], &[])).unwrap();
+    assert_eq!(loaded.config.routing.table.as_deref(), Some("T"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -10,6 +11,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 /// `application/json; charset=utf-8`
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -18,6 +21,80 @@ pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-
 
 /// What a service answers.
 pub type Reply = Response;
+
+/// Bytes handed to the connection at a time when a reply has to be read in time.
+const MOUTHFUL: usize = 64 * 1024;
+
+/// Room that a reply takes from others, and until when. Travels as an extension of the reply while its body is still
+/// being packed.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Given back with the last byte, or with the connection.
+    pub room: Arc<OwnedSemaphorePermit>,
+    /// Whoever has not read it all by then is cut off.
+    pub until: Instant,
+}
+
+/// The client has not read its reply in time, and others wait for its room.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply was not read in time")]
+struct Unread;
+
+/// A body in a [`Seat`]. It is asked for more only as the client reads. One who reads nothing is cut off sooner, by the
+/// server.
+struct Seated {
+    body: Body,
+    next: Bytes,
+    seat: Seat,
+}
+
+impl http_body::Body for Seated {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        if self.seat.until <= Instant::now() {
+            tracing::info!(
+                left = length(&*self),
+                "cut off a client that did not read its large reply in time"
+            );
+            return Poll::Ready(Some(Err(axum::Error::new(Unread))));
+        }
+        if self.next.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context))
+                .map(|frame| frame.map(Frame::into_data))
+            {
+                Some(Ok(Ok(data))) => self.next = data,
+                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let bytes = self.next.len().min(MOUTHFUL);
+        Poll::Ready(Some(Ok(Frame::data(self.next.split_to(bytes)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact((self.next.len() + length(&self.body)) as u64)
+    }
+}
+
+impl Seat {
+    /// The same reply, its body in this seat.
+    pub fn take(self, reply: Reply) -> Reply {
+        reply.map(|body| Body::new(Seated { body, next: Bytes::new(), seat: self }))
+    }
+}
 
 /// A body of two pieces that nobody copies. The first is empty only when both are.
 struct Pieces {
@@ -96,6 +173,26 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_seated_is_whole_and_leaves_in_time() {
+        let seats = Arc::new(tokio::sync::Semaphore::new(1));
+        let seated = || {
+            let room = Arc::new(Arc::clone(&seats).try_acquire_owned().unwrap());
+            let seat = Seat { room, until: Instant::now() + std::time::Duration::from_mins(1) };
+            seat.take(reply(StatusCode::OK, TEXT, vec![b'x'; 3 * MOUTHFUL + 1])).into_body()
+        };
+        let body = seated();
+        assert_eq!(length(&body), 3 * MOUTHFUL + 1);
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 * MOUTHFUL + 1);
+        let mut body = seated();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), MOUTHFUL);
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
+        assert!(body.frame().await.unwrap().is_err());
+        assert_eq!(seats.available_permits(), 0);
+        drop(body);
+        assert_eq!(seats.available_permits(), 1);
+    }
 
     #[tokio::test]
     async fn pieces_come_in_order() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::ids::RequestId;
-use crate::domain::memory::Memory;
+use crate::domain::recent::Recent;
 
 /// How long a receipt is remembered, so that offering the same result again ends at once (D6).
 const RECEIPT_MEMORY: Duration = Duration::from_mins(2);
@@ -18,7 +18,7 @@ const MOST_RECEIPTS: usize = 120_000;
 pub(super) struct Offers {
     open: BTreeMap<Key, Offer>,
     bytes: usize,
-    receipts: Memory<()>,
+    receipts: Recent<()>,
     /// Numbers offers, because one result may be offered twice at once.
     last: u64,
 }
@@ -52,7 +52,7 @@ impl Default for Offers {
         Self {
             open: BTreeMap::new(),
             bytes: 0,
-            receipts: Memory::new(RECEIPT_MEMORY, MOST_RECEIPTS),
+            receipts: Recent::new(RECEIPT_MEMORY, MOST_RECEIPTS),
             last: 0,
         }
     }

@@ -9,7 +9,7 @@ use futures_util::SinkExt as _;
 use futures_util::stream::{SplitSink, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -158,29 +158,48 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut leave = pin!(leave);
-    loop {
-        let sending = tokio::select! {
-            Some(text) = feed.next() => {
-                let more = !feed.is_empty();
-                timeout(rules.stall, send(writer, text, rules.fragment, more)).await
-            }
-            Ok(()) = pings.changed() => {
-                timeout(rules.stall, writer.send(Message::Ping(Bytes::new()))).await
-            }
-            code = &mut leave => {
-                let parting = part(writer, feed, rules.fragment, code);
-                if matches!(timeout(CLOSE_GRACE, parting).await, Ok(Ok(()))) {
-                    // The reader hears the answer, and ends us.
-                    sleep(CLOSE_GRACE).await;
-                }
-                return End::Closed(Some(code));
+    let (code, until) = loop {
+        let next = tokio::select! {
+            Some(text) = feed.next() => Some(text),
+            Ok(()) = pings.changed() => None,
+            code = &mut leave => break (code, Instant::now() + CLOSE_GRACE),
+        };
+        let sending = async {
+            match next {
+                Some(text) => send(writer, text, rules.fragment, !feed.is_empty()).await,
+                None => writer.send(Message::Ping(Bytes::new())).await,
             }
         };
-        match sending {
+        let mut sending = pin!(timeout(rules.stall, sending));
+        let (sent, left) = tokio::select! {
+            biased;
+            sent = &mut sending => (sent, None),
+            // What is under way is said to its end, if the other side takes it.
+            code = &mut leave => {
+                let until = Instant::now() + CLOSE_GRACE;
+                match timeout_at(until, sending).await {
+                    Ok(sent) => (sent, Some((code, until))),
+                    Err(_) => return End::Stalled,
+                }
+            }
+        };
+        match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return End::of(error),
             Err(_) => return End::Stalled,
         }
+        if let Some(left) = left {
+            break left;
+        }
+    };
+    match timeout_at(until, part(writer, feed, rules.fragment, code)).await {
+        Ok(Ok(())) => {
+            // The reader hears the answer, and ends us.
+            sleep(CLOSE_GRACE).await;
+            End::Closed(Some(code))
+        }
+        Ok(Err(error)) => End::of(error),
+        Err(_) => End::Stalled,
     }
 }
 

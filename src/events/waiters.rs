@@ -1,6 +1,6 @@
 //! Who waits in this process for which results, and on which connection the hub was told so.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use futures_channel::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::ids::RequestId;
-use crate::domain::memory::Memory;
+use crate::domain::recent::Recent;
 use crate::wire::frame::CANCELLATIONS;
 
 /// How long a receipt is repeated for every repeat of its result (D6).
@@ -37,10 +37,10 @@ pub(super) struct Waiters {
     most: usize,
     /// How long the hub is still asked for a result that has had its receipt.
     farewell: Duration,
-    /// Topics that had one, and when they lost it, oldest first.
-    farewells: VecDeque<(Instant, RequestId)>,
+    /// Topics that have had one and lost their subscribers, by [`Topic::parting`].
+    farewells: BTreeSet<(Instant, RequestId)>,
     early: Early,
-    answered: Memory<()>,
+    answered: Recent<()>,
     /// Numbers subscribers.
     last: u64,
 }
@@ -53,6 +53,8 @@ struct Topic {
     home: Option<u64>,
     /// The connection on which the last result came.
     via: Option<u64>,
+    /// When the farewell began, while there is one.
+    parting: Option<Instant>,
 }
 
 /// Results that came before anybody asked, oldest first.
@@ -81,9 +83,9 @@ impl Waiters {
             waiting: 0,
             most,
             farewell,
-            farewells: VecDeque::new(),
+            farewells: BTreeSet::new(),
             early: Early::default(),
-            answered: Memory::new(RECEIPT_MEMORY, MOST_RECEIPTS),
+            answered: Recent::new(RECEIPT_MEMORY, MOST_RECEIPTS),
             last: 0,
         }
     }
@@ -103,7 +105,12 @@ impl Waiters {
             let _repeat = sender.try_send(frame).is_err();
         }
         self.last += 1;
-        self.topics.entry(id.clone()).or_default().subscribers.insert(self.last, sender);
+        let topic = self.topics.entry(id.clone()).or_default();
+        topic.subscribers.insert(self.last, sender);
+        // The hub is told when they leave.
+        if let Some(since) = topic.parting.take() {
+            self.farewells.remove(&(since, id.clone()));
+        }
         Some((self.last, frames))
     }
 
@@ -116,7 +123,7 @@ impl Waiters {
         }
         self.waiting -= 1;
         if self.answered.recall(id).is_some() {
-            self.farewells.push_back((Instant::now(), id.clone()));
+            self.linger(id);
             return None;
         }
         self.topics.remove(id).and_then(|topic| topic.home)
@@ -124,23 +131,23 @@ impl Waiters {
 
     /// The next request whose farewell is over, and the connection on which the hub has to be told so.
     pub(super) fn gone(&mut self) -> Option<(RequestId, Option<u64>)> {
-        let (since, id) = self.farewells.front()?;
+        let (since, _) = self.farewells.first()?;
         if since.elapsed() < self.farewell && self.farewells.len() <= MOST_FAREWELLS {
             return None;
         }
-        // Somebody may have come back, and the hub will be told when they leave.
-        let is_over = self.topics.get(id).is_some_and(|topic| topic.subscribers.is_empty());
-        let home = if is_over { self.topics.remove(id).and_then(|topic| topic.home) } else { None };
-        self.farewells.pop_front().map(|(_, id)| (id, home))
+        let (_, id) = self.farewells.pop_first()?;
+        let home = self.topics.remove(&id).and_then(|topic| topic.home);
+        Some((id, home))
     }
 
-    /// A receipt was lost, and its next one may be: the farewell begins anew.
+    /// The farewell begins, or begins anew because a receipt was lost, and its next one may be.
     fn linger(&mut self, id: &RequestId) {
-        let before = self.farewells.len();
-        self.farewells.retain(|(_, leaving)| leaving != id);
-        if self.farewells.len() < before {
-            self.farewells.push_back((Instant::now(), id.clone()));
+        let Some(topic) = self.topics.get_mut(id) else { return };
+        let now = Instant::now();
+        if let Some(before) = topic.parting.replace(now) {
+            self.farewells.remove(&(before, id.clone()));
         }
+        self.farewells.insert((now, id.clone()));
     }
 
     /// A result has come on connection `via`.
@@ -291,12 +298,16 @@ mod tests {
         let (number, _frames) = waiters.join(&id("b")).unwrap();
         tokio::time::advance(FAREWELL / 2).await;
         assert_eq!(waiters.gone(), Some((id("a"), Some(3))));
-        assert_eq!(waiters.gone(), Some((id("b"), None)), "somebody waits again");
-        assert_eq!((waiters.gone(), waiters.len()), (None, 1));
+        assert_eq!((waiters.gone(), waiters.len()), (None, 1), "somebody waits again");
         waiters.leave(&id("b"), number);
-        tokio::time::advance(FAREWELL).await;
+        tokio::time::advance(FAREWELL / 2).await;
+        let (number, _frames) = waiters.join(&id("b")).unwrap();
+        waiters.leave(&id("b"), number);
+        tokio::time::advance(FAREWELL / 2).await;
+        assert_eq!(waiters.gone(), None, "the last farewell is the one that counts");
+        tokio::time::advance(FAREWELL / 2).await;
         assert_eq!(waiters.gone(), Some((id("b"), Some(3))));
-        assert!(waiters.topics.is_empty());
+        assert!(waiters.topics.is_empty() && waiters.farewells.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

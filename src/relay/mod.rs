@@ -1,14 +1,16 @@
 //! Has work done elsewhere, and brings the result back.
 //!
 //! ```text
-//! admit ─ subscribe ─ (park) ─ send ─┬─ frame ─ (fetch) ─ acknowledge ─► result
+//! admit ─ subscribe ─ (park) ─ send ─┬─ frame ─ acknowledge ─ (fetch ─ room) ─► result
 //!                                    └─ the caller leaves: workers are told; what comes is acknowledged, and thrown away
 //! ```
 //!
 //! A queue that is too far behind is not asked (`backlog`). The waiter is there before the job is sent, so no result
-//! comes too early (contract-cloud X-7, X-8). It does not know who asks, or how the result is shown.
+//! comes too early (contract-cloud X-7, X-8). What has come is acknowledged before it is fetched: a deployed worker takes
+//! no more jobs until it is (X-4), and what lies in the store stays there. It does not know who asks.
 
 mod backlog;
+mod cancelling;
 pub mod forward;
 mod parking;
 mod waiting;
@@ -18,24 +20,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use self::backlog::Backlogs;
-use self::parking::Opened;
+use self::cancelling::Cancelling;
+use self::parking::Word;
 use self::waiting::Waiting;
 use crate::domain::class::{Class, Classify};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
+use crate::domain::result::JobStatus;
 use crate::domain::room::Room;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     BlobError, BlobPlace, BlobStore, Message, QueueAddress, QueueError, QueueSink, ResultBus, SubscribeError,
 };
 use crate::wire::envelope::{LARGEST_INLINE, REMAINING};
+use crate::wire::relayed::Shape;
 
 /// Where things lie that are too large to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelaySettings {
     /// The environment's name, as it stands in the keys of parked jobs.
     pub environment: String,
@@ -43,6 +48,25 @@ pub struct RelaySettings {
     pub overflow: Option<BlobPlace>,
     /// Where workers leave large results.
     pub results: Option<BlobPlace>,
+    /// Bytes of such results that may wait together for their clients to read them.
+    pub room: u64,
+}
+
+impl Default for RelaySettings {
+    fn default() -> Self {
+        Self { environment: String::new(), overflow: None, results: None, room: 512 * MIB }
+    }
+}
+
+/// A result on its way to its client.
+#[derive(Debug, Clone)]
+pub struct Relayed {
+    /// The JSON object without the members that are between router and worker, or the text made of it.
+    pub body: Bytes,
+    /// How the job ended, as far as the result tells.
+    pub status: JobStatus,
+    /// The room that a large one takes from others, until the last copy is dropped.
+    pub room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What a relay is made of.
@@ -66,8 +90,6 @@ const LARGEST_BODY: usize = LARGEST_INLINE - 64;
 /// Large results fetched at a time. The largest takes a quarter of a gigabyte, twice over while it is put together; the
 /// usual one a few megabytes.
 const FETCHES: usize = 4;
-/// Bytes of large results that may wait together for their clients to read them.
-const FETCHED: u64 = 512 * MIB;
 
 /// How a job is called, and for which compiler it is.
 #[derive(Debug, Clone, Copy)]
@@ -86,8 +108,9 @@ pub struct Relay(Arc<Office>);
 struct Office {
     parts: Parts,
     backlogs: Backlogs,
+    cancelling: Arc<Cancelling>,
     /// One permit for each result that is being fetched.
-    fetches: Semaphore,
+    fetches: Arc<Semaphore>,
     /// For results that were fetched, until their clients have read them.
     room: Room,
 }
@@ -113,7 +136,7 @@ pub enum RelayError {
     /// The queue did not take the job.
     #[error("Failed to queue compilation request: the queue did not take it")]
     Send(#[source] Option<QueueError>),
-    /// A result came, and there is no room for it now.
+    /// A result came, and there was no room for it in time.
     #[error("Failed to fetch the compilation result: too many large ones are being read")]
     Crowded,
     /// A result came, and lies where we could not get it.
@@ -144,23 +167,25 @@ impl Relay {
     /// A relay made of `parts`.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Office {
-            parts,
             backlogs: Backlogs::default(),
-            fetches: Semaphore::new(FETCHES),
-            room: Room::new(FETCHED),
+            cancelling: Arc::new(Cancelling::new(Arc::clone(&parts.bus), parts.lifecycle.clone())),
+            fetches: Arc::new(Semaphore::new(FETCHES)),
+            room: Room::new(parts.settings.room),
+            parts,
         }))
     }
 
-    /// Has a job done by a worker that listens to `queue`, and returns its result: a JSON object without the members that
-    /// are between router and worker. `message` is what [`crate::wire::envelope::write`] made of the job.
+    /// Has a job done by a worker that listens to `queue`, and returns its result in the `shape` that is wanted. `message`
+    /// is what [`crate::wire::envelope::write`] made of the job.
     pub async fn ask(
         &self,
         queue: &QueueAddress,
         job: JobName<'_>,
         message: String,
         deadline: Deadline,
-    ) -> Result<Bytes, RelayError> {
-        let Office { parts, backlogs, .. } = &*self.0;
+        shape: Shape,
+    ) -> Result<Relayed, RelayError> {
+        let Office { parts, backlogs, cancelling, .. } = &*self.0;
         let patience = deadline.remaining();
         if let Some(behind) = backlogs.hopeless(queue, patience) {
             return Err(RelayError::Backlog(behind));
@@ -169,8 +194,7 @@ impl Relay {
         let subscription = subscribing
             .map_err(|_| RelayError::Subscribe(None))?
             .map_err(|error| RelayError::Subscribe(Some(error)))?;
-        let mut waiting =
-            Waiting::new(Arc::clone(&parts.bus), subscription, deadline, parts.lifecycle.clone());
+        let mut waiting = Waiting::new(Arc::clone(cancelling), subscription, deadline);
         // What is rare is kept apart, so that those who wait, which are thousands, carry no room for it.
         let body =
             if message.len() > LARGEST_BODY { Box::pin(self.park(job, message)).await? } else { message };
@@ -189,27 +213,21 @@ impl Relay {
             }
             Err(_) => return Err(RelayError::Send(None)),
         }
-        loop {
+        let word = loop {
             let Some(frame) = waiting.frame().await else {
                 backlogs.silent(queue, sent);
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });
             };
-            match Box::pin(self.open(job.id, &frame, deadline)).await {
-                Ok(Some(Opened { result, queued })) => {
-                    waiting.over();
-                    if let Some(queued) = queued {
-                        backlogs.heard(queue, queued);
-                    }
-                    return Ok(result);
-                }
-                // It is none of ours; a valid one may follow.
-                Ok(None) => {}
-                Err(error) => {
-                    // It will not become better by being sent again.
-                    waiting.over();
-                    return Err(error);
-                }
+            // What is none of ours is waited past; a valid one may follow.
+            if let Some(word) = Word::read(job.id, frame) {
+                break word;
             }
+        };
+        waiting.over();
+        let (relayed, queued) = Box::pin(self.open(word, deadline, shape)).await?;
+        if let Some(queued) = queued {
+            backlogs.heard(queue, queued);
         }
+        Ok(relayed)
     }
 }

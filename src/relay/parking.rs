@@ -1,19 +1,22 @@
 //! Jobs and results too large to be sent (contract-cloud 3.3 and 4.6; decisions D5 and D10).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout_at};
 
-use super::{JobName, Relay, RelayError};
+use super::{JobName, Relay, RelayError, Relayed};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
+use crate::lifecycle;
 use crate::ports::{Blob, BlobAddress};
 use crate::wire::envelope::{self, Parked};
 use crate::wire::frame::Notice;
-use crate::wire::relayed::{self, Joined};
+use crate::wire::relayed::{self, Shape, Shown};
 
 /// Bytes of the largest result fetched: the largest artifact a worker keeps, as JSON.
 const LARGEST_RESULT: u64 = 256 * MIB;
@@ -22,13 +25,26 @@ const TRIES: u32 = 4;
 /// Before the second try; doubles.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A result as it is for the client.
+/// Above this, putting a result together takes about a millisecond: too long for a thread that others wait for.
+const LARGE: usize = 128 * 1024;
+
+/// A frame that brings a result, or says where it lies.
 #[derive(Debug)]
-pub(super) struct Opened {
-    /// The JSON object.
-    pub(super) result: Bytes,
-    /// How long the job waited on its queue, if the frame tells.
-    pub(super) queued: Option<Duration>,
+pub(super) struct Word {
+    id: RequestId,
+    parked: Option<String>,
+    frame: Bytes,
+}
+
+impl Word {
+    /// What `frame` says; `None` if it is not the word of `wanted`.
+    pub(super) fn read(wanted: &RequestId, frame: Bytes) -> Option<Self> {
+        let notice = std::str::from_utf8(&frame).ok().and_then(|text| Notice::read(text).ok())?;
+        match notice {
+            Notice::Result { id, parked } if id == *wanted => Some(Self { id, parked, frame }),
+            _ => None,
+        }
+    }
 }
 
 impl Relay {
@@ -52,33 +68,27 @@ impl Relay {
         Ok(envelope::write_parked(&parked, job.compiler, bytes, &format!("{now:.3}")))
     }
 
-    /// The result of the job `wanted`, in a frame or where the frame says; `None` if the frame is nothing of the kind.
+    /// The result that a word brings, and how long its job waited on the queue, if the word tells. What lies in the store
+    /// waits there until it may be fetched, and then until there is room for it; a client who does not read has it for
+    /// as long as the door lets it.
     pub(super) async fn open(
         &self,
-        wanted: &RequestId,
-        frame: &Bytes,
+        word: Word,
         deadline: Deadline,
-    ) -> Result<Option<Opened>, RelayError> {
-        let notice = std::str::from_utf8(frame).ok().and_then(|text| Notice::read(text).ok());
-        let Some(Notice::Result { id, parked }) = notice.filter(|notice| notice.is_result_of(wanted)) else {
-            return Ok(None);
+        shape: Shape,
+    ) -> Result<(Relayed, Option<Duration>), RelayError> {
+        let Some(key) = &word.parked else {
+            let Shown { body, status, queued } = show(word, None, shape, None).await?;
+            return Ok((Relayed { body: body.into(), status, room: None }, queued));
         };
-        let join = |parked: Option<&[u8]>| {
-            relayed::join(parked, frame).map_err(|error| {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(request.id = %wanted, error, "a result is none");
-                RelayError::Fetch
-            })
-        };
-        let Some(key) = parked else {
-            let Joined { result, queued } = join(None)?;
-            return Ok(Some(Opened { result: Bytes::from(result), queued }));
-        };
-        let turn = timeout_at(deadline.instant(), self.0.fetches.acquire()).await;
-        let _turn = turn.map_err(|_| RelayError::Crowded)?;
-        let Joined { result, queued } = join(Some(&self.fetch(&id, &key, deadline).await?))?;
-        let result = self.0.room.hold(result).ok_or(RelayError::Crowded)?;
-        Ok(Some(Opened { result, queued }))
+        let turn = Arc::clone(&self.0.fetches).acquire_owned();
+        let turn = timeout_at(deadline.instant(), turn).await.ok().and_then(Result::ok);
+        let turn = Arc::new(turn.ok_or(RelayError::Crowded)?);
+        let parked = self.fetch(&word.id, key, deadline).await?;
+        let Shown { body, status, queued } = show(word, Some(parked), shape, Some(Arc::clone(&turn))).await?;
+        let room = timeout_at(deadline.instant(), self.0.room.enter(body.len() as u64)).await.ok().flatten();
+        let room = Some(Arc::new(room.ok_or(RelayError::Crowded)?));
+        Ok((Relayed { body: body.into(), status, room }, queued))
     }
 
     async fn fetch(&self, id: &RequestId, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {
@@ -94,10 +104,12 @@ impl Relay {
         }
         let (mut pause, mut tries) = (PAUSE, 1);
         loop {
-            let reason = match self.0.parts.blobs.get(&at, LARGEST_RESULT).await {
-                Ok(Some(blob)) => return Ok(blob.bytes),
-                Ok(None) => "there is nothing".to_owned(),
-                Err(error) => error.to_string(),
+            let getting = self.0.parts.blobs.get(&at, LARGEST_RESULT);
+            let reason = match timeout_at(deadline.instant(), getting).await {
+                Ok(Ok(Some(blob))) => return Ok(blob.bytes),
+                Ok(Ok(None)) => "there is nothing".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it did not come in time".to_owned(),
             };
             if tries == TRIES || deadline.remaining() < pause {
                 return Err(failed(&reason));
@@ -107,4 +119,29 @@ impl Relay {
             tries += 1;
         }
     }
+}
+
+/// Puts a result together. `turn` is held to the end of the work, which goes on when the caller has left.
+async fn show(
+    word: Word,
+    parked: Option<Bytes>,
+    shape: Shape,
+    turn: Option<Arc<OwnedSemaphorePermit>>,
+) -> Result<Shown, RelayError> {
+    let bytes = word.frame.len() + parked.as_ref().map_or(0, Bytes::len);
+    let shown = if bytes < LARGE {
+        relayed::show(parked, &word.frame, shape)
+    } else {
+        let frame = word.frame;
+        let showing = lifecycle::blocking("show result", move || {
+            let _turn = turn;
+            relayed::show(parked, &frame, shape)
+        });
+        showing.await.map_err(|_| RelayError::Fetch)?
+    };
+    shown.map_err(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(request.id = %word.id, error, "a result is none");
+        RelayError::Fetch
+    })
 }

@@ -84,8 +84,13 @@ impl Route {
             return Ok(Self { row: None, target: Target::Absent });
         };
         let target = match target {
-            RouteTarget::Queue(name) if is_name(&name) => Ok(Target::Queue(queues.named(&name))),
-            RouteTarget::Queue(name) => Err(format!("no queue can be called {}", quoted(&name))),
+            RouteTarget::Queue(name) if !is_name(&name) => {
+                Err(format!("no queue can be called {}", quoted(&name)))
+            }
+            RouteTarget::Queue(name) if !queues.have_a_place() => {
+                Err(format!("nobody knows where queue {name} is, because no other is configured"))
+            }
+            RouteTarget::Queue(name) => Ok(Target::Queue(queues.named(&name))),
             RouteTarget::DefaultQueue => Ok(Target::DefaultQueue),
             RouteTarget::Url(url) => forwardable(&url)
                 .map(Target::Url)
@@ -197,6 +202,22 @@ mod tests {
         ] {
             assert_eq!(destinations(row.clone(), default), expected, "{row:?} {default:?}");
         }
+    }
+
+    #[test]
+    fn a_queue_needs_another_beside_it() {
+        let nowhere = Queues::new(QueueSettings::default());
+        let read = |target| Route::read(Some(row(target)), &nowhere);
+        let error = read(queue("jobs")).unwrap_err().to_string();
+        assert!(
+            error.ends_with("nobody knows where queue jobs is, because no other is configured"),
+            "{error}"
+        );
+        assert!(read(url("https://gpu.example/compile")).is_ok());
+        assert_eq!(
+            read(RouteTarget::DefaultQueue).unwrap().destination(&nowhere, Here::Free),
+            Destination::Here
+        );
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Queues {
         Queue { name: Arc::from(name), is_own }
     }
 
+    /// Whether a name alone says where a queue is: only beside a queue whose address is known.
+    pub(super) const fn have_a_place(&self) -> bool {
+        self.default.is_some() || self.own.is_some()
+    }
+
     /// Where jobs go whose row names no queue.
     pub(super) const fn default(&self) -> Option<&Queue> {
         self.default.as_ref()

@@ -1,6 +1,9 @@
 //! The job message of the queue, as today's router writes it and today's workers read it (contract-cloud 3.2, 3.3 and
 //! 3.5; decisions D10, D11 and D16), and the note that stands in for a message too large for the queue.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::form::Fields;
 use super::frame::CANCELLATIONS;
 use super::json::{JsonError, Kind, Reader};
@@ -13,6 +16,15 @@ pub const LARGEST_INLINE: usize = 262_144;
 
 /// The message attribute that says how many milliseconds a job had left when it was sent (decision D24).
 pub const REMAINING: &str = "RemainingMs";
+
+/// Takes from the time that a job has left what it has spent on its way to the queue.
+pub fn spend(attributes: &mut BTreeMap<String, String>, spent: Duration) {
+    let left = attributes.get_mut(REMAINING).and_then(|text| Some((text.parse::<u64>().ok()?, text)));
+    if let Some((millis, text)) = left {
+        let spent = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        *text = millis.saturating_sub(spent).to_string();
+    }
+}
 
 /// The `type` of a note that stands in for a parked message.
 const PARKED: &str = "s3-overflow";

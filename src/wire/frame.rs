@@ -91,11 +91,6 @@ impl Request {
 }
 
 impl Notice {
-    /// Whether it is the result of this name.
-    pub fn is_result_of(&self, wanted: &RequestId) -> bool {
-        matches!(self, Self::Result { id, .. } if id == wanted)
-    }
-
     /// Reads what a hub sent.
     pub fn read(text: &str) -> Result<Self, FrameError> {
         if text == PONG {
@@ -136,8 +131,9 @@ pub fn acknowledgement(id: &RequestId, by: &str) -> String {
     into_text(out)
 }
 
-/// The frame of a result: its JSON object, given in pieces, with its name in front and its time in the queue behind.
-pub fn result(id: &RequestId, pieces: &[&[u8]], queued: Duration) -> Vec<u8> {
+/// The frame of a result: its JSON object, given in pieces, with its name in front and its time in the queue behind, if
+/// that is known.
+pub fn result(id: &RequestId, pieces: &[&[u8]], queued: Option<Duration>) -> Vec<u8> {
     let size: usize = pieces.iter().map(|piece| piece.len()).sum();
     let mut out = Vec::with_capacity(size + 96);
     out.extend_from_slice(br#"{"guid":"#);
@@ -146,10 +142,12 @@ pub fn result(id: &RequestId, pieces: &[&[u8]], queued: Duration) -> Vec<u8> {
     for (index, piece) in pieces.iter().enumerate() {
         out.extend_from_slice(if index == 0 { piece.strip_prefix(b"{").unwrap_or(piece) } else { piece });
     }
-    if out.last() == Some(&b'}') {
-        out.pop();
+    if let Some(queued) = queued {
+        if out.last() == Some(&b'}') {
+            out.pop();
+        }
+        out.extend_from_slice(format!(r#","queueTime":{}}}"#, queued.as_millis()).as_bytes());
     }
-    out.extend_from_slice(format!(r#","queueTime":{}}}"#, queued.as_millis()).as_bytes());
     out
 }
 
@@ -158,28 +156,47 @@ pub fn alias(id: &RequestId) -> Option<RequestId> {
     RequestId::parse(&blake3::hash(id.as_str().as_bytes()).to_hex()).ok()
 }
 
-/// The frame that tells that nobody waits for the result of the job with this [`alias`] any more.
-pub fn cancellation(id: &RequestId) -> Vec<u8> {
+/// The frame that tells that nobody waits for the results of the jobs with these aliases any more: see [`alias`].
+pub fn cancellation(aliases: &[RequestId]) -> Vec<u8> {
     let mut out = br#"{"guid":"#.to_vec();
     string(&mut out, CANCELLATIONS);
-    out.extend_from_slice(br#","cancelled":"#);
-    string(&mut out, id.as_str());
-    out.push(b'}');
+    out.extend_from_slice(br#","cancelled":["#);
+    for (index, alias) in aliases.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(&mut out, alias.as_str());
+    }
+    out.extend_from_slice(b"]}");
     out
 }
 
-/// The alias of the job whose result nobody waits for any more, if that is what a frame tells.
-pub fn cancelled(frame: &[u8]) -> Option<RequestId> {
-    let mut reader = Reader::of_result(frame).ok()?;
-    let mut id = None;
-    let read = reader.object(|reader, name| {
-        if name == "cancelled" && reader.kind()? == Kind::String {
-            id = RequestId::parse(&reader.string()?).ok();
-            return Ok(());
-        }
-        reader.skip()
+/// How many aliases a frame of so many bytes can tell of, at least one.
+pub const fn most_cancelled(bytes: usize) -> usize {
+    // Each is a hash of 64 letters between quotes, and the rest of the frame takes less room than one.
+    let most = bytes / 67;
+    if most > 2 { most - 1 } else { 1 }
+}
+
+/// The aliases of the jobs whose results nobody waits for any more, if that is what a frame tells.
+pub fn cancelled(frame: &[u8]) -> Vec<RequestId> {
+    let mut aliases = Vec::new();
+    let read = Reader::of_result(frame).and_then(|mut reader| {
+        reader.object(|reader, name| {
+            if name != "cancelled" || reader.kind()? != Kind::Array {
+                return reader.skip();
+            }
+            reader.array(|reader, _| {
+                if reader.kind()? != Kind::String {
+                    return reader.skip();
+                }
+                aliases.extend(RequestId::parse(&reader.string()?));
+                Ok(())
+            })
+        })?;
+        reader.end()
     });
-    read.and_then(|()| reader.end()).ok().and(id)
+    if read.is_ok() { aliases } else { Vec::new() }
 }
 
 /// The frame that announces a result lying in the blob store under `key`.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::json::{JsonError, Kind, Reader};
 use super::result::{BANNER, Strip, string};
 use crate::domain::result::JobStatus;
@@ -18,6 +20,42 @@ pub struct Joined {
     pub result: Vec<u8>,
     /// How long the job waited on its queue, if the frame tells.
     pub queued: Option<Duration>,
+}
+
+/// How a client wants its result.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// As it is.
+    Json,
+    /// As plain text; `strip` is given when the client wants no terminal codes.
+    Text {
+        /// What takes them out.
+        strip: Option<Strip>,
+    },
+}
+
+/// A result in its client's shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What the client gets.
+    pub body: Vec<u8>,
+    /// How the job ended, as far as the result tells.
+    pub status: JobStatus,
+    /// How long the job waited on its queue, if the frame tells.
+    pub queued: Option<Duration>,
+}
+
+/// [`join`], and the shape that the client wants. The blob is let go as soon as it is read. A text is never more than a
+/// few lines longer than the result it is made of.
+pub fn show(parked: Option<Bytes>, frame: &[u8], shape: Shape) -> Result<Shown, JsonError> {
+    let Joined { result, queued } = join(parked.as_deref(), frame)?;
+    drop(parked);
+    let status = status(&result);
+    let body = match shape {
+        Shape::Json => result,
+        Shape::Text { strip } => text(&result, strip)?,
+    };
+    Ok(Shown { body, status, queued })
 }
 
 /// The result for a client: what lies in the blob store, if something does, overlaid by what stands in the frame.

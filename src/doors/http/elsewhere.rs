@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Limited;
+use tokio::time::Instant;
 
 use super::Desk;
 use super::body::Media;
@@ -16,14 +16,14 @@ use super::reject::Rejection;
 use crate::domain::class::Class;
 use crate::domain::ids::{CompilerId, RequestId};
 use crate::domain::limits::Deadline;
-use crate::doors::reply::{self, JSON, Reply, TEXT};
+use crate::doors::reply::{self, JSON, Reply, Seat, TEXT};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 use crate::relay::forward::Forward;
-use crate::relay::{JobName, Relay};
+use crate::relay::{JobName, Relay, RelayError, Relayed};
 use crate::routing::{Destination, Here, Queue, Router};
 use crate::wire::envelope::{self, Body as Payload, Build, Outgoing};
-use crate::wire::relayed;
+use crate::wire::relayed::Shape;
 use crate::{text, wire};
 
 /// The rest of the fleet, as this worker knows it.
@@ -105,9 +105,36 @@ impl<W: Workshop> Desk<W> {
         drop(body);
         tracing::debug!(request.id = %call.id, job.id = %id, queue = %queue, "sent to the queue");
         let name = JobName { id: &id, compiler };
-        let result = fleet.relay.ask(&queue, name, message, self.deadline(&call)).await?;
+        let shape = match rendition {
+            Rendition::Json => Shape::Json,
+            Rendition::Text => {
+                Shape::Text { strip: filter_ansi.then_some(text::ansi::strip as wire::result::Strip) }
+            }
+        };
+        let asked = fleet.relay.ask(&queue, name, message, self.deadline(&call), shape).await;
+        let relayed = asked.map_err(|error| match error {
+            // The client has waited since its request arrived.
+            RelayError::Silent { id, .. } => {
+                RelayError::Silent { id, waited: self.parts.settings.answer_within }
+            }
+            other => other,
+        })?;
         call.found(compiler.to_owned());
-        shown(result, rendition, filter_ansi)
+        Ok(self.shown(relayed, rendition))
+    }
+
+    /// A relayed result as a reply.
+    fn shown(&self, Relayed { body, status, room }: Relayed, rendition: Rendition) -> Reply {
+        let content_type = match rendition {
+            Rendition::Json => JSON,
+            Rendition::Text => TEXT,
+        };
+        let mut reply = reply::reply(StatusCode::OK, content_type, body);
+        if let Some(room) = room {
+            let until = Instant::now() + self.parts.settings.read_within;
+            reply.extensions_mut().insert(Seat { room, until });
+        }
+        marked(reply, Facts { job: status, cached: false })
     }
 
     fn fleet(&self) -> Result<&Fleet, Rejection> {
@@ -119,21 +146,4 @@ impl<W: Workshop> Desk<W> {
     pub(super) fn deadline(&self, call: &Call) -> Deadline {
         Deadline::at(call.arrived + self.parts.settings.answer_within)
     }
-}
-
-/// A relayed result as a reply.
-fn shown(result: Bytes, rendition: Rendition, filter_ansi: bool) -> Result<Reply, Rejection> {
-    let facts = Facts { job: relayed::status(&result), cached: false };
-    let reply = match rendition {
-        Rendition::Json => reply::reply(StatusCode::OK, JSON, result),
-        Rendition::Text => {
-            let strip = filter_ansi.then_some(text::ansi::strip as wire::result::Strip);
-            let text = relayed::text(&result, strip);
-            let text = text.map_err(|error| {
-                Rejection::told(Class::Upstream, format!("Failed to read the compilation result: {error}"))
-            })?;
-            reply::reply(StatusCode::OK, TEXT, text)
-        }
-    };
-    Ok(marked(reply, facts))
 }

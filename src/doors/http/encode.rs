@@ -8,7 +8,7 @@ use http::header::{CONTENT_ENCODING, HeaderValue};
 use http_body_util::BodyExt as _;
 
 use super::negotiate::Coding;
-use crate::doors::reply::{self, Reply};
+use crate::doors::reply::{self, Reply, Seat};
 use crate::lifecycle;
 
 /// Below this packing costs more than it saves: the head and the body fit one segment anyway.
@@ -19,8 +19,17 @@ const ON_THE_SPOT: usize = 64 * 1024;
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
-/// Packs the body of `reply` the way the client prefers.
-pub(super) async fn pack(reply: Reply, coding: Coding) -> Reply {
+/// Packs the body of `reply` the way the client prefers. If it has a seat, it sits in it from now on.
+pub(super) async fn pack(mut reply: Reply, coding: Coding) -> Reply {
+    let seat = reply.extensions_mut().remove::<Seat>();
+    let packed = packed(reply, coding).await;
+    match seat {
+        None => packed,
+        Some(seat) => seat.take(packed),
+    }
+}
+
+async fn packed(reply: Reply, coding: Coding) -> Reply {
     let bytes = reply::length(reply.body());
     if coding == Coding::Identity || bytes < WORTH_PACKING {
         return reply;

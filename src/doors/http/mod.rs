@@ -58,6 +58,8 @@ pub struct DoorSettings {
     /// How long after its arrival a request is answered at the latest. Below the balancer's patience of 60 s, so
     /// that it is we who say what happened.
     pub answer_within: Duration,
+    /// How long a client may take to read a large result of a worker elsewhere, which takes room from others.
+    pub read_within: Duration,
     /// Longest request body, in bytes.
     pub body_bytes: usize,
     /// Bytes of large request bodies held at once; beyond, large requests are refused for a moment.
@@ -78,6 +80,7 @@ impl Default for DoorSettings {
             environment: None,
             default_rendition: Rendition::Json,
             answer_within: Duration::from_secs(55),
+            read_within: Duration::from_mins(1),
             body_bytes: 16 * 1024 * 1024,
             all_bodies_bytes: 128 * 1024 * 1024,
             keep_for: Duration::from_mins(10),

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::domain::ids::RequestId;
-use crate::domain::memory::Memory;
+use crate::domain::recent::Recent;
 use crate::ports::ResultBus;
 use crate::wire::frame;
 
@@ -21,14 +21,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The jobs that were cancelled lately, by their aliases.
 #[derive(Debug)]
 pub(super) struct Cancelled {
-    known: Mutex<Memory<()>>,
+    known: Mutex<Recent<()>>,
     /// Touched whenever one more is known.
     more: watch::Sender<()>,
 }
 
 impl Default for Cancelled {
     fn default() -> Self {
-        Self { known: Mutex::new(Memory::new(MEMORY, MOST)), more: watch::Sender::default() }
+        Self { known: Mutex::new(Recent::new(MEMORY, MOST)), more: watch::Sender::default() }
     }
 }
 
@@ -39,10 +39,10 @@ impl Cancelled {
         loop {
             if let Ok(mut words) = bus.subscribe(&topic).await {
                 while let Some(word) = words.next().await {
-                    if let Some(alias) = frame::cancelled(&word) {
+                    for alias in frame::cancelled(&word) {
                         self.known().remember(alias, ());
-                        self.more.send_replace(());
                     }
+                    self.more.send_replace(());
                 }
             }
             sleep(PAUSE).await;
@@ -60,7 +60,7 @@ impl Cancelled {
     }
 
     /// Every change is whole.
-    fn known(&self) -> MutexGuard<'_, Memory<()>> {
+    fn known(&self) -> MutexGuard<'_, Recent<()>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

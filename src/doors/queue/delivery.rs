@@ -36,7 +36,7 @@ impl Made {
 
 impl<W: Workshop> Desk<W> {
     /// The frame for a result: the whole of it, or the word where it lies if it is larger than the bus takes.
-    pub(super) async fn frame(&self, id: &RequestId, made: &Made, queued: Duration) -> Sent {
+    pub(super) async fn frame(&self, id: &RequestId, made: &Made, queued: Option<Duration>) -> Sent {
         let whole = Bytes::from(frame::result(id, &[&made.body[0], &made.body[1]], queued));
         let frame = if whole.len() <= self.parts.bus.largest_frame() {
             whole
@@ -83,7 +83,7 @@ impl<W: Workshop> Desk<W> {
             Err(reason) => {
                 tracing::error!(request.id = %id, bytes, reason, "could not park a large result");
                 let message = format!("the result has {bytes} bytes, and could not be stored: {reason}");
-                frame::result(id, &[&frame::failure(&message, took)], Duration::ZERO)
+                frame::result(id, &[&frame::failure(&message, took)], None)
             }
         })
     }

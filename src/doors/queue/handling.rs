@@ -175,7 +175,7 @@ impl<W: Workshop> Handling<'_, W> {
             Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
             Err(Unmade::Failed(message)) => return self.failed(id, message).await,
         };
-        let sent = self.desk.frame(&id, &made, self.received.age).await;
+        let sent = self.desk.frame(&id, &made, self.queued()).await;
         running.done(sent.clone());
         Outcome::Offer(id, sent)
     }
@@ -305,6 +305,12 @@ impl<W: Workshop> Handling<'_, W> {
         }
     }
 
+    /// How long the queue made the message wait. Of one that was received before nobody knows: its age counts what was
+    /// tried before too, and routers take this figure for the queue's backlog.
+    fn queued(&self) -> Option<Duration> {
+        (self.received.receives == 1).then_some(self.received.age)
+    }
+
     /// Whether this is the last time the job is tried.
     fn is_last(&self) -> bool {
         self.received.receives >= self.desk.parts.settings.attempts
@@ -334,7 +340,7 @@ impl<W: Workshop> Handling<'_, W> {
 
     async fn error(&self, id: &RequestId, message: &str, status: JobStatus) -> Sent {
         let made = Made::failed(message, status, self.begun.elapsed());
-        self.desk.frame(id, &made, self.received.age).await
+        self.desk.frame(id, &made, self.queued()).await
     }
 
     /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::domain::ids::RequestId;
-use crate::domain::memory::Memory;
+use crate::domain::recent::Recent;
 use crate::events::hub::HubStatus;
 use crate::events::line::{Feed, Line, line};
 use crate::wire::frame::{self, Notice, PONG, Request};
@@ -36,7 +36,7 @@ struct State {
     clients: HashMap<u64, Client>,
     /// In the order of their numbers, so that relaying has one.
     subscribers: HashMap<RequestId, BTreeSet<u64>>,
-    senders: Memory<u64>,
+    senders: Recent<u64>,
     /// Numbers clients.
     last: u64,
     counts: HubStatus,
@@ -61,7 +61,7 @@ impl Exchange {
         let state = State {
             clients: HashMap::new(),
             subscribers: HashMap::new(),
-            senders: Memory::new(SENDER_MEMORY, MOST_SENDERS),
+            senders: Recent::new(SENDER_MEMORY, MOST_SENDERS),
             last: 0,
             counts: HubStatus::default(),
         };

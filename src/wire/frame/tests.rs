@@ -45,12 +45,12 @@ fn notices_are_told_apart() {
 #[test]
 fn a_result_gets_its_name_in_front() {
     let took = Duration::from_millis(12);
-    let frame = result(&id(), &[br#"{"code":0,"#, br#""asm":[]}"#], took);
+    let frame = result(&id(), &[br#"{"code":0,"#, br#""asm":[]}"#], Some(took));
     assert_eq!(frame, br#"{"guid":"7d3c","code":0,"asm":[],"queueTime":12}"#);
-    let frame = result(&id(), &[&failure("no \"such\" thing", took)], Duration::ZERO);
+    let frame = result(&id(), &[&failure("no \"such\" thing", took)], None);
     assert_eq!(
         String::from_utf8(frame).unwrap(),
-        r#"{"guid":"7d3c","code":-1,"stderr":[{"text":"no \"such\" thing"}],"stdout":[],"okToCache":false,"timedOut":false,"inputFilename":"","asm":[],"tools":[],"execTime":12,"queueTime":0}"#
+        r#"{"guid":"7d3c","code":-1,"stderr":[{"text":"no \"such\" thing"}],"stdout":[],"okToCache":false,"timedOut":false,"inputFilename":"","asm":[],"tools":[],"execTime":12}"#
     );
 }
 
@@ -72,11 +72,17 @@ proptest! {
 
 #[test]
 fn cancellations_are_told_and_read() {
-    let id = RequestId::parse("7d3c").unwrap();
-    let frame = cancellation(&id);
-    assert_eq!(frame, br#"{"guid":"cancelled-jobs","cancelled":"7d3c"}"#);
-    assert_eq!(cancelled(&frame), Some(id));
-    for odd in ["", "[]", "{}", r#"{"cancelled":7}"#, r#"{"cancelled":""}"#, r#"{"cancelled":"a"}x"#] {
-        assert_eq!(cancelled(odd.as_bytes()), None, "{odd}");
+    let aliases = ["7d3c", "81aa"].map(|alias| RequestId::parse(alias).unwrap());
+    let frame = cancellation(&aliases);
+    assert_eq!(frame, br#"{"guid":"cancelled-jobs","cancelled":["7d3c","81aa"]}"#);
+    assert_eq!(cancelled(&frame), aliases);
+    assert_eq!(cancelled(br#"{"cancelled":[7,"",["x"],"7d3c"]}"#), aliases[..1]);
+    for odd in ["", "[]", "{}", r#"{"cancelled":7}"#, r#"{"cancelled":"a"}"#, r#"{"cancelled":["a"]}x"#] {
+        assert_eq!(cancelled(odd.as_bytes()), [], "{odd}");
+    }
+    for bytes in [1, 200, 31_744, 120_000] {
+        let most = most_cancelled(bytes);
+        let frame = cancellation(&vec![alias(&aliases[0]).unwrap(); most]);
+        assert!(most == 1 || frame.len() <= bytes && frame.len() + 2 * 67 > bytes, "{bytes}: {most}");
     }
 }

@@ -18,6 +18,9 @@ async fn route(server: &Server, variables: &[(&str, &str)]) -> (String, String, 
     command.env("AWS_ENDPOINT_URL", format!("http://{}", server.host())).env("AWS_REGION", "eu-west-1");
     // Nobody in these tests talks to a metadata service.
     command.env("AWS_EC2_METADATA_DISABLED", "true").envs(variables.iter().copied());
+    for (name, _) in variables.iter().filter(|(_, value)| value.is_empty()) {
+        command.env_remove(name);
+    }
     let output = lifecycle::blocking("program", move || command.output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr), output.status.code())
@@ -52,6 +55,26 @@ async fn table_color_region_and_credentials_come_from_the_environment() {
         assert_eq!(request.access_key(), "AKIDENV");
         assert!(request.header("authorization").unwrap().contains("/eu-west-1/"));
         assert_eq!(request.header("x-amz-security-token"), Some("t"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_for_a_region_that_is_not_set() {
+    let (server, metadata) = (services().await, Server::doing([Act::Reset]).await);
+    let (out, err, code) = route(
+        &server,
+        &[
+            ("AWS_ACCESS_KEY_ID", "AKIDENV"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", ""),
+            ("AWS_EC2_METADATA_DISABLED", ""),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{}", metadata.host())),
+        ],
+    )
+    .await;
+    assert_eq!((code, metadata.asked()), (Some(0), 0), "{out} {err}");
+    for request in server.seen() {
+        assert!(request.header("authorization").unwrap().contains("/us-east-1/"));
     }
 }
 

@@ -180,7 +180,7 @@ async fn the_largest_frame_passes_and_a_larger_does_not(bus: Arc<dyn ResultBus>)
 async fn a_name_may_carry_many_words_that_nobody_acknowledges(bus: Arc<dyn ResultBus>) {
     let topic = RequestId::parse("cancelled-jobs").unwrap();
     let mut subscriptions = [bus.subscribe(&topic).await.unwrap(), bus.subscribe(&topic).await.unwrap()];
-    let word = |number: usize| Bytes::from(format!(r#"{{"guid":"{topic}","cancelled":"{number}"}}"#));
+    let word = |number: usize| Bytes::from(format!(r#"{{"guid":"{topic}","cancelled":["{number}"]}}"#));
     let said: Vec<_> = (0..10)
         .map(|number| bus.publish(&topic, word(number), Deadline::after(Duration::from_millis(150))))
         .collect();

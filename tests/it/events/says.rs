@@ -31,6 +31,28 @@ fn receipt(id: &RequestId) -> String {
 }
 
 #[tokio::test]
+async fn a_hub_that_does_not_read_does_not_keep_us_from_ending() {
+    let bed = Bed::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bus = bed.bus_at(listener.local_addr().unwrap(), |settings| {
+        settings.connections = 1;
+        settings.line = usize::MAX;
+    });
+    let (bus, _hub) = tokio::join!(bus, Peer::accept(&listener));
+    // More than the system keeps for a socket.
+    for _ in 0..400 {
+        let id = RequestId::mint();
+        let frame = format!(r#"{{"guid":"{id}","asm":"{}"}}"#, "x".repeat(100_000));
+        let offer = bus.publish(&id, frame.into(), Deadline::after(PATIENCE));
+        drop(bed.lifecycle.accompany("offer", offer));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    bed.lifecycle.shut_down(PATIENCE).await;
+    assert!(begun.elapsed() < Duration::from_millis(3500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_lost_receipt_makes_the_result_come_again() {
     let bed = Bed::default();
     let (bus, mut hub, _) = pair(&bed, PATIENCE).await;

@@ -1,5 +1,6 @@
 //! Requests that go to a queue or to another service: what the client sees, and what the other side does.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +19,20 @@ use compilation_worker::local::bus::LocalBus;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues, LocalSource};
 use compilation_worker::local::routes::LocalRoutes;
 use compilation_worker::ports::{
-    Ask, Keyed, LookupError, Pending, QueueAddress, QueueSource as _, Receipt, ResultBus as _, RouteRow,
-    RouteStore, RouteTarget,
+    Ask, Blob, BlobPlace, BlobStore as _, Keyed, LookupError, Pending, QueueAddress, QueueSource as _,
+    Receipt, ResultBus as _, RouteRow, RouteStore, RouteTarget,
 };
 use compilation_worker::relay::forward::Forward;
 use compilation_worker::relay::{Parts, Relay, RelaySettings};
 use compilation_worker::routing::{QueueSettings, Router, RouterSettings, Trust};
 use compilation_worker::telemetry::metrics::Metrics;
 use http_body_util::BodyExt as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::support::client::{post, until};
+use crate::support::client::{Client, post, until};
 use crate::support::house::{House, Plan};
 
 /// A door, and the fleet behind it.
@@ -39,6 +41,7 @@ struct Yard {
     table: Arc<Away>,
     source: LocalSource,
     bus: LocalBus,
+    blobs: Arc<LocalBlobs>,
     lifecycle: Lifecycle,
 }
 
@@ -69,6 +72,11 @@ impl RouteStore for Away {
 
 impl Yard {
     async fn open(answer_within: Duration) -> Self {
+        let door = DoorSettings { answer_within, ..DoorSettings::default() };
+        Self::over(door, RelaySettings::default()).await
+    }
+
+    async fn over(door: DoorSettings, relaying: RelaySettings) -> Self {
         let (queues, lifecycle) = (LocalQueues::new(), Lifecycle::new());
         let own = QueueAddress::new("own.fifo");
         let keeping =
@@ -84,17 +92,17 @@ impl Yard {
         };
         let store = Arc::clone(&table) as Arc<dyn RouteStore>;
         let router = Router::new(settings, store, lifecycle.clone(), Arc::new(Metrics::new()));
+        let blobs = Arc::new(LocalBlobs::new(1 << 26));
         let relay = Relay::new(Parts {
-            settings: RelaySettings::default(),
+            settings: relaying,
             sink: Arc::new(queues),
             bus: Arc::new(bus.clone()),
-            blobs: Arc::new(LocalBlobs::new(1 << 20)),
+            blobs: Arc::clone(&blobs) as _,
             lifecycle: lifecycle.clone(),
         });
         let fleet = Fleet { router: Arc::new(router), relay, forward: Forward::new(trusting_nobody()) };
-        let door = DoorSettings { answer_within, ..DoorSettings::default() };
         let house = House::build(Plan { door, fleet: Some(fleet), ..Plan::default() }).await;
-        Self { house, table, source, bus, lifecycle }
+        Self { house, table, source, bus, blobs, lifecycle }
     }
 
     fn route(&self, compiler: &str, target: RouteTarget) {
@@ -104,6 +112,22 @@ impl Yard {
 
     /// A worker elsewhere: takes one job, and answers it with `members`, its name put before them.
     async fn work(&self, members: &str) -> serde_json::Value {
+        self.answer(async |_| members.to_owned()).await
+    }
+
+    /// The same, and it leaves a result of so many bytes in the store.
+    async fn work_large(&self, bytes: usize) {
+        let place = results();
+        self.answer(async |guid| {
+            let bytes = format!(r#"{{"code":0,"asm":[{{"text":"{}"}}]}}"#, "x".repeat(bytes)).into();
+            let key = format!("temp/{guid}");
+            self.blobs.put(&place.at(&key), Blob { bytes, ..Blob::default() }).await.unwrap();
+            format!(r#""s3Key":"{key}""#)
+        })
+        .await;
+    }
+
+    async fn answer(&self, members: impl AsyncFnOnce(&str) -> String) -> serde_json::Value {
         let ask = Ask { most: 1, wait: Duration::from_secs(10), hidden_for: Duration::from_secs(10) };
         let received = self.source.receive(ask).await.unwrap().remove(0);
         let job: serde_json::Value = serde_json::from_str(&received.message.body).unwrap();
@@ -112,12 +136,16 @@ impl Yard {
         assert_eq!(received.message.dedup.as_deref(), Some(guid));
         assert!(received.message.attributes["RemainingMs"].parse::<u64>().unwrap() <= 55_000);
         let id = RequestId::parse(guid).unwrap();
-        let frame = Bytes::from(format!(r#"{{"guid":"{guid}",{members}}}"#));
+        let frame = Bytes::from(format!(r#"{{"guid":"{guid}",{}}}"#, members(guid).await));
         let deadline = Deadline::after(Duration::from_secs(10));
         self.bus.publish(&id, frame, deadline).await.unwrap();
         assert_eq!(self.source.delete(vec![received.receipt]).await.unwrap(), Vec::<Receipt>::new());
         job
     }
+}
+
+fn results() -> BlobPlace {
+    BlobPlace { bucket: "results".to_owned(), prefix: "cache/".to_owned() }
 }
 
 fn trusting_nobody() -> rustls::ClientConfig {
@@ -206,6 +234,23 @@ async fn our_own_queue_is_for_when_there_is_no_room_here() {
 }
 
 #[tokio::test]
+async fn a_time_out_tells_how_long_the_client_has_waited() {
+    let yard = Yard::open(Duration::from_secs(2)).await;
+    yard.route("far", RouteTarget::Queue("other".to_owned()));
+    let mut client = yard.house.client().await;
+    let request = json("/api/compiler/far/compile", r#"{"source":"x","options":{}}"#);
+    let (most, rest) = request.split_at(request.len() - 1);
+    client.send(most).await;
+    sleep(Duration::from_millis(1200)).await;
+    let reply = client.ask(rest).await;
+    let told = reply.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        told.starts_with("Compilation timeout: No response received within 2 seconds for GUID: "),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_told_before_it_is_sent() {
     let yard = Yard::open(PATIENCE).await;
     yard.route("far", RouteTarget::Queue("other".to_owned()));
@@ -254,6 +299,49 @@ async fn the_result_of_a_client_who_left_is_taken_off_the_bus() {
     worker.await;
     assert_eq!(yard.house.served.lock().unwrap()[0].status, 499);
     until(|| yard.lifecycle.tasks().iter().all(|(_, census)| census.alive == 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_a_large_result_slowly_does_not_keep_others_out() {
+    const LARGE: usize = 10 << 20;
+    let room = LARGE as u64 * 3 / 2;
+    let door = DoorSettings {
+        answer_within: PATIENCE,
+        read_within: Duration::from_secs(1),
+        ..DoorSettings::default()
+    };
+    let relaying = RelaySettings { results: Some(results()), room, ..RelaySettings::default() };
+    let yard = Yard::over(door, relaying).await;
+    yard.route("far", RouteTarget::Queue("other".to_owned()));
+    let request = |headers| post("/api/compiler/far/compile", headers, "int x;");
+    for headers in ["Accept: application/json\r\n", "Accept: text/plain\r\n"] {
+        let mut slow = Client::narrow(yard.house.address).await;
+        slow.send(request(headers)).await;
+        yard.work_large(LARGE).await;
+        // It has its room.
+        slow.stream.read_u8().await.unwrap();
+        let served = Cell::new(false);
+        let slowly = async {
+            // A megabyte a second, until the other has its reply: the server's own clock tolerates far less.
+            let (mut got, mut bytes) = (0, vec![0; 10 << 10]);
+            while let Ok(read @ 1..) = slow.stream.read(&mut bytes).await {
+                got += read;
+                if !served.get() {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
+            got
+        };
+        let mut quick = yard.house.client().await;
+        let quickly = async {
+            let (reply, ()) = tokio::join!(quick.ask(request(headers)), yard.work_large(LARGE));
+            served.set(true);
+            reply
+        };
+        let (got, reply) = tokio::join!(slowly, quickly);
+        assert!(got < LARGE, "the slow one was waited for");
+        assert!(reply.status == 200 && reply.body.len() > LARGE, "{}", reply.status);
+    }
 }
 
 #[tokio::test]

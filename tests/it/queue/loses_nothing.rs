@@ -207,6 +207,18 @@ async fn a_message_that_cannot_be_deleted_comes_back_and_is_not_compiled_again()
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_who_received_a_message_first_tells_how_long_it_waited() {
+    let (yard, trouble) = troubled();
+    yard.send("first", "hello").await;
+    assert!(yard.result("first").await["queueTime"].is_number());
+    trouble.tired.store(2, Ordering::SeqCst);
+    for (guid, source) in [("again", "hello"), ("wrong", "fail unknown")] {
+        yard.send(guid, source).await;
+        assert!(yard.result(guid).await.get("queueTime").is_none(), "{guid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_worker_makes_one_receive_per_poll_wait() {
     let (yard, trouble) = troubled();
     tokio::time::sleep(Duration::from_mins(10)).await;

@@ -1,6 +1,9 @@
 //! Both halves: our router sends, our worker answers.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +11,21 @@ use compilation_worker::domain::class::Classify as _;
 use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::limits::Deadline;
 use compilation_worker::ports::{BlobPlace, QueueAddress, ResultBus as _};
-use compilation_worker::relay::{JobName, Parts, Relay, RelayError, RelaySettings};
+use compilation_worker::relay::{JobName, Parts, Relay, RelayError, RelaySettings, Relayed};
 use compilation_worker::wire::envelope::{self, Body, Build, Outgoing};
+use compilation_worker::wire::frame;
+use compilation_worker::wire::relayed::Shape;
+
+use tokio::time::{Instant, sleep, timeout};
 
 use super::yard::{QUEUE, Yard};
 
 fn relay(yard: &Yard) -> Relay {
+    relay_with_room(yard, RelaySettings::default().room)
+}
+
+/// A relay in which so many bytes of large results find room.
+fn relay_with_room(yard: &Yard, room: u64) -> Relay {
     let place =
         |bucket: &str, prefix: &str| BlobPlace { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
     Relay::new(Parts {
@@ -21,6 +33,7 @@ fn relay(yard: &Yard) -> Relay {
             environment: "prod".to_owned(),
             overflow: Some(place("temp", "overflow/")),
             results: Some(place("results", "cache/")),
+            room,
         },
         sink: Arc::new(yard.queues.clone()),
         bus: Arc::new(yard.bus.clone()),
@@ -34,6 +47,15 @@ async fn ask(relay: &Relay, source: &str) -> Result<Bytes, RelayError> {
 }
 
 async fn ask_on(relay: &Relay, queue: &QueueAddress, source: &str) -> Result<Bytes, RelayError> {
+    Ok(ask_for(relay, queue, source, Shape::Json).await?.body)
+}
+
+async fn ask_for(
+    relay: &Relay,
+    queue: &QueueAddress,
+    source: &str,
+    shape: Shape,
+) -> Result<Relayed, RelayError> {
     let (id, body) = (RequestId::mint(), serde_json::json!({"source": source, "options": {}}).to_string());
     let job = Outgoing {
         id: &id,
@@ -44,7 +66,7 @@ async fn ask_on(relay: &Relay, queue: &QueueAddress, source: &str) -> Result<Byt
     };
     let name = JobName { id: &id, compiler: "g1" };
     let message = envelope::write(&job).unwrap();
-    relay.ask(queue, name, message, Deadline::after(Duration::from_secs(55))).await
+    relay.ask(queue, name, message, Deadline::after(Duration::from_secs(55)), shape).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,13 +121,35 @@ async fn large_jobs_and_large_results_take_the_way_round() {
 async fn what_a_caller_who_left_asked_for_is_not_done() {
     let yard = Yard::with(|settings| settings.slots = 1);
     let relay = relay(&yard);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let both = async { tokio::join!(ask(&relay, "sleep 30000"), ask(&relay, "sleep 30001")) };
     assert!(tokio::time::timeout(Duration::from_secs(1), both).await.is_err());
     assert_eq!(yard.settled(2).await, [("done", Some("cancelled")); 2]);
     assert!(begun.elapsed() < Duration::from_secs(2), "the one under way is stopped");
     assert_eq!(yard.workshop.begun(), 1, "the one behind it is not begun");
     assert!(ask(&relay, "hello").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_leave_in_one_moment_are_told_of_in_few_words() {
+    const CALLERS: usize = 100;
+    let yard = Yard::open();
+    let (relay, idle) = (relay(&yard), yard.idle_queue());
+    let topic = RequestId::parse(frame::CANCELLATIONS).unwrap();
+    let mut words = yard.bus.subscribe(&topic).await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..CALLERS {
+        let (relay, idle) = (relay.clone(), idle.clone());
+        callers.spawn(async move { ask_on(&relay, &idle, "hello").await });
+    }
+    sleep(Duration::from_secs(1)).await;
+    callers.shutdown().await;
+    let (mut told, mut said) = (BTreeSet::new(), 0);
+    while let Ok(word) = timeout(Duration::from_secs(1), words.next()).await {
+        said += 1;
+        told.extend(frame::cancelled(&word.unwrap()));
+    }
+    assert_eq!((told.len(), said), (CALLERS, CALLERS.div_ceil(28)), "as many in each as find room");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +161,7 @@ async fn the_result_of_a_caller_who_left_is_acknowledged() {
     // A worker that never heard of cancellations does the job all the same.
     let job = yard.first_of(&idle).await;
     let until = Deadline::after(Duration::from_secs(30));
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     yard.bus.publish(&job, format!(r#"{{"guid":"{job}","code":0}}"#).into(), until).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "not offered until the deadline");
 }
@@ -125,7 +169,7 @@ async fn the_result_of_a_caller_who_left_is_acknowledged() {
 #[tokio::test(start_paused = true)]
 async fn no_answer_is_told_at_the_deadline() {
     let yard = Yard::open();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let error = ask(&relay(&yard), "sleep 100000").await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(55));
     assert_eq!(error.class().as_str(), "expired");
@@ -142,8 +186,10 @@ async fn a_queue_that_is_not_there_is_told_without_its_name() {
     let (relay, id) = (relay(&yard), RequestId::mint());
     let name = JobName { id: &id, compiler: "g1" };
     let secret = QueueAddress::new("https://queue.example/123/secret.fifo");
-    let error =
-        relay.ask(&secret, name, "{}".to_owned(), Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+    let error = relay
+        .ask(&secret, name, "{}".to_owned(), Deadline::after(Duration::from_secs(5)), Shape::Json)
+        .await
+        .unwrap_err();
     assert_eq!((error.class().as_str(), error.to_string().contains("secret")), ("upstream", false));
 }
 
@@ -163,8 +209,8 @@ async fn what_is_no_result_is_waited_past() {
         let frame = format!(r#"{{"guid":"{id}","code":0,"asm":"","x":1}}"#);
         yard.bus.publish(&id, Bytes::from(frame), deadline).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
-    assert_eq!(answer.unwrap(), r#"{"code":0,"asm":"","x":1}"#);
+    let (answer, ()) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline, Shape::Json), publish);
+    assert_eq!(answer.unwrap().body, r#"{"code":0,"asm":"","x":1}"#);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,8 +221,9 @@ async fn a_result_with_half_a_character_arrives() {
     let frame = format!(r#"{{"guid":"{id}","code":0,"asm":[{{"text":"\ud83d"}}]}}"#);
     let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
     let name = JobName { id: &id, compiler: "g1" };
-    let (answer, told) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
-    assert_eq!(answer.unwrap(), r#"{"code":0,"asm":[{"text":"\ud83d"}]}"#, "as it stands");
+    let (answer, told) =
+        tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline, Shape::Json), publish);
+    assert_eq!(answer.unwrap().body, r#"{"code":0,"asm":[{"text":"\ud83d"}]}"#, "as it stands");
     told.unwrap();
 }
 
@@ -190,7 +237,8 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
         let deadline = Deadline::after(Duration::from_secs(5));
         let frame = format!(r#"{{"guid":"{id}","s3Key":"{key}"}}"#);
         let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
-        let (answer, told) = tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline), publish);
+        let (answer, told) =
+            tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline, Shape::Json), publish);
         let error = answer.unwrap_err();
         assert_eq!(error.class().as_str(), "upstream", "{error}");
         told.unwrap();
@@ -203,7 +251,7 @@ async fn a_queue_that_is_too_far_behind_is_not_asked() {
     let (relay, idle) = (relay(&yard), yard.idle_queue());
     let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
     assert!(matches!(error, RelayError::Silent { .. }), "{error}");
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
     assert!(matches!(error, RelayError::Backlog(_)), "{error}");
     assert_eq!((error.class().as_str(), begun.elapsed()), ("busy", Duration::ZERO), "told at once");
@@ -211,4 +259,59 @@ async fn a_queue_that_is_too_far_behind_is_not_asked() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let error = ask_on(&relay, &idle, "hello").await.unwrap_err();
     assert!(matches!(error, RelayError::Silent { .. }), "after a while somebody is let through: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_result_waits_for_room_and_is_not_lost() {
+    let yard = Yard::open();
+    let (relay, queue) = (relay_with_room(&yard, 300_000), QueueAddress::new(QUEUE));
+    for shape in [Shape::Json, Shape::Text { strip: None }] {
+        let unread = ask_for(&relay, &queue, "listing 200000", shape).await.unwrap();
+        assert!(unread.body.len() > 200_000, "{}", unread.body.len());
+        let begun = Instant::now();
+        let (next, ()) = tokio::join!(ask_for(&relay, &queue, "listing 200001", shape), async {
+            sleep(Duration::from_secs(20)).await;
+            drop(unread);
+        });
+        assert!(next.unwrap().body.len() > 200_000);
+        assert!(begun.elapsed() >= Duration::from_secs(20), "{shape:?} took no room");
+    }
+    assert_eq!(
+        yard.settled(4).await,
+        [("done", Some("ok")); 4],
+        "none was offered longer than it took to arrive"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_result_that_finds_no_room_in_time_is_told_as_such() {
+    let yard = Yard::open();
+    let (relay, queue) = (relay_with_room(&yard, 300_000), QueueAddress::new(QUEUE));
+    let unread = ask_for(&relay, &queue, "listing 200000", Shape::Json).await.unwrap();
+    let begun = Instant::now();
+    let error = ask_on(&relay, &queue, "listing 200001").await.unwrap_err();
+    assert!(matches!(error, RelayError::Crowded), "{error}");
+    assert_eq!((error.class().as_str(), begun.elapsed()), ("busy", Duration::from_secs(55)));
+    drop(unread);
+    assert!(ask_on(&relay, &queue, "listing 200001").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_results_are_put_together_where_nobody_else_waits() {
+    static THREADS: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+    fn note(text: &str) -> Cow<'_, str> {
+        THREADS.lock().unwrap().push(thread::current().id());
+        Cow::Borrowed(text)
+    }
+    let yard = Yard::open();
+    let (relay, queue, here) = (relay(&yard), QueueAddress::new(QUEUE), thread::current().id());
+    for (source, on_the_spot) in [("listing 100", true), ("listing 100000", true), ("listing 200000", false)]
+    {
+        ask_for(&relay, &queue, source, Shape::Text { strip: Some(note) }).await.unwrap();
+        let threads = std::mem::take(&mut *THREADS.lock().unwrap());
+        assert!(
+            !threads.is_empty() && threads.iter().all(|thread| (*thread == here) == on_the_spot),
+            "{source}"
+        );
+    }
 }

@@ -161,14 +161,14 @@ impl Fake {
         self.0.cleared.load(Ordering::SeqCst)
     }
 
-    /// `sleep N` (milliseconds), `reply N` (bytes), `fail CLASS`, `panic`, `remember`; anything else is echoed with its
-    /// arguments.
+    /// `sleep N` (milliseconds), `reply N` and `listing N` (bytes), `fail CLASS`, `panic`, `remember`; anything else is
+    /// echoed with its arguments.
     async fn obey(&self, job: Job<Self>) -> Result<Answer, Failure> {
         let (verb, object) = job.request.source.split_once(' ').unwrap_or((&job.request.source, ""));
         let mut body = format!("{} {:?}", job.request.source, job.request.arguments).into_bytes();
         match verb {
             "sleep" => tokio::time::sleep(Duration::from_millis(object.parse().unwrap())).await,
-            "reply" => body = vec![b'x'; object.parse().unwrap()],
+            "reply" | "listing" => body = vec![b'x'; object.parse().unwrap()],
             "panic" => panic!("planted"),
             "fail" => {
                 let class = Class::ALL.into_iter().find(|class| class.as_str() == object).unwrap();
@@ -177,12 +177,12 @@ impl Fake {
             _ => {}
         }
         if job.rendition == Rendition::Json {
-            body = [
-                b"{\"echo\":".to_vec(),
-                serde_json::to_vec(&String::from_utf8(body).unwrap()).unwrap(),
-                b"}".to_vec(),
-            ]
-            .concat();
+            let text = String::from_utf8(body).unwrap();
+            body = serde_json::to_vec(&match verb {
+                "listing" => serde_json::json!({"code": 0, "asm": [{ "text": text }]}),
+                _ => serde_json::json!({ "echo": text }),
+            })
+            .unwrap();
         }
         let answer = Answer { body: [body.into(), Bytes::new()], status: JobStatus::Ok, cached: false };
         if verb == "remember" {

@@ -9,7 +9,7 @@ use crate::domain::ids::RequestId;
 
 /// Facts about requests, each forgotten after a fixed time, or sooner if there are too many.
 #[derive(Debug)]
-pub struct Memory<V> {
+pub struct Recent<V> {
     span: Duration,
     most: usize,
     facts: HashMap<RequestId, (Instant, V)>,
@@ -17,7 +17,7 @@ pub struct Memory<V> {
     order: VecDeque<(Instant, RequestId)>,
 }
 
-impl<V> Memory<V> {
+impl<V> Recent<V> {
     /// Remembers at most `most` facts, each for `span`.
     pub fn new(span: Duration, most: usize) -> Self {
         Self { span, most, facts: HashMap::new(), order: VecDeque::new() }
@@ -60,25 +60,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn facts_last_their_time_from_the_last_renewal() {
-        let mut memory = Memory::new(Duration::from_secs(10), 100);
-        memory.remember(id("a"), 1);
+        let mut recent = Recent::new(Duration::from_secs(10), 100);
+        recent.remember(id("a"), 1);
         tokio::time::advance(Duration::from_secs(6)).await;
-        memory.remember(id("a"), 2);
+        recent.remember(id("a"), 2);
         tokio::time::advance(Duration::from_secs(6)).await;
-        assert_eq!(memory.recall(&id("a")), Some(&2));
+        assert_eq!(recent.recall(&id("a")), Some(&2));
         tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(memory.recall(&id("a")), None);
-        assert!(memory.facts.is_empty() && memory.order.is_empty(), "{memory:?}");
+        assert_eq!(recent.recall(&id("a")), None);
+        assert!(recent.facts.is_empty() && recent.order.is_empty(), "{recent:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_go_when_there_are_too_many() {
-        let mut memory = Memory::new(Duration::from_mins(2), 2);
+        let mut recent = Recent::new(Duration::from_mins(2), 2);
         for name in ["a", "b", "c"] {
             tokio::time::advance(Duration::from_millis(1)).await;
-            memory.remember(id(name), ());
+            recent.remember(id(name), ());
         }
-        assert!(memory.recall(&id("a")).is_none());
-        assert!(memory.recall(&id("b")).is_some() && memory.recall(&id("c")).is_some());
+        assert!(recent.recall(&id("a")).is_none());
+        assert!(recent.recall(&id("b")).is_some() && recent.recall(&id("c")).is_some());
     }
 }
