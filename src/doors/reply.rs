@@ -23,14 +23,14 @@ pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-
 pub type Reply = Response;
 
 /// Bytes handed to the connection at a time when a reply has to be read in time.
-const MOUTHFUL: usize = 64 * 1024;
+const MOUTHFUL: usize = 256 * 1024;
 
-/// Room that a reply takes from others, and until when. Travels as an extension of the reply while its body is still
+/// What a large reply takes from others, and until when. Travels as an extension of the reply while its body is still
 /// being packed.
 #[derive(Debug, Clone)]
 pub struct Seat {
-    /// Given back with the last byte, or with the connection.
-    pub room: Arc<OwnedSemaphorePermit>,
+    /// Room that is given back with the last byte, or with the connection; a body may hold its own.
+    pub room: Option<Arc<OwnedSemaphorePermit>>,
     /// Whoever has not read it all by then is cut off.
     pub until: Instant,
 }
@@ -179,7 +179,7 @@ mod tests {
         let seats = Arc::new(tokio::sync::Semaphore::new(1));
         let seated = || {
             let room = Arc::new(Arc::clone(&seats).try_acquire_owned().unwrap());
-            let seat = Seat { room, until: Instant::now() + std::time::Duration::from_mins(1) };
+            let seat = Seat { room: Some(room), until: Instant::now() + std::time::Duration::from_mins(1) };
             seat.take(reply(StatusCode::OK, TEXT, vec![b'x'; 3 * MOUTHFUL + 1])).into_body()
         };
         let body = seated();

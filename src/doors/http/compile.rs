@@ -1,9 +1,12 @@
 //! The compile routes: a body in, an answer or a rejection out.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, Path, Request, State};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use tokio::time::timeout_at;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, Media, Received};
 use super::conduct::{Call, Facts};
@@ -14,7 +17,7 @@ use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
-use crate::doors::reply::{self, JSON, Reply, TEXT};
+use crate::doors::reply::{self, JSON, Reply, Seat, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition, Terms};
@@ -22,6 +25,9 @@ use crate::routing::Destination;
 use crate::wire;
 use crate::wire::envelope::Build;
 use crate::wire::request::{Draft, RequestError};
+
+/// Bytes of a reply that any client of ours reads within a second.
+const LARGE: usize = 1024 * 1024;
 
 /// A body that was received whole, and everything else that its answer depends on.
 pub(super) struct Order {
@@ -171,7 +177,7 @@ impl<W: Workshop> Desk<W> {
             waited: call.waited.clone(),
             terms: Terms::Held,
         };
-        Ok(answered(self.make(job, &call.id).await?, rendition))
+        Ok(self.answered(self.make(job, &call.id).await?, rendition))
     }
 
     /// The digest of an order.
@@ -186,7 +192,7 @@ impl<W: Workshop> Desk<W> {
 
     /// The reply to an order that was answered here before.
     async fn recall(&self, key: &W::Key, rendition: Rendition) -> Option<Reply> {
-        Some(answered(self.parts.workshop.recall(key).await?, rendition))
+        Some(self.answered(self.parts.workshop.recall(key).await?, rendition))
     }
 
     /// Has the engine do a job, for no longer than the caller waits.
@@ -221,20 +227,30 @@ impl<W: Workshop> Desk<W> {
         Ok(marked(reply::reply(StatusCode::OK, JSON, body), facts))
     }
 
+    fn answered(&self, answer: Answer, rendition: Rendition) -> Reply {
+        let content_type = match rendition {
+            Rendition::Json => JSON,
+            Rendition::Text => TEXT,
+        };
+        let mut reply = Reply::new(reply::pieces(answer.body));
+        reply.headers_mut().insert(CONTENT_TYPE, content_type);
+        marked(self.seated(reply, None), Facts { job: answer.status, cached: answer.cached })
+    }
+
+    /// The reply, with a bound on how long its client may take to read it if it is large: it takes room from others,
+    /// whether that is given here or held by the body.
+    pub(super) fn seated(&self, mut reply: Reply, room: Option<Arc<OwnedSemaphorePermit>>) -> Reply {
+        if room.is_some() || reply::length(reply.body()) >= LARGE {
+            let until = Instant::now() + self.parts.settings.read_within;
+            reply.extensions_mut().insert(Seat { room, until });
+        }
+        reply
+    }
+
     fn find(&self, draft: &Draft, id: &str) -> Result<W::Compiler, Rejection> {
         let compiler = self.parts.workshop.find(draft.language(), id);
         compiler.ok_or_else(|| Rejection::no_compiler(id))
     }
-}
-
-fn answered(answer: Answer, rendition: Rendition) -> Reply {
-    let content_type = match rendition {
-        Rendition::Json => JSON,
-        Rendition::Text => TEXT,
-    };
-    let mut reply = Reply::new(reply::pieces(answer.body));
-    reply.headers_mut().insert(CONTENT_TYPE, content_type);
-    marked(reply, Facts { job: answer.status, cached: answer.cached })
 }
 
 /// The reply, saying how the job ended to the client and to the closing event.

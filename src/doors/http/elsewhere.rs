@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use http::{Response, StatusCode};
 use http_body_util::Limited;
-use tokio::time::Instant;
 
 use super::Desk;
 use super::body::Media;
@@ -16,7 +15,7 @@ use super::reject::Rejection;
 use crate::domain::class::Class;
 use crate::domain::ids::{CompilerId, RequestId};
 use crate::domain::limits::Deadline;
-use crate::doors::reply::{self, JSON, Reply, Seat, TEXT};
+use crate::doors::reply::{self, JSON, Reply, TEXT};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 use crate::relay::forward::Forward;
@@ -129,11 +128,7 @@ impl<W: Workshop> Desk<W> {
             Rendition::Json => JSON,
             Rendition::Text => TEXT,
         };
-        let mut reply = reply::reply(StatusCode::OK, content_type, body);
-        if let Some(room) = room {
-            let until = Instant::now() + self.parts.settings.read_within;
-            reply.extensions_mut().insert(Seat { room, until });
-        }
+        let reply = self.seated(reply::reply(StatusCode::OK, content_type, body), room);
         marked(reply, Facts { job: status, cached: false })
     }
 

@@ -58,7 +58,7 @@ pub struct DoorSettings {
     /// How long after its arrival a request is answered at the latest. Below the balancer's patience of 60 s, so
     /// that it is we who say what happened.
     pub answer_within: Duration,
-    /// How long a client may take to read a large result of a worker elsewhere, which takes room from others.
+    /// How long a client may take to read a large reply, which takes room from others.
     pub read_within: Duration,
     /// Longest request body, in bytes.
     pub body_bytes: usize,

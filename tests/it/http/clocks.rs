@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use compilation_worker::doors::server::HttpSettings;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep};
 
 use crate::support::client::{Client, End, compile, get, post};
@@ -109,6 +110,22 @@ async fn a_slow_reader_that_reads_gets_everything() {
     // Longer than one window, and always faster than the least speed.
     sleep(Duration::from_millis(300)).await;
     assert_eq!(client.reply().await.body.len(), 3_000_011);
+}
+
+#[tokio::test]
+async fn h04_a_reader_that_takes_for_ever_is_cut() {
+    let mut plan = scaled();
+    plan.door.read_within = Duration::from_secs(1);
+    let house = House::build(plan).await;
+    let mut client = Client::narrow(house.address).await;
+    client.send(post("/api/compiler/g1/compile", "Accept: text/plain\r\n", "reply 20000000")).await;
+    // Faster than the least speed of the server's own clock, and far too slow for all of it.
+    let (mut got, mut bytes) = (0, vec![0; 20 << 10]);
+    while let Ok(read @ 1..) = client.stream.read(&mut bytes).await {
+        got += read;
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!((500_000..10_000_000).contains(&got), "{got}");
 }
 
 #[tokio::test]
