@@ -194,7 +194,7 @@ impl Line {
                 break;
             }
             bytes += size;
-            // The queue begins to count only now.
+            // The queue begins to count only now, or a few seconds later if the call has to be made again.
             envelope::spend(&mut waiting.message.attributes, waiting.since.elapsed());
             batch.push(waiting);
             if batch.len() == LARGEST_BATCH {

@@ -47,6 +47,12 @@ impl Room {
         let room = Arc::clone(&self.free).try_acquire_many_owned(permits).ok()?;
         Some(Bytes::from_owner(Held { body, _room: room }))
     }
+
+    /// Takes `body` in as soon as there is room for it; what is larger than the whole waits for the whole.
+    pub async fn hold_when_free(&self, body: Vec<u8>) -> Option<Bytes> {
+        let room = self.enter(body.len() as u64).await?;
+        Some(Bytes::from_owner(Held { body, _room: room }))
+    }
 }
 
 #[cfg(test)]
@@ -63,5 +69,15 @@ mod tests {
         assert!(room.hold(vec![b'y'; 2000]).is_none());
         drop(kept);
         assert_eq!(room.hold(vec![b'y'; 2000]).unwrap().len(), 2000);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_may_wait_for_it() {
+        let room = Room::new(10 * ROOM_UNIT);
+        let first = room.hold(vec![b'x'; 9000]).unwrap();
+        let mut waiting = Box::pin(room.hold_when_free(vec![b'y'; 20_000]));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(first);
+        assert_eq!(waiting.await.unwrap().len(), 20_000);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -11,7 +10,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// `application/json; charset=utf-8`
@@ -25,30 +23,25 @@ pub type Reply = Response;
 /// Bytes handed to the connection at a time when a reply has to be read in time.
 const MOUTHFUL: usize = 256 * 1024;
 
-/// What a large reply takes from others, and until when. Travels as an extension of the reply while its body is still
-/// being packed.
-#[derive(Debug, Clone)]
-pub struct Seat {
-    /// Room that is given back with the last byte, or with the connection; a body may hold its own.
-    pub room: Option<Arc<OwnedSemaphorePermit>>,
-    /// Whoever has not read it all by then is cut off.
-    pub until: Instant,
-}
+/// Until when a client has to have read its reply. Travels as an extension of the reply while its body is still being
+/// packed.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadBy(pub Instant);
 
 /// The client has not read its reply in time, and others wait for its room.
 #[derive(Debug, thiserror::Error)]
 #[error("the reply was not read in time")]
 struct Unread;
 
-/// A body in a [`Seat`]. It is asked for more only as the client reads. One who reads nothing is cut off sooner, by the
-/// server.
-struct Seated {
+/// A body that has to be read in time. It is asked for more only as the client reads. One who reads nothing is cut off
+/// sooner, by the server.
+struct Timed {
     body: Body,
     next: Bytes,
-    seat: Seat,
+    until: Instant,
 }
 
-impl http_body::Body for Seated {
+impl http_body::Body for Timed {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -59,7 +52,7 @@ impl http_body::Body for Seated {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
-        if self.seat.until <= Instant::now() {
+        if self.until <= Instant::now() {
             tracing::info!(
                 left = length(&*self),
                 "cut off a client that did not read its large reply in time"
@@ -89,10 +82,10 @@ impl http_body::Body for Seated {
     }
 }
 
-impl Seat {
-    /// The same reply, its body in this seat.
-    pub fn take(self, reply: Reply) -> Reply {
-        reply.map(|body| Body::new(Seated { body, next: Bytes::new(), seat: self }))
+impl ReadBy {
+    /// The same reply, of which whoever has not read it all by then gets no more.
+    pub fn bind(self, reply: Reply) -> Reply {
+        reply.map(|body| Body::new(Timed { body, next: Bytes::new(), until: self.0 }))
     }
 }
 
@@ -175,23 +168,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_seated_is_whole_and_leaves_in_time() {
-        let seats = Arc::new(tokio::sync::Semaphore::new(1));
-        let seated = || {
-            let room = Arc::new(Arc::clone(&seats).try_acquire_owned().unwrap());
-            let seat = Seat { room: Some(room), until: Instant::now() + std::time::Duration::from_mins(1) };
-            seat.take(reply(StatusCode::OK, TEXT, vec![b'x'; 3 * MOUTHFUL + 1])).into_body()
+    async fn what_has_to_be_read_in_time_is_whole_or_breaks_off() {
+        let timed = || {
+            let by = ReadBy(Instant::now() + std::time::Duration::from_mins(1));
+            by.bind(reply(StatusCode::OK, TEXT, vec![b'x'; 3 * MOUTHFUL + 1])).into_body()
         };
-        let body = seated();
+        let body = timed();
         assert_eq!(length(&body), 3 * MOUTHFUL + 1);
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 * MOUTHFUL + 1);
-        let mut body = seated();
+        let mut body = timed();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), MOUTHFUL);
         tokio::time::advance(std::time::Duration::from_mins(1)).await;
         assert!(body.frame().await.unwrap().is_err());
-        assert_eq!(seats.available_permits(), 0);
-        drop(body);
-        assert_eq!(seats.available_permits(), 1);
     }
 
     #[tokio::test]

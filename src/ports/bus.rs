@@ -95,7 +95,7 @@ impl Subscription {
         self.frames.next().await
     }
 
-    /// Acknowledges: to be called once a *valid* result is here, and never before.
+    /// Acknowledges: to be called once a *valid* result is here, or the word of where it lies, and never before.
     pub fn acknowledge(&self) {
         self.membership.acknowledge();
     }

@@ -48,8 +48,10 @@ impl Cancelling {
         }
         drop(gathered);
         let telling = Arc::clone(self);
-        drop(self.lifecycle.accompany("cancelling", async move {
-            sleep(GATHER).await;
+        let ending = self.lifecycle.ending();
+        drop(self.lifecycle.attend("cancelling", async move {
+            // Who leaves last is told of too, before the connections take their leave.
+            tokio::select! { () = sleep(GATHER) => {}, () = ending => {} }
             telling.say().await;
         }));
     }

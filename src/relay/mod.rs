@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use self::backlog::Backlogs;
@@ -61,12 +61,11 @@ impl Default for RelaySettings {
 /// A result on its way to its client.
 #[derive(Debug, Clone)]
 pub struct Relayed {
-    /// The JSON object without the members that are between router and worker, or the text made of it.
+    /// The JSON object without the members that are between router and worker, or the text made of it. A large one takes
+    /// room from others until the last copy is dropped.
     pub body: Bytes,
     /// How the job ended, as far as the result tells.
     pub status: JobStatus,
-    /// The room that a large one takes from others, until the last copy is dropped.
-    pub room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What a relay is made of.
@@ -224,10 +223,9 @@ impl Relay {
             }
         };
         waiting.over();
-        let (relayed, queued) = Box::pin(self.open(word, deadline, shape)).await?;
-        if let Some(queued) = queued {
+        if let Some(queued) = word.queued {
             backlogs.heard(queue, queued);
         }
-        Ok(relayed)
+        Box::pin(self.open(word, deadline, shape)).await
     }
 }

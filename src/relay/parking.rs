@@ -33,6 +33,8 @@ const LARGE: usize = 128 * 1024;
 pub(super) struct Word {
     id: RequestId,
     parked: Option<String>,
+    /// How long the job waited on its queue, if that is told.
+    pub(super) queued: Option<Duration>,
     frame: Bytes,
 }
 
@@ -41,7 +43,9 @@ impl Word {
     pub(super) fn read(wanted: &RequestId, frame: Bytes) -> Option<Self> {
         let notice = std::str::from_utf8(&frame).ok().and_then(|text| Notice::read(text).ok())?;
         match notice {
-            Notice::Result { id, parked } if id == *wanted => Some(Self { id, parked, frame }),
+            Notice::Result { id, parked, queued } if id == *wanted => {
+                Some(Self { id, parked, queued, frame })
+            }
             _ => None,
         }
     }
@@ -68,27 +72,25 @@ impl Relay {
         Ok(envelope::write_parked(&parked, job.compiler, bytes, &format!("{now:.3}")))
     }
 
-    /// The result that a word brings, and how long its job waited on the queue, if the word tells. What lies in the store
-    /// waits there until it may be fetched, and then until there is room for it; a client who does not read has it for
-    /// as long as the door lets it.
+    /// The result that a word brings. What lies in the store waits there until it may be fetched, and then until there
+    /// is room for it; a client who does not read has it for as long as the door lets it.
     pub(super) async fn open(
         &self,
         word: Word,
         deadline: Deadline,
         shape: Shape,
-    ) -> Result<(Relayed, Option<Duration>), RelayError> {
+    ) -> Result<Relayed, RelayError> {
         let Some(key) = &word.parked else {
-            let Shown { body, status, queued } = show(word, None, shape, None).await?;
-            return Ok((Relayed { body: body.into(), status, room: None }, queued));
+            let Shown { body, status } = show(word, None, shape, None).await?;
+            return Ok(Relayed { body: body.into(), status });
         };
         let turn = Arc::clone(&self.0.fetches).acquire_owned();
         let turn = timeout_at(deadline.instant(), turn).await.ok().and_then(Result::ok);
         let turn = Arc::new(turn.ok_or(RelayError::Crowded)?);
         let parked = self.fetch(&word.id, key, deadline).await?;
-        let Shown { body, status, queued } = show(word, Some(parked), shape, Some(Arc::clone(&turn))).await?;
-        let room = timeout_at(deadline.instant(), self.0.room.enter(body.len() as u64)).await.ok().flatten();
-        let room = Some(Arc::new(room.ok_or(RelayError::Crowded)?));
-        Ok((Relayed { body: body.into(), status, room }, queued))
+        let Shown { body, status } = show(word, Some(parked), shape, Some(Arc::clone(&turn))).await?;
+        let held = timeout_at(deadline.instant(), self.0.room.hold_when_free(body)).await.ok().flatten();
+        Ok(Relayed { body: held.ok_or(RelayError::Crowded)?, status })
     }
 
     async fn fetch(&self, id: &RequestId, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {

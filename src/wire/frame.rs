@@ -47,6 +47,8 @@ pub enum Notice {
         id: RequestId,
         /// Where the rest of it lies in the blob store, if it does not stand in the frame.
         parked: Option<String>,
+        /// How long the job waited on its queue, if that is told.
+        queued: Option<Duration>,
     },
     /// The hub is there.
     Pong,
@@ -101,10 +103,15 @@ impl Notice {
         }
         let mut reader = Reader::of_result(text.as_bytes())?;
         let (mut id, mut acknowledged, mut key, mut carried) = (None, false, None, false);
+        let mut queued = None;
         reader.object(|reader, name| {
             carried |= CARRIED.contains(&name);
-            let is_text = reader.kind()? == Kind::String;
+            let kind = reader.kind()?;
+            let is_text = kind == Kind::String;
             match name {
+                "queueTime" if kind == Kind::Number => {
+                    queued = Duration::try_from_secs_f64(reader.number()? / 1e3).ok();
+                }
                 "guid" if is_text => id = RequestId::parse(&reader.string()?).ok(),
                 "type" if is_text => acknowledged = reader.string()? == "ack",
                 "s3Key" if is_text => key = Some(reader.string()?.into_owned()),
@@ -117,7 +124,7 @@ impl Notice {
         if acknowledged && !carried {
             return Ok(Self::Acknowledged(id));
         }
-        Ok(Self::Result { id, parked: key.filter(|key| !carried && !key.is_empty()) })
+        Ok(Self::Result { id, parked: key.filter(|key| !carried && !key.is_empty()), queued })
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! They are passed on as they stand, members we do not know included: a worker may be newer than we are.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::json::{JsonError, Kind, Reader};
@@ -12,15 +10,6 @@ use crate::domain::result::JobStatus;
 
 /// Members that travel between router and worker, and are not for clients.
 const OURS: [&str; 2] = ["guid", "s3Key"];
-
-/// A result for a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// The JSON object.
-    pub result: Vec<u8>,
-    /// How long the job waited on its queue, if the frame tells.
-    pub queued: Option<Duration>,
-}
 
 /// How a client wants its result.
 #[derive(Debug, Clone, Copy)]
@@ -41,33 +30,27 @@ pub struct Shown {
     pub body: Vec<u8>,
     /// How the job ended, as far as the result tells.
     pub status: JobStatus,
-    /// How long the job waited on its queue, if the frame tells.
-    pub queued: Option<Duration>,
 }
 
 /// [`join`], and the shape that the client wants. The blob is let go as soon as it is read. A text is never more than a
 /// few lines longer than the result it is made of.
 pub fn show(parked: Option<Bytes>, frame: &[u8], shape: Shape) -> Result<Shown, JsonError> {
-    let Joined { result, queued } = join(parked.as_deref(), frame)?;
+    let result = join(parked.as_deref(), frame)?;
     drop(parked);
     let status = status(&result);
     let body = match shape {
         Shape::Json => result,
         Shape::Text { strip } => text(&result, strip)?,
     };
-    Ok(Shown { body, status, queued })
+    Ok(Shown { body, status })
 }
 
 /// The result for a client: what lies in the blob store, if something does, overlaid by what stands in the frame.
-pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Joined, JsonError> {
-    let (mut names, mut queued) = (Vec::new(), None);
+pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let mut names = Vec::new();
     let mut reader = Reader::of_result(frame)?;
     reader.object(|reader, name| {
         names.push(name.to_owned());
-        if name == "queueTime" && reader.kind()? == Kind::Number {
-            queued = Duration::try_from_secs_f64(reader.number()? / 1e3).ok();
-            return Ok(());
-        }
         reader.skip()
     })?;
     reader.end()?;
@@ -78,7 +61,7 @@ pub fn join(parked: Option<&[u8]>, frame: &[u8]) -> Result<Joined, JsonError> {
     }
     copy(frame, &mut out, |_| true)?;
     out.push(b'}');
-    Ok(Joined { result: out, queued })
+    Ok(out)
 }
 
 fn copy(object: &[u8], out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool) -> Result<(), JsonError> {
@@ -229,28 +212,11 @@ mod tests {
                 r#"{"code":0,"asm":[],"execTime":9,"okToCache":true}"#,
             ),
         ] {
-            let joined = join(parked.map(str::as_bytes), frame.as_bytes()).unwrap().result;
+            let joined = join(parked.map(str::as_bytes), frame.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(joined).unwrap(), expected);
         }
         assert!(join(None, b"[]").is_err());
         assert!(join(Some(b"x"), b"{}").is_err());
-    }
-
-    #[test]
-    fn the_time_on_the_queue_is_read_and_passed_on() {
-        for (told, expected) in [
-            ("1250", Some(Duration::from_millis(1250))),
-            ("0.5", Some(Duration::from_micros(500))),
-            ("-1", None),
-            ("1e300", None),
-            ("null", None),
-            (r#""7""#, None),
-        ] {
-            let frame = format!(r#"{{"guid":"a","queueTime":{told}}}"#);
-            let joined = join(None, frame.as_bytes()).unwrap();
-            assert_eq!(joined.queued, expected, "{told}");
-            assert_eq!(joined.result, format!(r#"{{"queueTime":{told}}}"#).into_bytes());
-        }
     }
 
     #[test]

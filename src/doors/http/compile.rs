@@ -1,11 +1,8 @@
 //! The compile routes: a body in, an answer or a rejection out.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequest, Path, Request, State};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, Media, Received};
@@ -17,7 +14,7 @@ use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
-use crate::doors::reply::{self, JSON, Reply, Seat, TEXT};
+use crate::doors::reply::{self, JSON, ReadBy, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition, Terms};
@@ -234,15 +231,13 @@ impl<W: Workshop> Desk<W> {
         };
         let mut reply = Reply::new(reply::pieces(answer.body));
         reply.headers_mut().insert(CONTENT_TYPE, content_type);
-        marked(self.seated(reply, None), Facts { job: answer.status, cached: answer.cached })
+        marked(self.timed(reply), Facts { job: answer.status, cached: answer.cached })
     }
 
-    /// The reply, with a bound on how long its client may take to read it if it is large: it takes room from others,
-    /// whether that is given here or held by the body.
-    pub(super) fn seated(&self, mut reply: Reply, room: Option<Arc<OwnedSemaphorePermit>>) -> Reply {
-        if room.is_some() || reply::length(reply.body()) >= LARGE {
-            let until = Instant::now() + self.parts.settings.read_within;
-            reply.extensions_mut().insert(Seat { room, until });
+    /// The reply, with a bound on how long its client may take to read it if it is large: its body takes room from others.
+    pub(super) fn timed(&self, mut reply: Reply) -> Reply {
+        if reply::length(reply.body()) >= LARGE {
+            reply.extensions_mut().insert(ReadBy(Instant::now() + self.parts.settings.read_within));
         }
         reply
     }

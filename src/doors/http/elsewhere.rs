@@ -123,12 +123,12 @@ impl<W: Workshop> Desk<W> {
     }
 
     /// A relayed result as a reply.
-    fn shown(&self, Relayed { body, status, room }: Relayed, rendition: Rendition) -> Reply {
+    fn shown(&self, Relayed { body, status }: Relayed, rendition: Rendition) -> Reply {
         let content_type = match rendition {
             Rendition::Json => JSON,
             Rendition::Text => TEXT,
         };
-        let reply = self.seated(reply::reply(StatusCode::OK, content_type, body), room);
+        let reply = self.timed(reply::reply(StatusCode::OK, content_type, body));
         marked(reply, Facts { job: status, cached: false })
     }
 

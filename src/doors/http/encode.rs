@@ -8,7 +8,7 @@ use http::header::{CONTENT_ENCODING, HeaderValue};
 use http_body_util::BodyExt as _;
 
 use super::negotiate::Coding;
-use crate::doors::reply::{self, Reply, Seat};
+use crate::doors::reply::{self, ReadBy, Reply};
 use crate::lifecycle;
 
 /// Below this packing costs more than it saves: the head and the body fit one segment anyway.
@@ -19,13 +19,13 @@ const ON_THE_SPOT: usize = 64 * 1024;
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
-/// Packs the body of `reply` the way the client prefers. If it has a seat, it sits in it from now on.
+/// Packs the body of `reply` the way the client prefers, which has to read it in time from now on.
 pub(super) async fn pack(mut reply: Reply, coding: Coding) -> Reply {
-    let seat = reply.extensions_mut().remove::<Seat>();
+    let read_by = reply.extensions_mut().remove::<ReadBy>();
     let packed = packed(reply, coding).await;
-    match seat {
+    match read_by {
         None => packed,
-        Some(seat) => seat.take(packed),
+        Some(read_by) => read_by.bind(packed),
     }
 }
 

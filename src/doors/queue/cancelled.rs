@@ -39,7 +39,11 @@ impl Cancelled {
         loop {
             if let Ok(mut words) = bus.subscribe(&topic).await {
                 while let Some(word) = words.next().await {
-                    for alias in frame::cancelled(&word) {
+                    let aliases = frame::cancelled(&word);
+                    if aliases.is_empty() {
+                        continue;
+                    }
+                    for alias in aliases {
                         self.known().remember(alias, ());
                     }
                     self.more.send_replace(());

@@ -2,18 +2,18 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::wire::{BoxError, Origin, Wire, Wires};
 use crate::domain::limits::Deadline;
 
-/// The rest of a service's reply, as it comes. Ends with an error at the deadline. Dropped before its end, it closes
-/// the connection, by which the service learns that nobody waits.
+/// The rest of a service's reply, as it comes. Ends with an error at the deadline. Dropped while more of it is to come,
+/// it closes the connection, by which the service learns that nobody waits.
 pub struct Body {
     rest: Incoming,
     deadline: Pin<Box<Sleep>>,
@@ -22,6 +22,8 @@ pub struct Body {
 }
 
 struct Source {
+    /// The service may count from here how long it waits for the next request.
+    since: Instant,
     wire: Wire,
     origin: Origin,
     wires: Arc<Wires>,
@@ -35,7 +37,7 @@ impl Body {
         wires: Arc<Wires>,
         deadline: Deadline,
     ) -> Self {
-        let source = Some(Source { wire, origin, wires });
+        let source = Some(Source { since: Instant::now(), wire, origin, wires });
         Self { rest, deadline: Box::pin(sleep_until(deadline.instant())), source }
     }
 }
@@ -48,18 +50,20 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // Asked first, so that the connection knows that more is wanted; again, because it may have brought it.
-        for _ in 0..2 {
-            if let Poll::Ready(next) = Pin::new(&mut self.rest).poll_frame(context) {
-                return Poll::Ready(next.map(|frame| frame.map_err(Into::into)));
-            }
-            if let Some(source) = &mut self.source {
-                source.wire.drive(context);
-            }
+        let mut next = Pin::new(&mut self.rest).poll_frame(context);
+        if next.is_pending()
+            && let Some(source) = &mut self.source
+        {
+            source.wire.drive(context);
+            next = Pin::new(&mut self.rest).poll_frame(context);
         }
-        ready!(self.deadline.as_mut().poll(context));
-        self.source = None;
-        Poll::Ready(Some(Err("the service did not answer in time".into())))
+        // There may be more at every moment, for ever.
+        let is_late = self.deadline.deadline() <= Instant::now();
+        if is_late || next.is_pending() && self.deadline.as_mut().poll(context).is_ready() {
+            self.source = None;
+            return Poll::Ready(Some(Err("the service did not answer in time".into())));
+        }
+        next.map(|next| next.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -74,8 +78,8 @@ impl http_body::Body for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // One with more of this reply to come is not ready for another request, and so is closed.
-        if let Some(Source { wire, origin, wires }) = self.source.take() {
-            wires.keep(origin, wire);
+        if let Some(Source { since, wire, origin, wires }) = self.source.take() {
+            wires.keep(origin, wire, since);
         }
     }
 }

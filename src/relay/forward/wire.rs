@@ -1,9 +1,11 @@
 //! One connection to a service, and those that wait for their next request.
 //!
 //! Nothing runs beside a request: whoever has a connection in hand polls it. A task of its own for each connection would
-//! cost two changes of task for every piece that passes.
+//! cost two changes of task for every piece that passes. Nor does anything look after those that wait: what is too old is
+//! closed when the next request passes.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -19,6 +21,8 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::Service as _;
@@ -32,9 +36,10 @@ pub(super) type Sent = UnsyncBoxBody<Bytes, BoxError>;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Idle connections kept for each service.
 const IDLE: usize = 64;
-/// How long one is kept: Node.js closes after five seconds, and a request that meets the close is lost.
+/// How long after its last reply one is used again: Node.js closes after five seconds, and a request that meets the
+/// close is lost.
 const KEEP: Duration = Duration::from_secs(4);
-/// How often those that are too old are looked for.
+/// How often, at most, those that are too old are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -44,6 +49,8 @@ pub(super) struct Wire(Box<Ends>);
 
 /// What a connection is made of: large, and often handed on.
 struct Ends {
+    /// The same socket, to ask the kernel itself.
+    socket: OwnedFd,
     sender: http1::SendRequest<Sent>,
     /// Gone once it has ended.
     connection: Option<http1::Connection<Stream, Sent>>,
@@ -81,6 +88,12 @@ impl Wire {
         // Whoever had it before is not to be woken by it any more.
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.0.connection.is_some() && self.0.sender.is_ready()
+    }
+
+    /// Whether the service has said nothing since, nor closed. The runtime may not have heard of that yet.
+    fn is_silent(&self) -> bool {
+        let (mut byte, flags) = ([0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(rustix::net::recv(&self.0.socket, &mut byte, flags), Err(Errno::AGAIN))
     }
 }
 
@@ -124,8 +137,9 @@ impl Wires {
     /// One that has waited, and is ready.
     pub(super) fn idle(&self, origin: &Origin) -> Option<Wire> {
         loop {
-            let mut found = self.shelf(|shelf| shelf.take(origin))?;
-            if found.is_ready() {
+            let (found, _gone) = self.shelf(|shelf| (shelf.take(origin), shelf.sweep()));
+            let mut found = found?;
+            if found.is_silent() && found.is_ready() {
                 return Some(found);
             }
         }
@@ -136,14 +150,20 @@ impl Wires {
         let mut connector = self.connector.clone();
         std::future::poll_fn(|context| connector.poll_ready(context)).await?;
         let stream = connector.call(service.clone()).await?;
+        let socket = match &stream {
+            MaybeHttpsStream::Http(stream) => stream.inner(),
+            MaybeHttpsStream::Https(stream) => stream.inner().get_ref().0.inner().inner(),
+        };
+        let socket = socket.as_fd().try_clone_to_owned()?;
         let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Wire(Box::new(Ends { sender, connection: Some(connection) })))
+        Ok(Wire(Box::new(Ends { socket, sender, connection: Some(connection) })))
     }
 
     /// Keeps one for the next request, if there may be one.
-    pub(super) fn keep(&self, origin: Origin, mut wire: Wire) {
+    pub(super) fn keep(&self, origin: Origin, mut wire: Wire, since: Instant) {
         if wire.is_ready() {
-            let _too_many = self.shelf(|shelf| shelf.put(origin, wire));
+            let idle = Idle { wire, since };
+            let _gone = self.shelf(|shelf| (shelf.put(origin, idle), shelf.sweep()));
         }
     }
 
@@ -156,30 +176,29 @@ impl Shelf {
     fn take(&mut self, origin: &Origin) -> Option<Wire> {
         let idle = self.idle.get_mut(origin)?;
         // The last that came is the least likely to have been closed.
-        let newest = idle.pop().filter(|idle| idle.since.elapsed() < KEEP);
-        if newest.is_none() {
-            self.idle.remove(origin);
-        }
-        newest.map(|idle| idle.wire)
+        idle.pop_if(|idle| idle.since.elapsed() < KEEP).map(|idle| idle.wire)
     }
 
-    /// Returns what had to go, to be closed where nobody waits for it.
-    fn put(&mut self, origin: Origin, wire: Wire) -> Vec<Idle> {
+    /// Puts one there, or returns it if there are enough.
+    fn put(&mut self, origin: Origin, one: Idle) -> Option<Idle> {
+        let idle = self.idle.entry(origin).or_default();
+        if idle.len() >= IDLE {
+            return Some(one);
+        }
+        idle.push(one);
+        None
+    }
+
+    /// What has to go, to be closed where nobody waits for it.
+    fn sweep(&mut self) -> Vec<Idle> {
         let now = Instant::now();
         let mut gone = Vec::new();
         if now - self.swept > SWEEP {
             self.swept = now;
             self.idle.retain(|_, idle| {
-                let old = idle.partition_point(|idle| now - idle.since >= KEEP);
-                gone.extend(idle.drain(..old));
+                gone.extend(idle.extract_if(.., |idle| now - idle.since >= KEEP));
                 !idle.is_empty()
             });
-        }
-        let idle = self.idle.entry(origin).or_default();
-        if idle.len() < IDLE {
-            idle.push(Idle { wire, since: now });
-        } else {
-            gone.push(Idle { wire, since: now });
         }
         gone
     }

@@ -25,7 +25,8 @@ fn requests_are_bare_texts() {
 
 #[test]
 fn notices_are_told_apart() {
-    let result = |parked: Option<&str>| Notice::Result { id: id(), parked: parked.map(str::to_owned) };
+    let result =
+        |parked: Option<&str>| Notice::Result { id: id(), parked: parked.map(str::to_owned), queued: None };
     for (text, notice) in [
         ("pong", Notice::Pong),
         (r#"{"type":"ack","guid":"7d3c","acknowledgedBy":"x="}"#, Notice::Acknowledged(id())),
@@ -40,6 +41,21 @@ fn notices_are_told_apart() {
     assert_eq!(Notice::read(r#"{"code":0}"#), Err(FrameError::Nameless));
     assert_eq!(Notice::read(r#"{"guid":""}"#), Err(FrameError::Nameless));
     assert!(matches!(Notice::read(r#"{"guid":"#), Err(FrameError::Json(_))));
+}
+
+#[test]
+fn the_time_on_the_queue_is_read() {
+    for (told, queued) in [
+        ("1250", Some(Duration::from_millis(1250))),
+        ("0.5", Some(Duration::from_micros(500))),
+        ("-1", None),
+        ("1e300", None),
+        ("null", None),
+        (r#""7""#, None),
+    ] {
+        let text = format!(r#"{{"guid":"7d3c","queueTime":{told}}}"#);
+        assert_eq!(Notice::read(&text), Ok(Notice::Result { id: id(), parked: None, queued }), "{told}");
+    }
 }
 
 #[test]
@@ -59,7 +75,8 @@ fn what_lies_elsewhere_is_announced() {
     let frame = announcement(&id(), "temp/7d3c", false, Duration::from_millis(5));
     assert_eq!(frame, br#"{"guid":"7d3c","s3Key":"temp/7d3c","okToCache":false,"execTime":5}"#);
     let text = std::str::from_utf8(&frame).unwrap();
-    assert_eq!(Notice::read(text), Ok(Notice::Result { id: id(), parked: Some("temp/7d3c".to_owned()) }));
+    let parked = Some("temp/7d3c".to_owned());
+    assert_eq!(Notice::read(text), Ok(Notice::Result { id: id(), parked, queued: None }));
     assert_eq!(Notice::read(&acknowledgement(&id(), "conn")), Ok(Notice::Acknowledged(id())));
 }
 

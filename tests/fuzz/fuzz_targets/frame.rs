@@ -15,8 +15,8 @@ fuzz_target!(|texts: (&str, &str)| {
     let _read = (Notice::read(text).is_ok(), frame::cancelled(text.as_bytes()));
     for parked in [None, Some(parked.as_bytes())] {
         let Ok(joined) = relayed::join(parked, text.as_bytes()) else { continue };
-        let again = relayed::join(None, &joined.result).expect("what was joined is an object");
-        assert_eq!(again.result, joined.result);
-        let _shown = (relayed::status(&joined.result), relayed::text(&joined.result, Some(ansi::strip)).is_ok());
+        let again = relayed::join(None, &joined).expect("what was joined is an object");
+        assert_eq!(again.result, joined);
+        let _shown = (relayed::status(&joined), relayed::text(&joined, Some(ansi::strip)).is_ok());
     }
 });

@@ -156,6 +156,26 @@ async fn what_a_service_says_unasked_is_nobody_s_answer() {
 }
 
 #[tokio::test]
+async fn what_a_service_says_to_nobody_ends_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = Near::to(&listener);
+    let serving = async { accept(&listener).await };
+    let asking = near.ask();
+    let mut asking = Box::pin(asking);
+    let mut first = tokio::select! {
+        stream = serving => stream,
+        reply = &mut asking => panic!("{reply:?}"),
+    };
+    let ((), reply) = tokio::join!(serve(&mut first, &[WHOLE]), &mut asking);
+    assert_eq!(text(reply.unwrap()).await.unwrap(), "hello");
+    // It is idle now, and nobody polls it.
+    first.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged").await.unwrap();
+    let serving = async { serve(&mut accept(&listener).await, &[WHOLE]).await };
+    let ((), answer) = tokio::join!(serving, near.answer());
+    assert_eq!(answer, "hello");
+}
+
+#[tokio::test]
 async fn a_reply_that_breaks_off_is_no_whole_one() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = Near::to(&listener);
@@ -217,6 +237,33 @@ async fn head_and_body_are_there_by_the_deadline_or_not_at_all() {
     let (_slow, reply) = tokio::join!(serving, near.ask_within(patience));
     let error = text(reply.unwrap()).await.unwrap_err();
     assert!(error.contains("did not answer in time"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_ends_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = Near::to(&listener);
+    let serving = async {
+        let mut stream = accept(&listener).await;
+        serve(&mut stream, &["HTTP/1.1 200 OK\r\n\r\n"]).await;
+        let mut sent = 0;
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {
+            sent += 4096;
+        }
+        sent
+    };
+    let asking = async {
+        let mut reply = near.ask_within(Duration::from_millis(500)).await.unwrap().into_body();
+        loop {
+            match reply.frame().await.expect("the end of what has none") {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error.to_string(),
+            }
+        }
+    };
+    let both = async { tokio::join!(serving, asking) };
+    let (sent, error) = tokio::time::timeout(PATIENCE, both).await.expect("it goes on");
+    assert!(error.contains("did not answer in time") && sent > 0, "{error}");
 }
 
 #[tokio::test]
