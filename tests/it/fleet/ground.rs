@@ -35,6 +35,7 @@ const COMPILER: &str = "#!/bin/sh\n\
 pub(super) struct Ground {
     services: Services,
     pub(super) events: String,
+    hub: Hub,
     pub(super) lifecycle: Lifecycle,
     compiler: Obedient,
 }
@@ -79,7 +80,8 @@ impl Ground {
         let lifecycle = Lifecycle::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let events = format!("ws://{}", listener.local_addr().unwrap());
-        lifecycle.spawn("hub", Hub::new(HubSettings::default()).serve(listener, lifecycle.clone()));
+        let hub = Hub::new(HubSettings::default());
+        lifecycle.spawn("hub", hub.clone().serve(listener, lifecycle.clone()));
         let compiler = Obedient::make();
         compiler.replace(COMPILER);
         let exe = compiler.directory().join("compiler");
@@ -87,7 +89,13 @@ impl Ground {
             "compilers={ID}\nexe={}\ncompilerType=gcc\nexplicitVersion=1.0\n",
             exe.display()
         ));
-        Self { services, events, lifecycle, compiler }
+        Self { services, events, hub, lifecycle, compiler }
+    }
+
+    /// How many results have come to the hub, repeats included.
+    pub(super) fn results(&self) -> u64 {
+        let status = self.hub.status();
+        status.relayed + status.unheard
     }
 
     pub(super) fn url(&self) -> String {
