@@ -10,6 +10,8 @@ mod faults;
 mod field;
 mod ground;
 #[cfg(debug_assertions)]
+mod hitches;
+#[cfg(debug_assertions)]
 mod stalls;
 mod yard;
 
