@@ -36,6 +36,8 @@ pub(super) struct Field {
     pub(super) router: Arc<Daemon>,
     pub(super) worker: Daemon,
     pub(super) queue: QueueAddress,
+    /// What tells a process where everything is.
+    ways: Vec<String>,
     _compiler: Obedient,
 }
 
@@ -78,14 +80,16 @@ impl Field {
         let of_worker: Vec<String> = of_worker.map(str::to_owned).chain(compiler.flags()).collect();
         let worker = start(of_worker.iter().chain(&ways)).await;
         worker.task_over("warm-up").await;
-        let of_router =
-            ["--catalogue-discover=false", "--queues-default", queue.as_str(), "--routing-table", TABLE];
-        let of_router = of_router.map(str::to_owned);
-        let router = Arc::new(start(of_router.iter().chain(&ways)).await);
-        let field = Self { bed, services, events, router, worker, queue, _compiler: compiler };
+        let router = Arc::new(router(&queue, &ways).await);
+        let field = Self { bed, services, events, router, worker, queue, ways, _compiler: compiler };
         // Nothing is proved by a fleet that does not work.
         assert_eq!(field.ask(0).await.status, 200);
         field
+    }
+
+    /// Puts another router in the place of the first.
+    pub(super) async fn replace_router(&mut self) {
+        self.router = Arc::new(router(&self.queue, &self.ways).await);
     }
 
     /// A compile that no other is like, of the compiler that the table knows.
@@ -126,6 +130,12 @@ impl Field {
         }
         begun.elapsed()
     }
+}
+
+async fn router(queue: &QueueAddress, ways: &[String]) -> Daemon {
+    let own = ["--catalogue-discover=false", "--queues-default", queue.as_str(), "--routing-table", TABLE];
+    let own = own.map(str::to_owned);
+    start(own.iter().chain(ways)).await
 }
 
 async fn ask(router: &Daemon, number: usize) -> Reply {

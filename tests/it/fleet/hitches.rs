@@ -96,7 +96,7 @@ async fn meet(ground: Arc<Ground>, plan: Plan) {
     // It happened: nothing is proved by what has not. Who has failed tries again after a rest.
     let span = if plan.act == Act::Hang { HANG } else { REST };
     let felt = |one: &Settled| one.outcome != "done" || one.at.duration_since(one.received) >= span;
-    assert!(told.iter().any(|one| felt(one)), "{name}: {told:?}");
+    assert!(told.iter().any(felt), "{name}: {told:?}");
 }
 
 /// A worker that stands still keeps its messages only for as long as they are hidden; what it has in its hands when it
