@@ -20,6 +20,7 @@ use super::ground::{Ground, Place, Settled, is_of, settled, source};
 use super::stalls::{Stalls, Starvation};
 use crate::support::client::{Client, get};
 use crate::support::daemon::{Daemon, compile};
+use crate::support::fleet::Services;
 use crate::support::obedient::ID;
 
 /// Jobs of one cycle, all on the queue when the worker comes.
@@ -170,12 +171,12 @@ async fn die(ground: &Ground, producer: &Arc<Producer>, place: &Place, cycle: &C
         let millis = first + 12 * number as u64;
         jobs.spawn(async move { producer.compile(&place, &label, millis).await });
     }
-    ground.until(&place.jobs, |depth| depth.waiting == JOBS).await;
+    ground.fleet.until(&place.jobs, |depth| depth.waiting == JOBS).await;
     let mut doomed = ground.worker(place, &flags, Some(&plan)).await;
     let status = doomed.exit().await;
     let death = Timestamp::now();
     assert_eq!(status.signal(), Some(9), "{cycle:?}: {status}; it said: {}", doomed.log());
-    let held = ground.depth(&place.jobs).await;
+    let held = ground.fleet.depth(&place.jobs).await;
     let count = held.waiting + held.in_flight;
     assert!(count >= IN_FLIGHT, "{cycle:?}: only {held:?} when it died; it said: {}", doomed.log());
     let worker = ground.worker(place, &flags, None).await;
@@ -196,7 +197,7 @@ async fn die(ground: &Ground, producer: &Arc<Producer>, place: &Place, cycle: &C
     }
     // Repeats of results that have arrived may come until here.
     if let Producer::Ours(_) = **producer {
-        ground.emptied(&place.jobs, &heir.worker).await;
+        ground.fleet.emptied(&place.jobs).await;
         for client in clients {
             ledger.doubled += replies(client).await - 1;
         }
@@ -213,7 +214,7 @@ async fn replies(mut client: Client) -> usize {
 /// Waits until nothing is left to do, and completes the ledger of one cycle.
 async fn close(ground: &Ground, place: &Place, heir: Heir, mut ledger: Ledger, bound: &Bound) -> Ledger {
     let Heir { worker, since, starvation } = heir;
-    ground.emptied(&place.jobs, &worker).await;
+    ground.fleet.emptied(&place.jobs).await;
     let settled = settled(&worker).await;
     for (message, delay) in redeliveries(&settled, since) {
         ledger.redelivered.push(delay);
@@ -233,7 +234,7 @@ async fn close(ground: &Ground, place: &Place, heir: Heir, mut ledger: Ledger, b
 
 /// What is left on the queues of a place.
 async fn left(ground: &Ground, place: &Place) -> Ledger {
-    let (left, dead) = (ground.depth(&place.jobs).await, ground.depth(&place.dead).await);
+    let (left, dead) = (ground.fleet.depth(&place.jobs).await, ground.fleet.depth(&place.dead).await);
     let count = |depth: Depth| depth.waiting + depth.in_flight;
     Ledger { returned: count(left), dead: count(dead), ..Ledger::default() }
 }
@@ -332,7 +333,8 @@ async fn balance(ground: &Ground, mut lanes: JoinSet<Ledger>) -> Ledger {
     while let Some(lane) = lanes.join_next().await {
         ledger.add(lane.unwrap());
     }
-    ledger.offered = ground.results();
+    let heard = ground.fleet.status();
+    ledger.offered = heard.relayed + heard.unheard;
     println!("{ledger}");
     assert!(ledger.failures.is_empty(), "{:?}", ledger.failures);
     let Ledger { sent, acked, doubled, dead, returned, .. } = ledger;
@@ -343,7 +345,8 @@ async fn balance(ground: &Ground, mut lanes: JoinSet<Ledger>) -> Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_anywhere() {
-    let (ground, bound) = (Arc::new(Ground::bed().await), Bound::new(Duration::from_secs(1), false));
+    let (ground, bound) =
+        (Arc::new(Ground::over(Services::bed().await).await), Bound::new(Duration::from_secs(1), false));
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
         lanes.spawn(own_groups(Arc::clone(&ground), (lane, &Point::ALL), ROUNDS, Arc::clone(&bound)));
@@ -359,7 +362,8 @@ async fn a_worker_may_die_anywhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_anywhere_on_an_emulator() {
-    let (ground, bound) = (Arc::new(Ground::emulator().await), Bound::new(Duration::from_secs(2), true));
+    let (ground, bound) =
+        (Arc::new(Ground::over(Services::emulator().await).await), Bound::new(Duration::from_secs(2), true));
     let mut lanes = JoinSet::new();
     // What one dead worker is given keeps no other waiting: every death has a queue of its own.
     for (number, points) in Point::ALL.chunks(3).enumerate() {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use compilation_worker::local::queue::Depth;
 use compilation_worker::ports::{BlobAddress, BlobStore as _};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
@@ -12,6 +11,7 @@ use super::ground::settled;
 use crate::support::bed::{Call, Fault, Service};
 use crate::support::course::Course;
 use crate::support::daemon::compile;
+use crate::support::fleet::RESULTS;
 use crate::support::obedient::{self, ID};
 use crate::support::proxy::Mood;
 
@@ -52,14 +52,17 @@ impl Trouble {
 
 /// The fault for every call to SQS with this verb; with `""`, for all.
 pub(super) fn sqs(field: &Field, verb: &'static str, fault: Fault) {
-    field.bed.faults(move |call: &Call| {
+    field.fleet.bed().faults(move |call: &Call| {
         let meant = call.service == Service::Sqs && (verb.is_empty() || call.verb == verb);
         if meant { fault.clone() } else { Fault::None }
     });
 }
 
 fn service(field: &Field, service: Service, fault: Fault) {
-    field.bed.faults(move |call: &Call| if call.service == service { fault.clone() } else { Fault::None });
+    field
+        .fleet
+        .bed()
+        .faults(move |call: &Call| if call.service == service { fault.clone() } else { Fault::None });
 }
 
 /// Rows Q05 and Q08-Q15 of the catalogue. The others need no fleet: a door and a queue show them (`queue::refuses`,
@@ -83,8 +86,10 @@ static OF_SERVICES: [Trouble; 22] = [
     trouble("Q09 the answer to a deletion is lost", Toll::Nothing, |field| {
         sqs(field, "DeleteMessageBatch", Fault::Lost);
     }),
-    trouble("Q10 the cloud's clock is ten minutes ahead", Toll::Nothing, |field| field.bed.skew(600)),
-    trouble("Q10 the cloud's clock is ten minutes behind", Toll::Nothing, |field| field.bed.skew(-600)),
+    trouble("Q10 the cloud's clock is ten minutes ahead", Toll::Nothing, |field| field.fleet.bed().skew(600)),
+    trouble("Q10 the cloud's clock is ten minutes behind", Toll::Nothing, |field| {
+        field.fleet.bed().skew(-600);
+    }),
     trouble("Q11 everything is throttled", Toll::Refusals, |field| sqs(field, "", Fault::THROTTLED))
         .refusing_polls(),
     trouble("Q11 receiving is throttled", Toll::Nothing, |field| {
@@ -164,7 +169,7 @@ async fn endure(trouble: &'static Trouble) {
     }
     // One each second, and one at its beginning.
     assert!(!trouble.refuses_polls || (polls as u64) <= TROUBLE.as_secs() + 1, "{polls} receives");
-    field.emptied().await;
+    field.fleet.emptied(&field.queue).await;
     let compiled = field.worker.compiles().await - compiled;
     let sent = (done + refused.len()) as u64;
     // What was refused may have been sent all the same; what proves the recovery is compiled, too.
@@ -174,7 +179,7 @@ async fn endure(trouble: &'static Trouble) {
 
 /// Clocks stay as they are: nobody heals them.
 fn heal(field: &Field) {
-    field.bed.heal();
+    field.fleet.bed().heal();
     field.services.set(Mood::Honest);
     field.events.set(Mood::Honest);
     field.router.signal(Signal::CONT);
@@ -186,7 +191,7 @@ fn heal(field: &Field) {
 async fn pester(begin: fn(&Field)) {
     let field = Field::open().await;
     // A deletion is tried more than once.
-    field.emptied().await;
+    field.fleet.emptied(&field.queue).await;
     begin(&field);
     let before = field.services.dials();
     sleep(2 * TROUBLE).await;
@@ -206,18 +211,21 @@ async fn outlive_the_router() {
         client.send(compile(ID, &obedient::sleep("1", number))).await;
         clients.push(client);
     }
-    field.until(|depth| depth.in_flight > 0 && depth.waiting + depth.in_flight == JOBS).await;
+    field
+        .fleet
+        .until(&field.queue, |depth| depth.in_flight > 0 && depth.waiting + depth.in_flight == JOBS)
+        .await;
     field.router.signal(Signal::KILL);
     field.replace_router().await;
     let recovery = field.recovery().await;
     assert!(recovery <= RECOVERY, "well again only after {recovery:?}");
-    field.emptied().await;
+    field.fleet.emptied(&field.queue).await;
     let settled = settled(&field.worker).await;
     let unclaimed: Vec<_> = settled.iter().filter(|one| one.outcome == "unclaimed").collect();
     assert_eq!(unclaimed.len(), JOBS, "{settled:?}");
     for one in unclaimed {
-        let at = BlobAddress { bucket: "results".to_owned(), key: format!("cache/temp/{}", one.id) };
-        let kept = field.bed.blobs().get(&at, 1 << 20).await.unwrap().expect("it is not kept");
+        let at = BlobAddress { bucket: RESULTS.to_owned(), key: format!("cache/temp/{}", one.id) };
+        let kept = field.fleet.bed().blobs().get(&at, 1 << 20).await.unwrap().expect("it is not kept");
         assert!(String::from_utf8_lossy(&kept.bytes).contains("answer:"), "{kept:?}");
     }
 }
@@ -225,26 +233,8 @@ async fn outlive_the_router() {
 impl Field {
     /// Receives asked for since.
     fn polls(&self, since: Instant) -> usize {
-        let calls = self.bed.calls();
+        let calls = self.fleet.bed().calls();
         calls.iter().filter(|call| call.verb == "ReceiveMessage" && call.at >= since).count()
-    }
-
-    /// Waits until the queue is empty.
-    async fn emptied(&self) {
-        self.until(|depth| depth == Depth::default()).await;
-    }
-
-    /// Waits until the queue is as full as that.
-    async fn until(&self, condition: impl Fn(Depth) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let depth = self.bed.queues().depth(&self.queue).unwrap();
-            if condition(depth) {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(30), "on the queue are {depth:?}");
-            sleep(Duration::from_millis(20)).await;
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::ground::{Ground, Settled, is_of, settled, source};
 use crate::support::course::Course;
 use crate::support::daemon::{Daemon, compile};
+use crate::support::fleet::Services;
 use crate::support::obedient::ID;
 
 /// Jobs of one case.
@@ -89,8 +90,8 @@ async fn meet(ground: Arc<Ground>, plan: Plan) {
     } else {
         assert!(*last < PROMPT, "{name}: {spans:?}");
     }
-    ground.emptied(&place.jobs, &worker).await;
-    assert_eq!(ground.depth(&place.dead).await, Depth::default(), "{name}");
+    ground.fleet.emptied(&place.jobs).await;
+    assert_eq!(ground.fleet.depth(&place.dead).await, Depth::default(), "{name}");
     let told = settled(&worker).await;
     assert!(told.iter().all(|one| ["done", "back", "unclaimed"].contains(&one.outcome.as_str())), "{told:?}");
     // It happened: nothing is proved by what has not. Who has failed tries again after a rest.
@@ -106,12 +107,12 @@ async fn stand_still(ground: Arc<Ground>) {
     let router = Arc::new(ground.router(&place).await);
     let old = ground.worker(&place, &flags(None), None).await;
     let (spans, new) = tokio::join!(ask_all(&router, "still"), async {
-        ground.until(&place.jobs, |depth| depth.in_flight == JOBS).await;
+        ground.fleet.until(&place.jobs, |depth| depth.in_flight == JOBS).await;
         old.signal(Signal::STOP);
         ground.worker(&place, &flags(None), None).await
     });
     assert!(spans.iter().all(|span| *span < VISIBILITY + PROMPT), "{spans:?}");
-    ground.emptied(&place.jobs, &new).await;
+    ground.fleet.emptied(&place.jobs).await;
     let done = settled(&new).await;
     assert!(done.iter().all(|one| one.outcome == "done" && one.receives == 2), "{done:?}");
     assert_eq!(done.len(), JOBS);
@@ -119,13 +120,13 @@ async fn stand_still(ground: Arc<Ground>) {
     old.signal(Signal::CONT);
     let told = settled(&old).await;
     assert!(told.iter().all(|one| ["done", "lost"].contains(&one.outcome.as_str())), "{told:?}");
-    assert_eq!(ground.depth(&place.jobs).await, Depth::default());
-    assert_eq!(ground.depth(&place.dead).await, Depth::default());
+    assert_eq!(ground.fleet.depth(&place.jobs).await, Depth::default());
+    assert_eq!(ground.fleet.depth(&place.dead).await, Depth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_hang_or_fail_anywhere() {
-    let ground = Arc::new(Ground::bed().await);
+    let ground = Arc::new(Ground::over(Services::bed().await).await);
     let mut course = Course::new(20, Vec::new());
     course.run("it stands still", stand_still(Arc::clone(&ground)));
     // A hang takes longest.
