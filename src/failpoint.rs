@@ -10,12 +10,14 @@
 //! Only builds with debug assertions have them. In a release binary nothing happens in [`reach`] and [`amid`], the
 //! variable has no meaning, and the program refuses to start if it is set, as with any setting that it does not know.
 
+#[cfg(debug_assertions)]
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 #[cfg(debug_assertions)]
 use std::sync::OnceLock;
+#[cfg(debug_assertions)]
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -83,6 +85,7 @@ pub struct Planted(Point);
 pub struct PlanError;
 
 /// How it goes on for one who has got to a point.
+#[cfg(debug_assertions)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passage {
     Free,
@@ -91,6 +94,7 @@ enum Passage {
 }
 
 /// A plan, and how often its point has been reached.
+#[cfg(debug_assertions)]
 #[derive(Debug)]
 struct Armed {
     plan: Plan,
@@ -127,24 +131,21 @@ pub async fn amid<F: Future + Unpin>(point: Point, mut work: F) -> Result<F::Out
 }
 
 /// What happens to whoever gets to `point` now. While the process is dying, nobody passes who comes late.
+#[cfg(debug_assertions)]
 async fn due(point: Point) -> Option<Act> {
-    match passage(point) {
+    match ARMED.get().map_or(Passage::Free, |armed| armed.passage(point)) {
         Passage::Free => None,
         Passage::Due(act) => Some(act),
         Passage::Closed => std::future::pending().await,
     }
 }
 
-#[cfg(debug_assertions)]
-fn passage(point: Point) -> Passage {
-    ARMED.get().map_or(Passage::Free, |armed| armed.passage(point))
-}
-
 #[cfg(not(debug_assertions))]
-const fn passage(_point: Point) -> Passage {
-    Passage::Free
+fn due(_point: Point) -> std::future::Ready<Option<Act>> {
+    std::future::ready(None)
 }
 
+#[cfg(debug_assertions)]
 impl Armed {
     const fn new(plan: Plan) -> Self {
         Self { plan, reached: AtomicU32::new(0) }
@@ -239,7 +240,7 @@ impl FromStr for Plan {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, debug_assertions))]
 mod tests {
     use std::pin::pin;
 
@@ -295,7 +296,6 @@ mod tests {
         assert_eq!(planted.to_string(), "failed at the fail-point stored, as it was told to");
     }
 
-    #[cfg(debug_assertions)]
     #[tokio::test(start_paused = true)]
     async fn what_is_under_way_goes_on_after_a_hang() {
         arm("deleting=hang".parse().unwrap());

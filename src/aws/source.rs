@@ -20,7 +20,7 @@ use crate::ports::{
 };
 
 /// How much longer than the poll's own wait a receive may take before it counts as hung.
-const RECEIVE_SLACK: Duration = Duration::from_secs(5);
+const RECEIVE_SLACK: Duration = Duration::from_secs(3);
 
 /// Receiving is never repeated in here: an answer that was lost has hidden messages already, and a throttled poller
 /// must wait longer than the SDK would. Whoever polls backs off. The time comes from each ask.

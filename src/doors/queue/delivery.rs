@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::{Instant, sleep};
 
 use super::Desk;
+use super::handling::REST;
 use super::ledger::Sent;
 use super::verdict::Verdict;
 use crate::domain::ids::RequestId;
@@ -14,6 +16,9 @@ use crate::doors::workshop::Workshop;
 use crate::failpoint::{Point, amid, reach};
 use crate::ports::{Blob, PublishError};
 use crate::wire::frame;
+
+/// How long it is tried to store a result that is too large to be sent. Its job's place is not free for so long.
+const STORING: Duration = Duration::from_secs(20);
 
 /// A result that was made.
 #[derive(Debug)]
@@ -36,12 +41,18 @@ impl Made {
 
 impl<W: Workshop> Desk<W> {
     /// The frame for a result: the whole of it, or the word where it lies if it is larger than the bus takes.
-    pub(super) async fn frame(&self, id: &RequestId, made: &Made, queued: Option<Duration>) -> Sent {
+    pub(super) async fn frame(
+        &self,
+        id: &RequestId,
+        made: &Made,
+        queued: Option<Duration>,
+        deadline: Deadline,
+    ) -> Sent {
         let whole = Bytes::from(frame::result(id, &[&made.body[0], &made.body[1]], queued));
         let frame = if whole.len() <= self.parts.bus.largest_frame() {
             whole
         } else {
-            self.light(id, whole, made.took).await
+            self.light(id, whole, made.took, deadline).await
         };
         Sent { frame, status: made.status }
     }
@@ -60,7 +71,7 @@ impl<W: Workshop> Desk<W> {
             Err(error @ PublishError::TooLarge { .. }) => {
                 // The other end takes less than it said: the same frame would only be refused again.
                 tracing::error!(request.id = %id, error = &error as &dyn std::error::Error, "refused");
-                let light = self.light(id, sent.frame, Duration::ZERO).await;
+                let light = self.light(id, sent.frame, Duration::ZERO, deadline).await;
                 match self.publish(id, light, deadline).await {
                     Ok(()) => Verdict::Done(sent.status),
                     Err(_) => Verdict::Unclaimed(sent.status),
@@ -76,9 +87,17 @@ impl<W: Workshop> Desk<W> {
     }
 
     /// A frame that stands for one that is too large: where that lies now or, if nowhere, that it is lost.
-    async fn light(&self, id: &RequestId, whole: Bytes, took: Duration) -> Bytes {
-        let bytes = whole.len();
-        Bytes::from(match self.park(id, whole).await {
+    async fn light(&self, id: &RequestId, whole: Bytes, took: Duration, deadline: Deadline) -> Bytes {
+        let (bytes, until) = (whole.len(), deadline.instant().min(Instant::now() + STORING));
+        let parked = loop {
+            match self.park(id, whole.clone()).await {
+                Err(_) if self.parts.settings.results.is_some() && Instant::now() + REST < until => {
+                    sleep(REST).await;
+                }
+                parked => break parked,
+            }
+        };
+        Bytes::from(match parked {
             Ok(key) => frame::announcement(id, &key, false, took),
             Err(reason) => {
                 tracing::error!(request.id = %id, bytes, reason, "could not park a large result");

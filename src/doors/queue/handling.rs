@@ -30,7 +30,7 @@ const REASON: &str = "Reason";
 /// Characters of a reason that travel.
 const LONGEST_REASON: usize = 200;
 /// How long a job rests that failed through no fault of its own, before another worker may try it.
-const REST: Duration = Duration::from_secs(1);
+pub(super) const REST: Duration = Duration::from_secs(1);
 /// How often what is to become of a message is tried to be told to the queue.
 const SETTLING: u32 = 4;
 
@@ -175,7 +175,7 @@ impl<W: Workshop> Handling<'_, W> {
             Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
             Err(Unmade::Failed(message)) => return self.failed(id, message).await,
         };
-        let sent = self.desk.frame(&id, &made, self.queued()).await;
+        let sent = self.desk.frame(&id, &made, self.queued(), self.deadline).await;
         running.done(sent.clone());
         Outcome::Offer(id, sent)
     }
@@ -340,7 +340,7 @@ impl<W: Workshop> Handling<'_, W> {
 
     async fn error(&self, id: &RequestId, message: &str, status: JobStatus) -> Sent {
         let made = Made::failed(message, status, self.begun.elapsed());
-        self.desk.frame(id, &made, self.queued()).await
+        self.desk.frame(id, &made, self.queued(), self.deadline).await
     }
 
     /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.

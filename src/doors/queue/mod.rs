@@ -29,7 +29,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::cancelled::Cancelled;
 use self::ledger::Ledger;
-use self::pace::Pace;
+use self::pace::{Attention, Pace};
 pub use self::verdict::Settled;
 use crate::doors::workshop::Workshop;
 use crate::lifecycle::Lifecycle;
@@ -50,7 +50,7 @@ pub struct QueueSettings {
     pub outbox: usize,
     /// How long a message is ours before it shows up again, unless we say that we still have it.
     pub visibility: Duration,
-    /// How long one receive waits for a message.
+    /// How long one receive waits for a message, where none has come lately.
     pub poll_wait: Duration,
     /// How long after it was sent a job is still worth doing, when the message does not say (decision D24).
     pub budget: Duration,
@@ -133,7 +133,7 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
     drop(lifecycle.accompany("cancellations", async move {
         listening.cancelled.listen(&*listening.parts.bus).await;
     }));
-    let mut pace = Pace::default();
+    let (mut pace, mut attention) = (Pace::default(), Attention::new(desk.parts.settings.poll_wait));
     loop {
         let claim = tokio::select! {
             biased;
@@ -142,10 +142,15 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
         };
         let Some(mut claim) = claim else { return };
         // Never dropped: what a dropped receive brings is hidden from everybody until its time runs out.
-        let asked = Instant::now();
-        match desk.parts.source.receive(desk.ask(claim.size())).await {
+        let (asked, wait) = (Instant::now(), attention.wait());
+        let received = desk.parts.source.receive(desk.ask(claim.size(), wait)).await;
+        match &received {
+            Ok(messages) if messages.is_empty() => attention.rest(),
+            Ok(_) | Err(_) => attention.rouse(),
+        }
+        match received {
             // Something between us and the queue answers in its place.
-            Ok(messages) if messages.is_empty() && asked.elapsed() < desk.parts.settings.poll_wait / 10 => {
+            Ok(messages) if messages.is_empty() && asked.elapsed() < wait / 10 => {
                 let _draining_is_seen_above = timeout_at(asked + pace.next(), lifecycle.draining()).await;
             }
             Ok(messages) => {
@@ -199,9 +204,8 @@ impl<W: Workshop> Desk<W> {
         Some(Claim { making, delivering })
     }
 
-    fn ask(&self, most: usize) -> Ask {
-        let settings = &self.parts.settings;
-        Ask { most, wait: settings.poll_wait, hidden_for: settings.visibility }
+    fn ask(&self, most: usize, wait: Duration) -> Ask {
+        Ask { most, wait, hidden_for: self.parts.settings.visibility }
     }
 }
 

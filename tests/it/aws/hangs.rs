@@ -37,7 +37,7 @@ async fn every_verb_gives_up_in_its_own_time() {
             server.source().receive(ask).await.map(drop)
         },
         1,
-        5.9..8.0,
+        3.9..6.0,
     );
     let delete =
         gives_up(async |server| server.source().delete(vec![receipt()]).await.map(drop), 3, 12.0..16.0);

@@ -4,6 +4,6 @@ pub(crate) mod bed;
 mod garbage;
 mod interoperates;
 mod peer;
-mod restarts;
+pub(crate) mod restarts;
 mod says;
 mod survives;

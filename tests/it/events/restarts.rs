@@ -18,13 +18,13 @@ use crate::support::client::{Client, get};
 use crate::support::daemon::program;
 
 /// `compilation-worker hub`, running.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    async fn start(listen: &str) -> Self {
+    pub(crate) async fn start(listen: &str) -> Self {
         let mut command = program();
         command.args(["hub", "--announce", "--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -17,6 +17,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::ground::Ground;
+use crate::support::fleet::RESULTS;
 use crate::support::obedient::ID;
 
 /// Between subscribing and sending.
@@ -41,7 +42,7 @@ pub(super) struct Deployed {
 
 impl Deployed {
     pub(super) async fn start(ground: &Ground) -> Self {
-        let (socket, _) = connect_async(&ground.events).await.unwrap();
+        let (socket, _) = connect_async(format!("ws://{}", ground.fleet.hub)).await.unwrap();
         let (mut out, mut heard) = socket.split();
         let (texts, mut said) = mpsc::unbounded_channel::<String>();
         let waiting = Waiting::default();
@@ -59,8 +60,8 @@ impl Deployed {
                 }
             }
         });
-        let sink = SqsSink::new(&ground.clients(), ground.lifecycle.clone());
-        Self { texts, waiting, sink, blobs: S3Blobs::new(&ground.clients()), _socket: tasks }
+        let sink = SqsSink::new(&ground.fleet.clients(), ground.fleet.lifecycle.clone());
+        Self { texts, waiting, sink, blobs: S3Blobs::new(&ground.fleet.clients()), _socket: tasks }
     }
 
     /// Has a source compiled by whoever listens to `queue`; nothing if no result comes.
@@ -85,7 +86,7 @@ impl Deployed {
     }
 
     async fn fetch(&self, key: &str) -> Value {
-        let at = BlobAddress { bucket: "results".to_owned(), key: format!("{PREFIX}{key}") };
+        let at = BlobAddress { bucket: RESULTS.to_owned(), key: format!("{PREFIX}{key}") };
         let blob = self.blobs.get(&at, LARGEST).await.unwrap().expect("an announced result is not there");
         serde_json::from_slice(&blob.bytes).unwrap()
     }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::ground::{Ground, Place, is_of, read, settled, source};
 use crate::support::client::Client;
 use crate::support::daemon::{Daemon, compile};
+use crate::support::fleet::Services;
 use crate::support::obedient::ID;
 
 /// Cycles in all, side by side in so many lanes.
@@ -71,7 +72,7 @@ async fn cycle(ground: &Ground, router: SocketAddr, place: &Place, name: &str, d
     }
     // Every slot is taken, and the worker has jobs of the queue in its hands; others wait, or are on their way.
     let held = (SLOTS - direct).max(1);
-    ground.until(&place.jobs, |depth| depth.in_flight >= held).await;
+    ground.fleet.until(&place.jobs, |depth| depth.in_flight >= held).await;
     old.health_until(|health| health["slotsBusy"] == SLOTS).await;
     let told = Timestamp::now();
     old.signal(Signal::TERM);
@@ -95,7 +96,7 @@ async fn tally(
     (told, end): (Timestamp, Timestamp),
     (log, new): (&str, &Daemon),
 ) -> Tally {
-    ground.emptied(&place.jobs, new).await;
+    ground.fleet.emptied(&place.jobs).await;
     let span =
         |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
     let (old, new) = (read(log), settled(new).await);
@@ -111,7 +112,7 @@ async fn tally(
     assert_eq!(again, back);
     let slowest = returns.map(|one| span(told, one.at)).max().unwrap_or_default();
     assert!(slowest < AT_ONCE, "given back only after {slowest:?}");
-    assert_eq!(ground.depth(&place.dead).await, Depth::default());
+    assert_eq!(ground.fleet.depth(&place.dead).await, Depth::default());
     let answered = log.lines().filter(|line| line.contains("\"answered\"")).filter_map(|line| {
         serde_json::from_str::<serde_json::Value>(line).ok()?["timestamp"].as_str()?.parse::<Timestamp>().ok()
     });
@@ -137,7 +138,7 @@ async fn lane(ground: Arc<Ground>, lane: usize) -> Tally {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_finishes_what_runs_and_gives_the_rest_back() {
-    let ground = Arc::new(Ground::bed().await);
+    let ground = Arc::new(Ground::over(Services::bed().await).await);
     let mut lanes = JoinSet::new();
     for number in 0..LANES {
         lanes.spawn(lane(Arc::clone(&ground), number));

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compilation_worker::events::hub::{Hub, HubSettings};
-use compilation_worker::lifecycle::Lifecycle;
+use compilation_worker::events::hub::HubSettings;
 use compilation_worker::local::queue::LocalQueueSettings;
 use compilation_worker::ports::QueueAddress;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::yard::start;
-use crate::support::bed::{Bed, queue_row};
+use crate::support::bed::queue_row;
 use crate::support::client::{Client, Reply};
 use crate::support::daemon::{Daemon, compile};
+use crate::support::fleet::{Fleet, Services};
 use crate::support::obedient::{ID, Obedient};
 use crate::support::proxy::Proxy;
 
@@ -28,8 +26,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The fleet.
 pub(super) struct Field {
-    pub(super) bed: Bed,
-    /// Before the bed, for whoever is not told of it.
+    pub(super) fleet: Fleet,
+    /// Before the services, for whoever is not told of it.
     pub(super) services: Proxy,
     /// Before the hub.
     pub(super) events: Proxy,
@@ -55,37 +53,31 @@ impl Field {
 
     /// A fleet whose worker has further flags.
     pub(super) async fn with(flags: &[&str]) -> Self {
-        let (bed, lifecycle) = (Bed::start().await, Lifecycle::new());
-        let services = Proxy::before(bed.socket(), &lifecycle).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let hub = listener.local_addr().unwrap();
-        lifecycle.spawn("hub", Hub::new(HubSettings::default()).serve(listener, lifecycle.clone()));
-        let events = Proxy::before(hub, &lifecycle).await;
+        let mut fleet = Fleet::of(Services::bed().await, HubSettings::default()).await;
+        let services = Proxy::before(fleet.bed().socket(), &fleet.lifecycle).await;
+        let events = Proxy::before(fleet.hub, &fleet.lifecycle).await;
         // Queues are called by whatever stands before them.
         let endpoint = format!("http://{}", services.address);
+        fleet.tell("aws-endpoint", &endpoint);
+        fleet.meet_at(events.address);
         let queue = QueueAddress::new(&format!("{endpoint}/000000000000/jobs.fifo"));
-        bed.queue_at(&queue, LocalQueueSettings::default());
-        bed.route(TABLE, ID, queue_row("jobs"));
-        let ways = [
-            ("--events-url", format!("ws://{}", events.address)),
-            ("--aws-endpoint", endpoint),
-            ("--storage-overflow-bucket", "temporary".to_owned()),
-            ("--storage-results-bucket", "results".to_owned()),
-        ];
-        let ways: Vec<String> = ways.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        fleet.bed().queue_at(&queue, LocalQueueSettings::default());
+        fleet.bed().route(TABLE, ID, queue_row("jobs"));
         let compiler = Obedient::make();
-        let of_worker = ["--queues-own", queue.as_str()].into_iter().chain(flags.iter().copied());
-        let of_worker: Vec<String> = of_worker.map(str::to_owned).chain(compiler.flags()).collect();
-        let worker = start(of_worker.iter().chain(&ways)).await;
+        let mut of_worker = compiler.flags();
+        of_worker.extend(flags.iter().copied().map(str::to_owned));
+        let worker = fleet.worker(&queue, of_worker, None).await;
         worker.task_over("warm-up").await;
-        let of_router =
-            ["--catalogue-discover=false", "--queues-default", queue.as_str(), "--routing-table", TABLE];
-        let of_router = of_router.map(str::to_owned);
-        let router = Arc::new(start(of_router.iter().chain(&ways)).await);
-        let field = Self { bed, services, events, router, worker, queue, _compiler: compiler };
+        let router = Arc::new(fleet.router(&queue, &["--routing-table", TABLE]).await);
+        let field = Self { fleet, services, events, router, worker, queue, _compiler: compiler };
         // Nothing is proved by a fleet that does not work.
         assert_eq!(field.ask(0).await.status, 200);
         field
+    }
+
+    /// Puts another router in the place of the first.
+    pub(super) async fn replace_router(&mut self) {
+        self.router = Arc::new(self.fleet.router(&self.queue, &["--routing-table", TABLE]).await);
     }
 
     /// A compile that no other is like, of the compiler that the table knows.

@@ -2,20 +2,14 @@
 
 use std::time::Duration;
 
-use compilation_worker::aws::Clients;
-use compilation_worker::events::hub::{Hub, HubSettings};
-use compilation_worker::lifecycle::Lifecycle;
-use compilation_worker::local::queue::{Depth, LocalQueueSettings};
+use compilation_worker::events::hub::HubSettings;
 use compilation_worker::ports::QueueAddress;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::yard::start_armed;
-use crate::support::bed::Bed;
 use crate::support::daemon::Daemon;
-use crate::support::emulator::Emulator;
+use crate::support::fleet::{Fleet, Services};
 use crate::support::obedient::{ID, Obedient};
 
 /// How long anything may take before a test gives up: longer than a result is offered.
@@ -33,15 +27,8 @@ const COMPILER: &str = "#!/bin/sh\n\
 
 /// Everything but routers and workers.
 pub(super) struct Ground {
-    services: Services,
-    pub(super) events: String,
-    pub(super) lifecycle: Lifecycle,
+    pub(super) fleet: Fleet,
     compiler: Obedient,
-}
-
-enum Services {
-    Bed(Bed),
-    Emulator(Emulator),
 }
 
 /// A queue, its dead letters, and how its workers are told of them.
@@ -64,22 +51,7 @@ pub(super) struct Settled {
 }
 
 impl Ground {
-    pub(super) async fn bed() -> Self {
-        Self::over(Services::Bed(Bed::start().await)).await
-    }
-
-    pub(super) async fn emulator() -> Self {
-        let emulator = Emulator::start().await;
-        emulator.make_bucket("temporary").await;
-        emulator.make_bucket("results").await;
-        Self::over(Services::Emulator(emulator)).await
-    }
-
-    async fn over(services: Services) -> Self {
-        let lifecycle = Lifecycle::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let events = format!("ws://{}", listener.local_addr().unwrap());
-        lifecycle.spawn("hub", Hub::new(HubSettings::default()).serve(listener, lifecycle.clone()));
+    pub(super) async fn over(services: Services) -> Self {
         let compiler = Obedient::make();
         compiler.replace(COMPILER);
         let exe = compiler.directory().join("compiler");
@@ -87,98 +59,26 @@ impl Ground {
             "compilers={ID}\nexe={}\ncompilerType=gcc\nexplicitVersion=1.0\n",
             exe.display()
         ));
-        Self { services, events, lifecycle, compiler }
-    }
-
-    pub(super) fn url(&self) -> String {
-        match &self.services {
-            Services::Bed(bed) => bed.url(),
-            Services::Emulator(emulator) => emulator.url(),
-        }
-    }
-
-    pub(super) fn clients(&self) -> Clients {
-        match &self.services {
-            Services::Bed(bed) => bed.clients(),
-            Services::Emulator(emulator) => emulator.clients(),
-        }
+        Self { fleet: Fleet::of(services, HubSettings::default()).await, compiler }
     }
 
     /// Two queues of their own.
     pub(super) async fn place(&self, name: &str) -> Place {
-        let (jobs, dead) = (format!("{name}.fifo"), format!("{name}-dead.fifo"));
-        match &self.services {
-            Services::Bed(bed) => {
-                // What is never done stays until the end of the test, and is seen.
-                let keeping = LocalQueueSettings {
-                    retention: Duration::from_hours(1),
-                    ..LocalQueueSettings::default()
-                };
-                Place { jobs: bed.queue_with(&jobs, keeping.clone()), dead: bed.queue_with(&dead, keeping) }
-            }
-            Services::Emulator(emulator) => Place {
-                jobs: emulator.make_queue(&jobs, json!({})).await,
-                dead: emulator.make_queue(&dead, json!({})).await,
-            },
-        }
-    }
-
-    pub(super) async fn depth(&self, queue: &QueueAddress) -> Depth {
-        match &self.services {
-            Services::Bed(bed) => bed.queues().depth(queue).unwrap(),
-            Services::Emulator(emulator) => emulator.depth(queue).await,
-        }
-    }
-
-    /// Waits until a queue is as full as that.
-    pub(super) async fn until(&self, queue: &QueueAddress, condition: impl Fn(Depth) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let depth = self.depth(queue).await;
-            if condition(depth) {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "on {queue} are {depth:?}");
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Waits until `worker` has left nothing on a queue.
-    pub(super) async fn emptied(&self, queue: &QueueAddress, worker: &Daemon) {
-        let begun = Instant::now();
-        loop {
-            let depth = self.depth(queue).await;
-            if depth == Depth::default() {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "left on {queue}: {depth:?}; it said: {}", worker.log());
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn ways(&self) -> Vec<String> {
-        let ways = [
-            ("--events-url", self.events.clone()),
-            ("--aws-endpoint", self.url()),
-            ("--storage-overflow-bucket", "temporary".to_owned()),
-            ("--storage-results-bucket", "results".to_owned()),
-        ];
-        ways.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+        let jobs = self.fleet.queue(&format!("{name}.fifo")).await;
+        Place { jobs, dead: self.fleet.queue(&format!("{name}-dead.fifo")).await }
     }
 
     /// A router that sends everything to `place`.
     pub(super) async fn router(&self, place: &Place) -> Daemon {
-        let own =
-            ["--catalogue-discover=false", "--engine-slots", "1", "--queues-default", place.jobs.as_str()];
-        let own = own.map(str::to_owned);
-        start_armed(own.iter().chain(&self.ways()), None).await
+        self.fleet.router(&place.jobs, &["--engine-slots", "1"]).await
     }
 
     /// A worker of `place` with further flags, armed if there is a plan.
     pub(super) async fn worker(&self, place: &Place, flags: &[&str], plan: Option<&str>) -> Daemon {
-        let own = ["--queues-own", place.jobs.as_str(), "--queues-dead-letters", place.dead.as_str()];
-        let own: Vec<String> = own.iter().chain(flags).map(|word| (*word).to_owned()).collect();
-        start_armed(own.iter().chain(&self.ways()).chain(&self.compiler.flags()), plan).await
+        let mut all = self.compiler.flags();
+        all.push(format!("--queues-dead-letters={}", place.dead));
+        all.extend(flags.iter().copied().map(str::to_owned));
+        self.fleet.worker(&place.jobs, all, plan).await
     }
 }
 

@@ -10,6 +10,8 @@ mod faults;
 mod field;
 mod ground;
 #[cfg(debug_assertions)]
+mod hitches;
+#[cfg(debug_assertions)]
 mod stalls;
 mod yard;
 
@@ -26,15 +28,6 @@ use self::yard::Yard;
 use crate::support::bed::Fault;
 use crate::support::daemon::Daemon;
 use crate::support::obedient::{self, ID};
-
-/// A release build has no fail-points, so it cannot be shown at which points it may die: a debug build can. What can be
-/// shown is that nobody can make it die there.
-#[cfg(not(debug_assertions))]
-#[test]
-fn a_release_build_cannot_be_told_to_die() {
-    let program = std::fs::read(crate::support::daemon::BINARY).unwrap();
-    assert_eq!(memchr::memmem::find(&program, b"COMPILATION_WORKER_FAILPOINT"), None);
-}
 
 #[tokio::test]
 async fn a_compile_goes_through_the_queue_and_back() {

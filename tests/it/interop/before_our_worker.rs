@@ -48,7 +48,7 @@ async fn its_jobs_share_a_group_and_one_slow_job_holds_up_nobody() {
     assert!(elapsed < Duration::from_secs(15), "{QUICK} quick jobs took {elapsed:?}");
     worker.metric_until("queue_messages_total{outcome=\"regrouped\"}", QUICK as u64 + 1).await;
     worker.metric_until("queue_messages_total{outcome=\"done\"}", QUICK as u64 + 1).await;
-    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+    assert_eq!(yard.bed().queues().depth(&yard.queue).unwrap(), Depth::default());
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn large_jobs_and_results_are_found_where_it_puts_them() {
 async fn a_result_that_is_late_in_its_bucket_is_waited_for() {
     let yard = Yard::open().await;
     let asked = AtomicUsize::new(0);
-    yard.bed.faults(move |call: &Call| {
+    yard.bed().faults(move |call: &Call| {
         if call.verb != "GET" {
             return Fault::None;
         }
@@ -151,6 +151,6 @@ async fn a_result_that_is_late_in_its_bucket_is_waited_for() {
     });
     let (router, worker) = (yard.router(&[]).await, TodaysWorker::open(&yard, 0).await);
     let reply = worker.during(compile(&router, "lines 1000")).await;
-    assert_eq!((reply.status, yard.bed.count("GET")), (200, 3), "{}", reply.text());
+    assert_eq!((reply.status, yard.bed().count("GET")), (200, 3), "{}", reply.text());
     assert_eq!(reply.json()["asm"].as_array().unwrap().len(), 1001);
 }

@@ -40,7 +40,7 @@ async fn what_belongs_to_a_connection_stays_and_all_else_passes_both_ways() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let there = listener.local_addr().unwrap();
     let url = format!("http://{there}/gpu/api/compiler/far/compile/");
-    yard.bed.route(TABLE, "prod#far", url_row(&url));
+    yard.bed().route(TABLE, "prod#far", url_row(&url));
     let router = yard.router(&[&format!("--routing-table={TABLE}")]).await;
     // Not what a program would have written: what is read and written anew has another length.
     let body = "{ \"source\" : \"\\u00e9\\/\", \"options\":{} }";
@@ -94,6 +94,6 @@ async fn what_belongs_to_a_connection_stays_and_all_else_passes_both_ways() {
         }
         assert!(reply[end..].windows(4).any(|window| window == b"\x00\xff\r\n"), "{reply:?}");
     }
-    assert_eq!(yard.bed.count("SendMessageBatch"), 0, "no queue has heard of it");
-    assert_eq!(yard.status().subscriptions, 0, "nor has the hub");
+    assert_eq!(yard.bed().count("SendMessageBatch"), 0, "no queue has heard of it");
+    assert_eq!(yard.fleet.status().subscriptions, 0, "nor has the hub");
 }

@@ -18,7 +18,7 @@ const LARGEST_INLINE: usize = 262_144 - 64;
 async fn sent(yard: &Yard, router: &Daemon, request: impl AsRef<[u8]>) -> Message {
     let mut client = router.client().await;
     client.send(request).await;
-    let source = yard.bed.queues().source(&yard.queue).unwrap();
+    let source = yard.bed().queues().source(&yard.queue).unwrap();
     let ask = Ask { most: 1, wait: Duration::from_secs(10), hidden_for: Duration::from_mins(1) };
     let received = source.receive(ask).await.unwrap().pop().expect("nothing was sent");
     source.delete(vec![received.receipt]).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_job_has_the_members_that_workers_read() {
     );
     let again = sent(&yard, &router, post(&path(""), JSON, body)).await;
     assert_ne!(again.dedup.as_deref(), Some(guid), "each request has a name of its own");
-    assert!(yard.bed.calls().iter().all(|call| call.verb != "PUT"), "nothing was parked");
+    assert!(yard.bed().calls().iter().all(|call| call.verb != "PUT"), "nothing was parked");
 }
 
 #[tokio::test]
@@ -110,9 +110,9 @@ async fn the_largest_job_is_sent_and_a_larger_one_is_parked() {
     };
     let around = sent(&yard, &router, of(1000)).await.body.len() - 1000;
     let message = sent(&yard, &router, of(LARGEST_INLINE - around)).await;
-    assert_eq!((message.body.len(), yard.bed.count("PUT")), (LARGEST_INLINE, 0));
+    assert_eq!((message.body.len(), yard.bed().count("PUT")), (LARGEST_INLINE, 0));
     let message = sent(&yard, &router, of(LARGEST_INLINE - around + 1)).await;
-    assert_eq!(yard.bed.count("PUT"), 1);
+    assert_eq!(yard.bed().count("PUT"), 1);
     let note = read(&message);
     let guid = note["guid"].as_str().unwrap();
     assert_eq!(
@@ -123,7 +123,7 @@ async fn the_largest_job_is_sent_and_a_larger_one_is_parked() {
     let time: jiff::Timestamp = note["timestamp"].as_str().unwrap().parse().unwrap();
     let key = format!("large/prod/{}/{guid}.json", time.strftime("%Y-%m-%d"));
     assert_eq!(note["s3Key"], json!(key));
-    let parked = yard.bed.blobs().get(&at("mine", key), u64::MAX).await.unwrap().unwrap();
+    let parked = yard.bed().blobs().get(&at("mine", key), u64::MAX).await.unwrap().unwrap();
     assert_eq!((parked.bytes.len(), parked.content_type.as_str()), (LARGEST_INLINE + 1, "application/json"));
     let job: Value = serde_json::from_slice(&parked.bytes).unwrap();
     assert_eq!((&job["guid"], &job["compilerId"]), (&json!(guid), &json!("g132")));
@@ -140,12 +140,12 @@ async fn the_largest_job_is_sent_and_a_larger_one_is_parked() {
 #[tokio::test]
 async fn routes_are_looked_up_once_until_they_are_forgotten() {
     let yard = Yard::open().await;
-    let green = yard.bed.queue("prod-compilation-queue-green.fifo");
-    yard.bed.route(TABLE, "prod#g132", queue_row("prod-compilation-queue"));
-    yard.bed.parameter("/active-color", "green");
+    let green = yard.bed().queue("prod-compilation-queue-green.fifo");
+    yard.bed().route(TABLE, "prod#g132", queue_row("prod-compilation-queue"));
+    yard.bed().parameter("/active-color", "green");
     let table = format!("--routing-table={TABLE}");
     let router = yard.router(&[&table, "--queues-colours", "--aws-color-parameter=/active-color"]).await;
-    let lookups = || (yard.bed.count("GetItem"), yard.bed.count("GetParameter"));
+    let lookups = || (yard.bed().count("GetItem"), yard.bed().count("GetParameter"));
     let clear = || router.ask(post("/admin/clear-cache", "", ""));
     assert_eq!(clear().await.status, 200, "there is nothing yet to forget");
     let mut clients = Vec::new();
@@ -155,7 +155,7 @@ async fn routes_are_looked_up_once_until_they_are_forgotten() {
         }
         let mut client = router.client().await;
         client.send(post(&path(""), JSON, r#"{"source":"x","options":{}}"#)).await;
-        let arrived = || yard.bed.queues().depth(&green).unwrap().waiting == round;
+        let arrived = || yard.bed().queues().depth(&green).unwrap().waiting == round;
         crate::support::client::until(arrived).await;
         assert_eq!(lookups(), expected, "{round}");
         clients.push(client);

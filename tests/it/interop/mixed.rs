@@ -43,7 +43,7 @@ async fn both_routers_and_both_workers_share_a_queue_and_lose_nothing() {
     let (ours, theirs) = both.await.expect("results were lost");
     assert!(ours.iter().all(|reply| reply.status == 200 && is_listing(&reply.json())), "{ours:?}");
     assert!(theirs.iter().all(is_listing), "{theirs:?}");
-    until(|| yard.bed.queues().depth(&yard.queue).unwrap() == Depth::default()).await;
+    until(|| yard.bed().queues().depth(&yard.queue).unwrap() == Depth::default()).await;
     let old = old_worker.notes().waits.len();
     assert!((1..2 * EACH).contains(&old), "only one of the workers worked: {old}");
     worker.metric_until("queue_messages_total{outcome=\"done\"}", (2 * EACH - old) as u64).await;
@@ -62,7 +62,7 @@ async fn todays_halves_meet_on_our_hub() {
     let results = timeout(PATIENCE, worker.during(jobs)).await.expect("results were lost");
     assert!(results.iter().all(is_listing), "{results:?}");
     worker.settled().await;
-    assert_eq!((worker.notes().given_up, yard.status().unknown), (0, 0));
+    assert_eq!((worker.notes().given_up, yard.fleet.status().unknown), (0, 0));
 }
 
 /// F-6: the result is there, and nobody hears it for five seconds.

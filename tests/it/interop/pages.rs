@@ -26,7 +26,7 @@ fn is_time(value: &Value) -> bool {
 async fn health_and_the_lever_for_caches_look_as_they_did() {
     let yard = Yard::open().await;
     let router = yard.router(&[]).await;
-    until(|| yard.status().connections > 0).await;
+    until(|| yard.fleet.status().connections > 0).await;
     let reply = router.page("/healthcheck").await;
     let health = reply.json();
     assert!(reply.status == 200 && is_open_to_other_sites(&reply) && is_time(&health["timestamp"]));

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A place whose hub is that gateway.
 async fn yard(gateway: &Gateway) -> Yard {
     let mut yard = Yard::open().await;
-    yard.hub = gateway.address;
+    yard.fleet.meet_at(gateway.address);
     yard
 }
 
@@ -86,7 +86,7 @@ async fn late_subscriptions_lost_receipts_and_repeats_cost_no_result() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     worker.metric_until("queue_messages_total{outcome=\"done\"}", JOBS as u64).await;
-    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+    assert_eq!(yard.bed().queues().depth(&yard.queue).unwrap(), Depth::default());
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_client_who_leaves_ends_its_job() {
     drop(client);
     worker.running_until("sh", 0).await;
     worker.metric_until("queue_messages_total{outcome=\"done\"}", 1).await;
-    assert_eq!(yard.bed.queues().depth(&yard.queue).unwrap(), Depth::default());
+    assert_eq!(yard.bed().queues().depth(&yard.queue).unwrap(), Depth::default());
     let reply = router.compile(obedient::ID, &json!({ "source": "// another\n", "options": {} })).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
@@ -185,7 +185,7 @@ async fn patience_outlasts_that_of_the_deployed_halves_and_ends_with_the_process
 async fn leaving_our_own_hub_takes_no_time() {
     let yard = Yard::open().await;
     let (mut router, mut worker) = (yard.router(&[]).await, yard.router(&[]).await);
-    until(|| yard.status().connections == 4).await;
+    until(|| yard.fleet.status().connections == 4).await;
     for daemon in [&mut router, &mut worker] {
         daemon.signal(Signal::TERM);
         let begun = Instant::now();
@@ -197,5 +197,5 @@ async fn leaving_our_own_hub_takes_no_time() {
             daemon.log()
         );
     }
-    until(|| yard.status().connections == 0).await;
+    until(|| yard.fleet.status().connections == 0).await;
 }

@@ -381,8 +381,8 @@ impl Place {
             "--limits-wall=1s",
             budget.as_str(),
         ];
-        let flags: Vec<String> = all.iter().chain(own).map(|flag| (*flag).to_owned()).collect();
-        yard.start(&flags).await
+        let flags = all.iter().chain(own).map(|flag| (*flag).to_owned()).collect();
+        yard.fleet.start(flags, None).await
     }
 }
 
@@ -439,7 +439,7 @@ async fn every_row_has_its_status_its_shape_and_its_words() {
     let mut tasks = JoinSet::new();
     let service = service(&mut tasks).await;
     for queue in ["refused.fifo", "unserved.fifo"] {
-        yard.bed.queue(queue);
+        yard.bed().queue(queue);
     }
     for (compiler, row) in [
         ("refused", queue_row("refused")),
@@ -450,9 +450,9 @@ async fn every_row_has_its_status_its_shape_and_its_words() {
         ("teapot", url_row(&format!("{service}/compile"))),
         ("odd", json!({ "queueName": { "N": "7" } })),
     ] {
-        yard.bed.route(TABLE, &format!("prod#{compiler}"), row);
+        yard.bed().route(TABLE, &format!("prod#{compiler}"), row);
     }
-    yard.bed.faults(fault);
+    yard.bed().faults(fault);
     let routers = join_all(PLACES.map(|place| place.router(&yard))).await;
     let worker = TodaysWorker::open(&yard, 0).await;
     let asking = worker.during(join_all(ROWS.iter().map(|row| row.complaint(&routers))));

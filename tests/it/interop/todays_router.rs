@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::socket::Socket;
-use super::yard::{OVERFLOW, RESULTS, Yard, at};
+use super::yard::{Yard, at};
+use crate::support::fleet::{OVERFLOW, RESULTS};
 
 /// What the router hopes is enough for a subscription.
 const AFTER_SUBSCRIBE: Duration = Duration::from_millis(50);
@@ -68,7 +69,7 @@ impl<'a> TodaysRouter<'a> {
 
     async fn dial(&self) {
         let heard = Arc::clone(&self.state);
-        let socket = Socket::dial(self.yard.hub, move |text| heard.hear(text)).await;
+        let socket = Socket::dial(self.yard.fleet.hub, move |text| heard.hear(text)).await;
         for (guid, waiter) in &*self.state.waiters.lock().unwrap() {
             if waiter.is_some() {
                 socket.say(format!("subscribe: {guid}"));
@@ -116,7 +117,7 @@ impl<'a> TodaysRouter<'a> {
         let body = if body.len() > LARGEST_INLINE { self.park(guid, compiler, body).await } else { body };
         let (group, dedup) = (Some("default".to_owned()), Some(guid.to_owned()));
         let message = Message { body, group, dedup, ..Message::default() };
-        self.yard.bed.queues().send(&self.yard.queue, message).await.unwrap();
+        self.yard.bed().queues().send(&self.yard.queue, message).await.unwrap();
     }
 
     async fn park(&self, guid: &str, compiler: &str, body: String) -> String {
@@ -124,7 +125,7 @@ impl<'a> TodaysRouter<'a> {
         let key = format!("sqs-overflow/prod/{}/{guid}.json", now.strftime("%Y-%m-%d"));
         let blob =
             Blob { bytes: body.into(), content_type: "application/json".to_owned(), ..Blob::default() };
-        self.yard.bed.blobs().put(&at(OVERFLOW, &key), blob).await.unwrap();
+        self.yard.bed().blobs().put(&at(OVERFLOW, &key), blob).await.unwrap();
         json!({
             "type": "s3-overflow", "guid": guid, "compilerId": compiler, "s3Bucket": OVERFLOW, "s3Key": key,
             "originalSize": size, "timestamp": format!("{now:.3}"),
@@ -138,7 +139,7 @@ impl<'a> TodaysRouter<'a> {
         let key = message.get("s3Key").and_then(Value::as_str).map(str::to_owned);
         let whole = CARRIED.iter().any(|member| message.contains_key(*member));
         if let Some(key) = key.filter(|_| !whole) {
-            let found = self.yard.bed.blobs().get(&at(RESULTS, format!("cache/{key}")), u64::MAX).await;
+            let found = self.yard.bed().blobs().get(&at(RESULTS, format!("cache/{key}")), u64::MAX).await;
             let found = found.unwrap().expect("An internal error has occurred while retrieving the result");
             let mut merged: Map<String, Value> = serde_json::from_slice(&found.bytes).unwrap();
             merged.append(&mut message);

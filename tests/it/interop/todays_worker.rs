@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::socket::Socket;
-use super::yard::{RESULTS, Yard, at};
+use super::yard::{Yard, at};
+use crate::support::fleet::RESULTS;
 
 /// How long a receipt is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -115,7 +116,7 @@ impl<'a> TodaysWorker<'a> {
 
     async fn dial(&self) {
         let heard = Arc::clone(&self.state);
-        let socket = Socket::dial(self.yard.hub, move |text| {
+        let socket = Socket::dial(self.yard.fleet.hub, move |text| {
             heard.hear(text);
             None
         });
@@ -161,7 +162,7 @@ impl<'a> TodaysWorker<'a> {
 
     /// Receives at most one job, deletes it, and only then does it.
     async fn round(&self) {
-        let source = self.yard.bed.queues().source(&self.yard.queue).unwrap();
+        let source = self.yard.bed().queues().source(&self.yard.queue).unwrap();
         let ask = Ask { most: 1, wait: POLL_WAIT, hidden_for: HIDDEN };
         let Some(received) = source.receive(ask).await.unwrap().pop() else { return };
         let begun = Instant::now();
@@ -193,7 +194,7 @@ impl<'a> TodaysWorker<'a> {
         let Some((bucket, key)) = bucket.zip(key).filter(|_| message["type"] == "s3-overflow") else {
             return message;
         };
-        let parked = self.yard.bed.blobs().get(&at(bucket, key), u64::MAX).await.unwrap().unwrap();
+        let parked = self.yard.bed().blobs().get(&at(bucket, key), u64::MAX).await.unwrap().unwrap();
         serde_json::from_slice(&parked.bytes).unwrap()
     }
 
@@ -203,7 +204,7 @@ impl<'a> TodaysWorker<'a> {
         let key = result["s3Key"].as_str().map(str::to_owned);
         if let Some(key) = key.filter(|_| whole.encode_utf16().count() > LARGEST) {
             let blob = Blob { bytes: whole.into(), ..Blob::default() };
-            self.yard.bed.blobs().put(&at(RESULTS, format!("cache/{key}")), blob).await.unwrap();
+            self.yard.bed().blobs().put(&at(RESULTS, format!("cache/{key}")), blob).await.unwrap();
             let light = json!({ "s3Key": key, "okToCache": true, "execTime": result["execTime"] });
             result = light;
         }

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod course;
 pub(crate) mod daemon;
 pub(crate) mod emulator;
+pub(crate) mod fleet;
 pub(crate) mod house;
 pub(crate) mod leftovers;
 pub(crate) mod members;
