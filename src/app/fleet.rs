@@ -65,7 +65,7 @@ pub(super) async fn open(
     }
     let clients = clients(config).await;
     let (sink, source) = queues(config, &clients, lifecycle)?;
-    let table = table(config, &clients);
+    let table = table(config, &clients)?;
     let hub = hub(config, lifecycle)?;
     let bus: Arc<dyn ResultBus> = match &hub {
         Some(hub) => Arc::new(hub.clone()),
@@ -151,11 +151,10 @@ impl Ways {
 }
 
 /// The configured table; without one, an empty table in this process: what this machine has is compiled here.
-pub(super) fn table(config: &Config, clients: &Clients) -> Arc<dyn RouteStore> {
-    match &config.routing.table {
-        None => Arc::new(LocalRoutes::new()),
-        Some(table) => Arc::new(AwsRoutes::new(clients, table.clone(), config.aws.color_parameter.clone())),
-    }
+pub(super) fn table(config: &Config, clients: &Clients) -> anyhow::Result<Arc<dyn RouteStore>> {
+    let Some(table) = &config.routing.table else { return Ok(Arc::new(LocalRoutes::new())) };
+    let routes = AwsRoutes::new(clients, table.clone(), config.aws.color_parameter.clone());
+    Ok(Arc::new(routes.context("could not set up TLS")?))
 }
 
 /// Clients of Amazon's services. Nothing is asked of anybody yet.

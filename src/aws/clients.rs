@@ -15,8 +15,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_sqs::config::SharedHttpClient;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, Connector, tls};
-use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::aws::fault::{Fault, Kind};
@@ -26,10 +25,10 @@ use crate::aws::{Settings, place};
 use crate::ports::QueueAddress;
 
 /// Longest a connection may take, name lookup and TLS included: one lost SYN is sent again after a second.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection may idle in the pool. The services close theirs after 20 s (S3) or more; what we close first
 /// cannot be closed under a request.
-const IDLE: Duration = Duration::from_secs(15);
+pub(super) const IDLE: Duration = Duration::from_secs(15);
 /// First and longest pause between two attempts of one call, each with full jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long a body may stand still before the call fails.
@@ -153,13 +152,4 @@ impl Clients {
 /// Plain HTTP and HTTPS by the URL's scheme, over one pool of connections.
 fn http() -> SharedHttpClient {
     Builder::new().pool_idle_timeout(IDLE).tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
-}
-
-/// The same for calls that are made without the SDK.
-pub(super) fn connector() -> Connector {
-    Connector::builder()
-        .pool_idle_timeout(IDLE)
-        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).build())
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build()
 }

@@ -10,23 +10,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sdk_s3::primitives::SdkBody;
-use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
-use aws_sdk_sqs::error::ConnectorError;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
+use reqwest::redirect;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::aws::clients::{Clients, connector};
+use crate::aws::clients::{CONNECT, Clients, IDLE};
 use crate::aws::fault::{Fault, Kind, chain};
 use crate::aws::{Settings, clock};
 use crate::ports::Color;
+use crate::trust;
 
 /// How long the whole call may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,7 +38,7 @@ const HEADERS: [(&str, &str); 2] =
 pub(super) struct ColorParameter {
     name: String,
     clients: Clients,
-    connector: Connector,
+    http: reqwest::Client,
     /// Seconds that the service's clock was ahead of ours when it last answered: signatures must have its time.
     ahead: AtomicI64,
 }
@@ -65,8 +62,17 @@ struct Parameter {
 }
 
 impl ColorParameter {
-    pub(super) fn new(clients: &Clients, name: String) -> Self {
-        Self { name, clients: clients.clone(), connector: connector(), ahead: AtomicI64::new(0) }
+    pub(super) fn new(clients: &Clients, name: String) -> Result<Self, Fault> {
+        let (tls, _authorities) = trust::client().map_err(|error| unset(&error))?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT.min(PATIENCE))
+            .pool_idle_timeout(IDLE)
+            .no_proxy()
+            .build();
+        let http = http.map_err(|error| unset(&error))?;
+        Ok(Self { name, clients: clients.clone(), http, ahead: AtomicI64::new(0) })
     }
 
     /// The name, for messages.
@@ -77,6 +83,7 @@ impl ColorParameter {
     /// The color it names now. A parameter that is not there means blue, as to the deployed router.
     pub(super) async fn color(&self) -> Result<Color, Fault> {
         let slow = |_| Fault::new(Kind::TimedOut, &format!("no answer within {PATIENCE:?}"));
+        // Credentials may have to be fetched first.
         let (status, body) = timeout(PATIENCE, self.ask()).await.map_err(slow)??;
         read(status, &body).map_err(|fault| self.clients.noted(fault))
     }
@@ -86,8 +93,10 @@ impl ColorParameter {
         let credentials = credentials.map_err(|error| Fault::new(Kind::NoCredentials, &chain(&error)))?;
         let request = self.request(credentials, shifted(SystemTime::now(), self.ahead.load(Relaxed)));
         let request = request.map_err(|error| Fault::new(Kind::Refused, &chain(&*error)))?;
-        let response = self.connector.call(request).await.map_err(|error| lost(&error))?;
-        if let Some(date) = response.headers().get("date").and_then(clock::parse) {
+        let response = self.http.execute(request).await.map_err(|error| lost(&error))?;
+        if let Some(date) =
+            response.headers().get("date").and_then(|date| date.to_str().ok()).and_then(clock::parse)
+        {
             self.ahead.store(seconds_between(SystemTime::now(), date), Relaxed);
         }
         body(response).await
@@ -97,7 +106,7 @@ impl ColorParameter {
         &self,
         credentials: Credentials,
         now: SystemTime,
-    ) -> Result<HttpRequest, Box<dyn Error + Send + Sync>> {
+    ) -> Result<reqwest::Request, Box<dyn Error + Send + Sync>> {
         let (url, body) = (endpoint(self.clients.settings()), json!({ "Name": self.name }).to_string());
         let (identity, settings) = (credentials.into(), SigningSettings::default());
         let parameters = v4::SigningParams::builder()
@@ -111,7 +120,7 @@ impl ColorParameter {
         let signable =
             SignableRequest::new("POST", &url, HEADERS.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
         let (signature, _) = sign(signable, &parameters)?.into_parts();
-        let mut request = http::Request::post(&url).body(SdkBody::from(body))?;
+        let mut request = http::Request::post(&url).body(body)?;
         for (name, value) in HEADERS {
             request.headers_mut().insert(name, http::HeaderValue::from_static(value));
         }
@@ -137,14 +146,18 @@ fn endpoint(settings: &Settings) -> String {
     endpoints.or_every(endpoints.ssm.as_ref()).unwrap_or_else(|| format!("https://ssm.{region}.{domain}"))
 }
 
-async fn body(response: HttpResponse) -> Result<(u16, Bytes), Fault> {
+async fn body(response: reqwest::Response) -> Result<(u16, Bytes), Fault> {
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+    let body = Limited::new(reqwest::Body::from(response), LARGEST_ANSWER).collect().await;
     let body = body.map_err(|error| Fault::new(Kind::Garbled, &chain(&*error)))?;
     Ok((status, body.to_bytes()))
 }
 
-fn lost(error: &ConnectorError) -> Fault {
+fn unset(error: &(dyn Error + 'static)) -> Fault {
+    Fault::new(Kind::Unreachable, &chain(error))
+}
+
+fn lost(error: &reqwest::Error) -> Fault {
     Fault::new(if error.is_timeout() { Kind::TimedOut } else { Kind::Unreachable }, &chain(error))
 }
 

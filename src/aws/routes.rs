@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::aws::clients::{Clients, Patience};
 use crate::aws::color::ColorParameter;
+use crate::aws::fault::Fault;
 use crate::ports::{Color, Keyed, LookupError, Pending, RouteRow, RouteStore, RouteTarget};
 
 /// A lookup holds up a request, and the router has the last known row: two attempts, each a hundred times as long as
@@ -41,15 +42,15 @@ pub struct AwsRoutes {
 
 impl AwsRoutes {
     /// The table with this name, and the parameter that names the live color; without one everything is blue. Asks
-    /// nothing yet.
-    pub fn new(clients: &Clients, table: String, color: Option<String>) -> Self {
-        Self {
+    /// nothing yet; an error means that there can be no TLS here.
+    pub fn new(clients: &Clients, table: String, color: Option<String>) -> Result<Self, Fault> {
+        Ok(Self {
             clients: clients.clone(),
             client: clients.dynamodb(LOOKUP),
             scanning: clients.dynamodb(SCAN),
             table,
-            color: color.map(|name| ColorParameter::new(clients, name)),
-        }
+            color: color.map(|name| ColorParameter::new(clients, name)).transpose()?,
+        })
     }
 
     async fn find(&self, key: &str) -> Result<Option<RouteRow>, LookupError> {

@@ -65,7 +65,7 @@ async fn an_expired_color_renews_the_same_credentials() {
     let act = Act::error(400, "ExpiredTokenException", "it is over");
     let server = Server::doing([act, Act::ok(&json!({ "Parameter": {} }))]).await;
     let clients = clients(&server, Source::default());
-    let routes = AwsRoutes::new(&clients, "t".to_owned(), Some("c".to_owned()));
+    let routes = AwsRoutes::new(&clients, "t".to_owned(), Some("c".to_owned())).unwrap();
     assert_eq!(kind(&routes.active_color().await.unwrap_err()), Kind::Expired);
     routes.active_color().await.unwrap();
     source(&server, &clients).receive(ASK).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_clock_that_is_off_is_corrected_by_the_services_date() {
 async fn the_color_is_signed_by_the_services_clock_from_the_second_call_on() {
     let server = ahead(10).await;
     let clients = clients(&server, Source::default());
-    let routes = AwsRoutes::new(&clients, "t".to_owned(), Some("c".to_owned()));
+    let routes = AwsRoutes::new(&clients, "t".to_owned(), Some("c".to_owned())).unwrap();
     assert_eq!(kind(&routes.active_color().await.unwrap_err()), Kind::Denied);
     routes.active_color().await.unwrap();
 }

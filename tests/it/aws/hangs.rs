@@ -52,7 +52,8 @@ async fn every_verb_gives_up_in_its_own_time() {
         3,
         12.0..16.0,
     );
-    let routes = |server: &Server| AwsRoutes::new(&server.clients(), "t".to_owned(), Some("c".to_owned()));
+    let routes =
+        |server: &Server| AwsRoutes::new(&server.clients(), "t".to_owned(), Some("c".to_owned())).unwrap();
     let lookup = gives_up(async |server| routes(server).lookup("prod#g132").await.map(drop), 2, 2.0..4.5);
     let color = gives_up(async |server| routes(server).active_color().await.map(drop), 1, 2.0..3.5);
     let put = gives_up(

@@ -9,6 +9,7 @@ use super::server::{Act, Server};
 
 fn routes(server: &Server) -> AwsRoutes {
     AwsRoutes::new(&server.clients(), "CompilerRouting".to_owned(), Some("/prod/active-color".to_owned()))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -93,7 +94,7 @@ async fn a_color_that_cannot_be_had_is_an_error_and_a_missing_one_is_blue() {
     }
     let server = Server::doing([Act::error(400, "ParameterNotFound", "")]).await;
     assert_eq!(routes(&server).active_color().await.unwrap(), Color::Blue);
-    let nobody = AwsRoutes::new(&server.clients(), "CompilerRouting".to_owned(), None);
+    let nobody = AwsRoutes::new(&server.clients(), "CompilerRouting".to_owned(), None).unwrap();
     assert_eq!(nobody.active_color().await.unwrap(), Color::Blue);
     assert_eq!(server.asked(), 1, "without a parameter nobody is asked");
 }

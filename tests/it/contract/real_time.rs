@@ -104,7 +104,7 @@ fn items() -> impl Iterator<Item = (String, Value)> {
 /// Runs the suites of tables and buckets.
 fn stores(course: &mut Course, clients: &Clients) {
     let table: Arc<dyn RouteStore> =
-        Arc::new(AwsRoutes::new(clients, TABLE.to_owned(), Some(COLOR.to_owned())));
+        Arc::new(AwsRoutes::new(clients, TABLE.to_owned(), Some(COLOR.to_owned())).unwrap());
     for (name, case) in routes::cases() {
         course.run(name, case(Arc::clone(&table)));
     }
