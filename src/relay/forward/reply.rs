@@ -58,7 +58,7 @@ impl http_body::Body for Body {
             next = Pin::new(&mut self.rest).poll_frame(context);
         }
         // There may be more at every moment, for ever.
-        let is_late = self.deadline.deadline() <= Instant::now();
+        let is_late = !matches!(next, Poll::Ready(None)) && self.deadline.deadline() <= Instant::now();
         if is_late || next.is_pending() && self.deadline.as_mut().poll(context).is_ready() {
             self.source = None;
             return Poll::Ready(Some(Err("the service did not answer in time".into())));

@@ -36,7 +36,7 @@ pub(super) type Sent = UnsyncBoxBody<Bytes, BoxError>;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Idle connections kept for each service.
 const IDLE: usize = 64;
-/// How long after its last reply one is used again: Node.js closes after five seconds, and a request that meets the
+/// How long after its last reply began one is used again: Node.js closes after five seconds, and a request that meets the
 /// close is lost.
 const KEEP: Duration = Duration::from_secs(4);
 /// How often, at most, those that are too old are looked for.
