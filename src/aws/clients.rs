@@ -25,7 +25,7 @@ use crate::aws::{Settings, place};
 use crate::ports::QueueAddress;
 
 /// Longest a connection may take, name lookup and TLS included: one lost SYN is sent again after a second.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection may idle in the pool. The services close theirs after 20 s (S3) or more; what we close first
 /// cannot be closed under a request.
 pub(super) const IDLE: Duration = Duration::from_secs(15);

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::aws::clients::{CONNECT, Clients, IDLE};
+use crate::aws::clients::{Clients, IDLE};
 use crate::aws::fault::{Fault, Kind, chain};
 use crate::aws::{Settings, clock};
 use crate::ports::Color;
@@ -67,7 +67,6 @@ impl ColorParameter {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT.min(PATIENCE))
             .pool_idle_timeout(IDLE)
             .no_proxy()
             .build();

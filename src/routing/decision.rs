@@ -87,9 +87,9 @@ impl Route {
             RouteTarget::Queue(name) if !is_name(&name) => {
                 Err(format!("no queue can be called {}", quoted(&name)))
             }
-            RouteTarget::Queue(name) if !queues.have_a_place() => {
-                Err(format!("nobody knows where queue {name} is, because no other is configured"))
-            }
+            RouteTarget::Queue(name) if !queues.have_a_place() => Err(format!(
+                "nobody knows where queue {name} is; set queues.default or queues.own, it is beside them"
+            )),
             RouteTarget::Queue(name) => Ok(Target::Queue(queues.named(&name))),
             RouteTarget::DefaultQueue => Ok(Target::DefaultQueue),
             RouteTarget::Url(url) => forwardable(&url)
@@ -210,7 +210,9 @@ mod tests {
         let read = |target| Route::read(Some(row(target)), &nowhere);
         let error = read(queue("jobs")).unwrap_err().to_string();
         assert!(
-            error.ends_with("nobody knows where queue jobs is, because no other is configured"),
+            error.ends_with(
+                "nobody knows where queue jobs is; set queues.default or queues.own, it is beside them"
+            ),
             "{error}"
         );
         assert!(read(url("https://gpu.example/compile")).is_ok());

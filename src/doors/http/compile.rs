@@ -225,12 +225,8 @@ impl<W: Workshop> Desk<W> {
     }
 
     fn answered(&self, answer: Answer, rendition: Rendition) -> Reply {
-        let content_type = match rendition {
-            Rendition::Json => JSON,
-            Rendition::Text => TEXT,
-        };
         let mut reply = Reply::new(reply::pieces(answer.body));
-        reply.headers_mut().insert(CONTENT_TYPE, content_type);
+        reply.headers_mut().insert(CONTENT_TYPE, content_type(rendition));
         marked(self.timed(reply), Facts { job: answer.status, cached: answer.cached })
     }
 
@@ -245,6 +241,14 @@ impl<W: Workshop> Desk<W> {
     fn find(&self, draft: &Draft, id: &str) -> Result<W::Compiler, Rejection> {
         let compiler = self.parts.workshop.find(draft.language(), id);
         compiler.ok_or_else(|| Rejection::no_compiler(id))
+    }
+}
+
+/// How a rendition calls itself.
+pub(super) fn content_type(rendition: Rendition) -> HeaderValue {
+    match rendition {
+        Rendition::Json => JSON,
+        Rendition::Text => TEXT,
     }
 }
 

@@ -9,13 +9,13 @@ use http_body_util::Limited;
 
 use super::Desk;
 use super::body::Media;
-use super::compile::{Order, marked};
+use super::compile::{Order, content_type, marked};
 use super::conduct::{Call, Facts};
 use super::reject::Rejection;
 use crate::domain::class::Class;
 use crate::domain::ids::{CompilerId, RequestId};
 use crate::domain::limits::Deadline;
-use crate::doors::reply::{self, JSON, Reply, TEXT};
+use crate::doors::reply::{self, Reply};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
 use crate::relay::forward::Forward;
@@ -124,11 +124,7 @@ impl<W: Workshop> Desk<W> {
 
     /// A relayed result as a reply.
     fn shown(&self, Relayed { body, status }: Relayed, rendition: Rendition) -> Reply {
-        let content_type = match rendition {
-            Rendition::Json => JSON,
-            Rendition::Text => TEXT,
-        };
-        let reply = self.timed(reply::reply(StatusCode::OK, content_type, body));
+        let reply = self.timed(reply::reply(StatusCode::OK, content_type(rendition), body));
         marked(reply, Facts { job: status, cached: false })
     }
 
