@@ -166,6 +166,7 @@ pub(super) async fn clients(config: &Config) -> Clients {
         dynamodb: aws.endpoint_dynamodb.clone(),
         s3: aws.endpoint_s3.clone(),
         ssm: aws.endpoint_ssm.clone(),
+        autoscaling: aws.endpoint_autoscaling.clone(),
     };
     Clients::from_environment(aws::Settings { region: aws.region.clone(), endpoints }).await
 }

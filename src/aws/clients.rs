@@ -30,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// cannot be closed under a request.
 pub(super) const IDLE: Duration = Duration::from_secs(15);
 /// First and longest pause between two attempts of one call, each with full jitter.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long a body may stand still before the call fails.
 const STALLED: Duration = Duration::from_secs(5);
 

@@ -45,6 +45,8 @@ pub struct Fault {
     pub kind: Kind,
     /// What was said, in at most a few hundred bytes.
     pub detail: String,
+    /// The service's own word for it, such as `ValidationError`, where it answered with one.
+    pub code: Option<String>,
 }
 
 /// What kind of failure. All but [`Kind::Refused`] may pass by themselves.
@@ -71,6 +73,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether the same call may go through if it is made again at once.
+    pub const fn may_pass(self) -> bool {
+        match self {
+            Self::Throttled | Self::TimedOut | Self::Unreachable | Self::Expired | Self::Broken => true,
+            Self::NoCredentials | Self::Denied | Self::Garbled | Self::Refused => false,
+        }
+    }
+
     /// How it reads at the head of a message.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +101,7 @@ impl Fault {
     /// A failure with this detail, cut to size and to one line.
     pub(super) fn new(kind: Kind, detail: &str) -> Self {
         let detail = &detail[..detail.floor_char_boundary(LONGEST_DETAIL)];
-        Self { kind, detail: detail.replace(char::is_control, " ") }
+        Self { kind, detail: detail.replace(char::is_control, " "), code: None }
     }
 
     /// What a service answered with an error code.
@@ -101,7 +111,7 @@ impl Fault {
             (Some(word), None) | (None, Some(word)) => word.to_owned(),
             (None, None) => format!("status {status}"),
         };
-        Self::new(kind_of(status, code), &detail)
+        Self { code: code.map(ToOwned::to_owned), ..Self::new(kind_of(status, code), &detail) }
     }
 
     /// What the SDK reports.

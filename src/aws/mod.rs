@@ -7,6 +7,8 @@
 //! | [`RouteStore`](crate::ports::RouteStore) | [`AwsRoutes`] | a DynamoDB table, and a parameter of Systems Manager |
 //! | [`BlobStore`](crate::ports::BlobStore) | [`S3Blobs`] | S3, any bucket |
 //!
+//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance.
+//!
 //! All are made from one [`Clients`], which is the one place that knows endpoints, credentials and the HTTP stack.
 //! No type of the SDK is seen above this folder. Patience and retries are said beside each verb, with the reason.
 //!
@@ -15,6 +17,7 @@
 //! [`Settings`], so that `config` can show where it is from.
 
 mod answers;
+mod autoscaling;
 mod blobs;
 mod clients;
 mod clock;
@@ -24,9 +27,11 @@ mod keys;
 mod messages;
 mod place;
 mod routes;
+mod signed;
 mod sink;
 mod source;
 
+pub use autoscaling::AutoScalingGroup;
 pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};
@@ -56,6 +61,8 @@ pub struct Endpoints {
     pub s3: Option<String>,
     /// `AWS_ENDPOINT_URL_SSM`.
     pub ssm: Option<String>,
+    /// `AWS_ENDPOINT_URL_AUTO_SCALING`.
+    pub autoscaling: Option<String>,
 }
 
 impl Endpoints {

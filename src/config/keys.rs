@@ -251,6 +251,22 @@ settings! {
         endpoint_s3: Option<String> = "",
         /// The same for the parameter alone.
         endpoint_ssm: Option<String> = "",
+        /// The same for Auto Scaling alone.
+        endpoint_autoscaling: Option<String> = "",
+    }
+
+    /// The fleet that this machine belongs to: how figures name it, and where the operator's commands look for it.
+    fleet: Fleet {
+        /// The fleet's name, in metrics and in the names of log groups.
+        name: String = "compilation",
+        /// Its Auto Scaling group.
+        group: String = "compilation-asg",
+        /// The balancer's target group with its instances.
+        target_group: String = "compilation-instances",
+        /// Log group of the daemons' logs; auto is /compilation-worker/NAME/daemon.
+        log_group: String = "auto",
+        /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.
+        metrics_group: String = "auto",
     }
 
     /// The events hub, for the command of that name. The defaults are the limits of API Gateway.

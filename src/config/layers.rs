@@ -17,13 +17,14 @@ use crate::failpoint;
 const LISTED: &str = "check --reference lists them all";
 
 /// Variables of Amazon's own tools, and the keys they stand for.
-const BORROWED: [(&str, &str); 6] = [
+const BORROWED: [(&str, &str); 7] = [
     ("AWS_REGION", "aws.region"),
     ("AWS_ENDPOINT_URL", "aws.endpoint"),
     ("AWS_ENDPOINT_URL_SQS", "aws.endpoint_sqs"),
     ("AWS_ENDPOINT_URL_DYNAMODB", "aws.endpoint_dynamodb"),
     ("AWS_ENDPOINT_URL_S3", "aws.endpoint_s3"),
     ("AWS_ENDPOINT_URL_SSM", "aws.endpoint_ssm"),
+    ("AWS_ENDPOINT_URL_AUTO_SCALING", "aws.endpoint_autoscaling"),
 ];
 
 /// Where a value came from.

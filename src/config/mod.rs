@@ -146,6 +146,16 @@ pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
 
 /// Fills in what is `auto`.
 fn derive(layers: &mut Layers, machine: &Machine) {
+    derive_slots(layers, machine);
+    if let Some(name) = Key::find("fleet.name").and_then(|key| layers.peek::<String>(key)) {
+        for (key, kind) in [("fleet.log_group", "daemon"), ("fleet.metrics_group", "metrics")] {
+            let Some(key) = Key::find(key) else { return };
+            layers.derive(key, format!("/compilation-worker/{name}/{kind}"), format!("fleet.name = {name}"));
+        }
+    }
+}
+
+fn derive_slots(layers: &mut Layers, machine: &Machine) {
     let (Some(slots), Some(memory)) = (Key::find("engine.slots"), Key::find("limits.memory")) else { return };
     if let Some(per_job) = layers.peek::<ByteSize>(memory) {
         let from = format!("{}, limits.memory = {per_job}", machine.describe());

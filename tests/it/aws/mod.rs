@@ -7,6 +7,7 @@ mod hangs;
 mod lookups;
 mod program;
 mod receives;
+mod scaling;
 mod sends;
 mod server;
 mod transfers;
