@@ -148,6 +148,7 @@ impl Ground {
         let parts = http::Parts {
             workshop: engine,
             fleet,
+            shadow: None,
             settings: DoorSettings::default(),
             health: Health::new(vitals),
             gate: gate.clone(),

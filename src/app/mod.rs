@@ -6,6 +6,7 @@ mod once;
 mod parts;
 mod route;
 mod serve;
+mod shadow;
 
 use std::time::Duration;
 

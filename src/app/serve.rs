@@ -21,7 +21,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
-use crate::app::{open_many, parts};
+use crate::app::{open_many, parts, shadow};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
@@ -175,6 +175,7 @@ impl Running {
         let door = Door::new(Parts {
             workshop: self.engine.clone(),
             fleet,
+            shadow: shadow::open(config, &self.lifecycle, &self.metrics)?,
             settings: parts::door(config),
             health: self.health(config),
             gate: gate.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Uri;
+
 use crate::config::keys::{Config, Key};
 use crate::config::layers::{Layers, Mistake};
 use crate::config::machine::Machine;
@@ -17,6 +19,8 @@ const MOST_SLOTS: usize = 1024;
 const MOST_WAITING: usize = 100_000;
 /// Each costs a descriptor and some kilobytes.
 const MOST_CONNECTIONS: usize = 1_000_000;
+/// Each may hold a request and two of the largest replies.
+const MOST_SHADOWED: usize = 64;
 /// No balancer or client of the contract sends more, and each request may hold this much.
 const LARGEST_BODY: ByteSize = ByteSize(16 * MIB);
 
@@ -33,6 +37,7 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
     clocks(config, layers);
     places(config, layers);
     routes(config, layers);
+    shadow(config, layers);
     warnings(config, machine)
 }
 
@@ -194,6 +199,35 @@ fn routes(config: &Config, layers: &mut Layers) {
         let wrong = "nobody tells which color is live, as routing.table is empty";
         layers.object("queues.colours", wrong, "name a table, or leave colors out");
     }
+}
+
+fn shadow(config: &Config, layers: &mut Layers) {
+    let Config { shadow, .. } = config;
+    let fix = "name the service, such as http://balancer.example";
+    if let Some(url) = &shadow.url
+        && !is_service(url)
+    {
+        layers.object("shadow.url", "is not the http:// or https:// URL of a service", fix);
+    }
+    if shadow.at_once == 0 {
+        layers.object(
+            "shadow.at_once",
+            "nobody would ever be asked",
+            "write a number above zero, or leave shadow.url empty",
+        );
+    }
+    if shadow.at_once > MOST_SHADOWED {
+        layers.object("shadow.at_once", format!("is more than the {MOST_SHADOWED} allowed"), "lower it");
+    }
+    if shadow.patience.is_zero() {
+        layers.object("shadow.patience", "leaves no time at all", "write a duration above zero");
+    }
+}
+
+/// Whether paths can be asked for under this URL.
+fn is_service(url: &str) -> bool {
+    let Ok(url) = url.parse::<Uri>() else { return false };
+    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.query().is_none()
 }
 
 fn warnings(config: &Config, machine: &Machine) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::layers::Reader;
-use crate::config::value::{ByteSize, Shape, Value};
+use crate::config::value::{ByteSize, Shape, Share, Value};
 use crate::domain::limits;
 use crate::doors::http::Network;
 use crate::ports::QueueAddress;
@@ -213,6 +213,20 @@ settings! {
         dead_letters: Option<QueueAddress> = "",
         /// How long a message is ours each time we say that we work on it, which is three times in this; whole seconds.
         visibility: Duration = "10s",
+    }
+
+    /// A second service that is asked what it would have answered, and compared.
+    shadow: Shadow {
+        /// The service's http:// or https:// URL, without /api and what follows; without one nobody is asked.
+        url: Option<String> = "",
+        /// Which part of all compile requests it is asked too.
+        share: Share = "1%",
+        /// Requests it is asked at once; what would be one more is not asked.
+        at_once: usize = "4",
+        /// How long it may take.
+        patience: Duration = "60s",
+        /// Directory for a hundred examples of what differs, with the sources that clients sent; nothing keeps none.
+        samples: Option<PathBuf> = "",
     }
 
     /// How results travel between routers and workers.

@@ -62,6 +62,10 @@ pub trait Value: Sized {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
+/// A part of a whole, in millionths. Reading one requires a percent sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u32);
+
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
@@ -138,6 +142,45 @@ impl ByteSize {
     #[must_use]
     pub const fn rounded(self) -> Self {
         Self(self.0 / MIB * MIB)
+    }
+}
+
+/// Millionths in one percent.
+const PERCENT: u32 = 10_000;
+
+impl Value for Share {
+    const LOOKS: &'static str = "a percentage such as 100%, 1% or 0.5%";
+    const NOUN: &'static str = "PERCENT";
+
+    fn read(raw: &Raw) -> Result<Self, Wrong> {
+        let text = raw.one()?;
+        let Some(number) = text.strip_suffix('%') else {
+            return Err(Wrong::new("a share needs a percent sign", format!("write {text}%")));
+        };
+        let wrong = || Wrong::new("is no share of a whole", "write a number from 0% to 100%, such as 0.5%");
+        let (whole, part) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(part) || part.len() > 4 {
+            return Err(wrong());
+        }
+        let whole: u32 = whole.parse().map_err(|_| wrong())?;
+        let part: u32 = format!("{part:0<4}").parse().map_err(|_| wrong())?;
+        let millionths = whole.checked_mul(PERCENT).and_then(|whole| whole.checked_add(part));
+        millionths.filter(|millionths| *millionths <= 100 * PERCENT).map(Self).ok_or_else(wrong)
+    }
+
+    fn show(&self) -> String {
+        let (whole, part) = (self.0 / PERCENT, self.0 % PERCENT);
+        let part = format!("{part:04}");
+        let part = part.trim_end_matches('0');
+        if part.is_empty() { format!("{whole}%") } else { format!("{whole}.{part}%") }
+    }
+}
+
+impl Share {
+    /// As a fraction, from 0 to 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(100 * PERCENT)
     }
 }
 
@@ -429,6 +472,24 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_percentages() {
+        for (text, millionths, shown) in [
+            ("0%", 0, "0%"),
+            ("1%", 10_000, "1%"),
+            ("0.5 %", 5000, "0.5%"),
+            ("12.3400%", 123_400, "12.34%"),
+            ("100%", 1_000_000, "100%"),
+        ] {
+            assert_eq!(Share::read(&one(text)), Ok(Share(millionths)), "{text}");
+            assert_eq!(Share(millionths).show(), shown);
+        }
+        assert_eq!(Share::read(&one("5")).unwrap_err().fix, "write 5%");
+        for text in ["101%", "100.0001%", "-1%", "1e2%", ".5%", "5.%", "0.00001%", "%", "99999999999%"] {
+            assert_eq!(Share::read(&one(text)).unwrap_err().what, "is no share of a whole", "{text}");
+        }
+    }
+
+    #[test]
     fn lists_come_from_commas_and_from_lists() {
         let expected = Ok(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(Vec::<String>::read(&one("a, b,")), expected);
@@ -472,6 +533,9 @@ mod tests {
             if let Ok(duration) = Duration::read(&one(&text)) {
                 prop_assert_eq!(Duration::read(&one(&duration.show())), Ok(duration));
             }
+            let share = Share(u32::try_from(number % 1_000_001).unwrap());
+            prop_assert_eq!(Share::read(&one(&share.show())), Ok(share));
+            let _wrong = Share::read(&one(&text));
             if let Ok(list) = Vec::<String>::read(&one(&text)) {
                 prop_assert_eq!(Vec::<String>::read(&one(&list.show())), Ok(list));
             }

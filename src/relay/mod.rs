@@ -13,6 +13,7 @@ mod backlog;
 mod cancelling;
 pub mod forward;
 mod parking;
+pub mod shadow;
 mod waiting;
 
 use std::collections::BTreeMap;

@@ -103,6 +103,20 @@ pub struct ByLook {
     pub outcome: &'static str,
 }
 
+/// `verdict`: what a comparison with a second service showed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByVerdict {
+    /// `same`, `different` or `failed`.
+    pub verdict: &'static str,
+}
+
+/// `what`: in what two answers differed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByDifference {
+    /// As the comparison names it, such as `assembly` or `stderr`.
+    pub what: &'static str,
+}
+
 /// `task`: one name of tracked task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTask {
@@ -241,6 +255,14 @@ metrics! {
     events_garbage: Counter = "events_texts_unknown";
     /// Results that came when nobody waited for them.
     events_early: Counter = "events_results_early";
+    /// Requests that a second service was asked too, by what the comparison showed.
+    shadow_comparisons: Family<ByVerdict, Counter> = "shadow_comparisons";
+    /// Places in which the second service's answers differed.
+    shadow_differences: Family<ByDifference, Counter> = "shadow_differences";
+    /// Our own time for the requests that were compared.
+    shadow_ours: Histogram = "shadow_ours" in Seconds with Histogram::new(REQUEST_BUCKETS);
+    /// The second service's time for the same requests.
+    shadow_theirs: Histogram = "shadow_theirs" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.
@@ -310,6 +332,21 @@ impl Metrics {
         self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
     }
 
+    /// Counts a comparison with a second service; the places in which it differed; and what both took.
+    pub fn count_comparison(
+        &self,
+        verdict: &'static str,
+        differences: impl IntoIterator<Item = &'static str>,
+        [ours, theirs]: [Duration; 2],
+    ) {
+        self.shadow_comparisons.get_or_create(&ByVerdict { verdict }).inc();
+        for what in differences {
+            self.shadow_differences.get_or_create(&ByDifference { what }).inc();
+        }
+        self.shadow_ours.observe(ours.as_secs_f64());
+        self.shadow_theirs.observe(theirs.as_secs_f64());
+    }
+
     /// Sets the gauge of one name of task.
     pub fn set_tasks(&self, task: &'static str, alive: u64) {
         self.tasks.get_or_create(&ByTask { task }).set(i64::try_from(alive).unwrap_or(i64::MAX));
@@ -360,6 +397,7 @@ mod tests {
         metrics.count_jail_failure("mount");
         metrics.count_look("absent");
         metrics.count_message("done", Duration::from_millis(20));
+        metrics.count_comparison("different", ["assembly"], [Duration::from_millis(20); 2]);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
         metrics.compilation_duration.observe(0.2);

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, Media, Received};
 use super::conduct::{Call, Facts};
+use super::mirror::Watched;
 use super::negotiate;
 use super::reject::{JOB_STATUS, Rejection};
 use super::{Desk, Shared};
@@ -18,6 +19,7 @@ use crate::doors::reply::{self, JSON, ReadBy, Reply, TEXT};
 use crate::doors::server::Opening;
 use crate::doors::workshop::{Job, Workshop};
 use crate::engine::{Answer, Rendition, Terms};
+use crate::relay::shadow::Copy;
 use crate::routing::Destination;
 use crate::wire;
 use crate::wire::envelope::Build;
@@ -33,6 +35,8 @@ pub(super) struct Order {
     pub(super) media: Media,
     pub(super) rendition: Rendition,
     pub(super) body: Received,
+    /// A copy for the shadow, if this is one of those that are copied.
+    copy: Option<Copy>,
 }
 
 /// `/api/compiler/{id}/compile`
@@ -48,17 +52,20 @@ pub(super) async fn compile<W: Workshop>(
     match destination {
         Destination::Url(service) => Box::pin(desk.forward(&service, "compile", request)).await,
         Destination::Queue(queue) => {
-            let order = Box::pin(Order::from_request(request, &desk)).await?;
-            let key = desk.key(&order, Some(&id));
-            match Box::pin(desk.recall(&key, order.rendition)).await {
+            let mut order = Box::pin(Order::from_request(request, &desk)).await?;
+            let (watched, key) = (order.watched(), desk.key(&order, Some(&id)));
+            let outcome = match Box::pin(desk.recall(&key, order.rendition)).await {
                 Some(reply) => Ok(reply),
                 None => Box::pin(desk.relay(&queue, order, &id, &Build::Compile)).await,
-            }
+            };
+            Box::pin(desk.mirror(watched, outcome)).await
         }
         _ => {
             Box::pin(async {
-                let order = Order::from_request(request, &desk).await?;
-                desk.answer(order, Some(id), Order::read).await
+                let mut order = Order::from_request(request, &desk).await?;
+                let watched = order.watched();
+                let outcome = desk.answer(order, Some(id), Order::read).await;
+                Box::pin(desk.mirror(watched, outcome)).await
             })
             .await
         }
@@ -122,11 +129,17 @@ impl<W: Workshop> FromRequest<Shared<W>> for Order {
         let body = desk.bodies.receive(body).await?;
         let rendition = negotiate::rendition(&head.headers, desk.parts.settings.default_rendition);
         let query = head.uri.query().unwrap_or_default().to_owned();
-        Ok(Self { call: Call::of(&head)?, query, media, rendition, body })
+        let copy = desk.parts.shadow.as_ref().and_then(|shadow| shadow.copy(&head, &body.bytes));
+        Ok(Self { call: Call::of(&head)?, query, media, rendition, body, copy })
     }
 }
 
 impl Order {
+    /// What the shadow will be asked, which is nothing for most.
+    fn watched(&mut self) -> Option<Watched> {
+        Watched::new(self.copy.take(), &self.call, self.rendition)
+    }
+
     /// The request in the body.
     pub(super) fn read(&self) -> Result<Draft, RequestError> {
         match self.media {

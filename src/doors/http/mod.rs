@@ -15,6 +15,7 @@ mod conduct;
 mod elsewhere;
 mod encode;
 mod listings;
+mod mirror;
 mod negotiate;
 mod network;
 mod paths;
@@ -41,6 +42,7 @@ use crate::doors::reply::Reply;
 use crate::doors::server::{Gate, Refusal, Service};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
+use crate::relay::shadow::Shadow;
 
 pub use self::elsewhere::Fleet;
 pub use self::network::{Network, NetworkError};
@@ -114,6 +116,8 @@ pub struct Parts<W> {
     pub workshop: W,
     /// Where compiles are made that are not made here; without a fleet all are.
     pub fleet: Option<Fleet>,
+    /// Who is asked what they would have answered.
+    pub shadow: Option<Shadow>,
     /// The owner's choices.
     pub settings: DoorSettings,
     /// How we are.

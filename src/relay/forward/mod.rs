@@ -21,7 +21,7 @@ use crate::domain::limits::Deadline;
 pub use self::reply::Body;
 
 /// Says that a request was handed on once. A second time would be one too many.
-const FORWARDED: HeaderName = HeaderName::from_static("x-compilation-worker-forwarded");
+pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-compilation-worker-forwarded");
 /// Headers that speak of one connection, and not of what travels on it.
 const OF_A_CONNECTION: [&str; 11] = [
     "connection",

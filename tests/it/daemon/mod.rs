@@ -9,6 +9,7 @@ mod notifies;
 mod overload;
 mod reloads;
 mod remembers;
+mod shadows;
 mod shares;
 mod silence;
 mod tells;

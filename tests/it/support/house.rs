@@ -16,6 +16,7 @@ use compilation_worker::doors::server::{self, Gate, HttpSettings};
 use compilation_worker::doors::workshop::{Failure, Job, Listing, Workshop};
 use compilation_worker::engine::{Answer, Rendition, Terms};
 use compilation_worker::lifecycle::Phase;
+use compilation_worker::relay::shadow::Shadow;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,6 +39,7 @@ pub(crate) struct Plan {
     pub(crate) http: HttpSettings,
     pub(crate) door: DoorSettings,
     pub(crate) fleet: Option<Fleet>,
+    pub(crate) shadow: Option<Shadow>,
 }
 
 /// Compiles by obeying: see [`Fake::obey`].
@@ -71,7 +73,11 @@ pub(crate) fn scaled() -> Plan {
         body_bytes: 1_000_000,
         ..HttpSettings::default()
     };
-    Plan { door: DoorSettings { body_bytes: http.body_bytes, ..DoorSettings::default() }, http, fleet: None }
+    Plan {
+        door: DoorSettings { body_bytes: http.body_bytes, ..DoorSettings::default() },
+        http,
+        ..Plan::default()
+    }
 }
 
 impl House {
@@ -88,6 +94,7 @@ impl House {
         let door = Door::new(Parts {
             workshop: workshop.clone(),
             fleet: plan.fleet,
+            shadow: plan.shadow,
             settings: plan.door,
             health: Health::new(move || vitals(*phase.borrow())),
             gate: gate.clone(),
