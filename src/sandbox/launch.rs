@@ -8,9 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::Interest;
 
 use crate::domain::limits::{Deadline, Limits};
+use crate::domain::path::JobPath;
 use crate::sandbox::cgroup::{self, Delegated, GroupLimits, NoCgroups, Version};
 use crate::sandbox::handle::{Helper, Jails, Sandbox};
 use crate::sandbox::ids::{self, Users};
@@ -20,7 +22,8 @@ use crate::sandbox::jail::sys;
 use crate::sandbox::probe;
 use crate::sandbox::protections::{LimitKeeper, Protections};
 use crate::sandbox::run::rlimits;
-use crate::sandbox::spec::{Job, Mode, Settings};
+use crate::sandbox::spec::{Job, JobFile, Mode, Settings};
+use crate::sandbox::workspace::{self, ReadError};
 
 /// The first argument that turns this program into the jail helper.
 pub const HELPER_COMMAND: &str = "jail-helper";
@@ -230,15 +233,20 @@ fn refused(failure: Failure) -> LaunchError {
     LaunchError::Refused { remedy: probe::remedy(&failure.step, &source), step: failure.step, source }
 }
 
-/// Runs a program in the first jail: whatever a wall lacks on this machine shows here, not in a job.
+/// The file that the first jail is given, and that must be found in it afterwards.
+const PROOF: &str = "proof";
+
+/// Runs a program in the first jail, and reads a file as results are read: whatever a wall lacks on this machine, and
+/// whatever would keep us from a job's result, shows here, not in a job.
 fn prove(channel: &UnixStream, readable: &[PathBuf], limits: &[u64; RLIMITS]) -> Result<(), LaunchError> {
     let failed = |step: Step, errno| refused(Failure { step: step.as_str().to_owned(), errno });
     let silent = || at("run a first program in a jail")(io::ErrorKind::UnexpectedEof.into());
+    let path = JobPath::parse(PROOF).map_err(|error| at("name a first file")(io::Error::other(error)))?;
     let job = Job {
         program: PathBuf::from("/usr/bin/true"),
         arguments: Vec::new(),
         environment: Vec::new(),
-        files: Vec::new(),
+        files: vec![JobFile { path: path.clone(), contents: PROOF.into() }],
         stdin: bytes::Bytes::new(),
         limits: Limits::default(),
         deadline: Deadline::after(PATIENCE),
@@ -256,11 +264,9 @@ fn prove(channel: &UnixStream, readable: &[PathBuf], limits: &[u64; RLIMITS]) ->
         control.read_exact(&mut record).map_err(at("hear from a first jail"))?;
         match Record::decode(&record).ok_or_else(silent)? {
             Record::Started => {}
-            Record::Exited(0, _) => return Ok(()),
+            Record::Exited(0, _) => break,
             // Every wall stood; only the program is not among the readable paths.
-            Record::Failed(Step::Execute, errno) if !exists(readable, &job.program) || errno == 0 => {
-                return Ok(());
-            }
+            Record::Failed(Step::Execute, errno) if !exists(readable, &job.program) || errno == 0 => break,
             Record::Failed(step, errno) => return Err(failed(step, errno)),
             Record::Exited(..) | Record::Signalled(..) => {
                 let source = io::Error::other("a first program ran in a jail and did not end well");
@@ -268,6 +274,20 @@ fn prove(channel: &UnixStream, readable: &[PathBuf], limits: &[u64; RLIMITS]) ->
             }
         }
     }
+    read_back(&ends.directory, &path)
+}
+
+/// Reads the file that the first jail was given, as a job's result is read.
+fn read_back(directory: &OwnedFd, path: &JobPath) -> Result<(), LaunchError> {
+    let unread = |errno| refused(Failure { step: probe::READ_RESULT.to_owned(), errno });
+    let opened =
+        workspace::open_beneath(directory, path, PROOF.len() as u64).map_err(|error| match error {
+            ReadError::Io { source, .. } => unread(source.raw_os_error().unwrap_or(0)),
+            ReadError::TooLarge { .. } => unread(0),
+        })?;
+    let (file, _) = opened.ok_or_else(|| unread(Errno::NOENT.raw_os_error()))?;
+    let contents = io::read_to_string(file).map_err(at("read a first file"))?;
+    if contents == PROOF { Ok(()) } else { Err(unread(0)) }
 }
 
 fn exists(readable: &[PathBuf], program: &Path) -> bool {

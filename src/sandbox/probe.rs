@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::Serialize;
 
 use crate::sandbox::cgroup;
@@ -74,6 +75,13 @@ const UNMASK_PROC: &str = "the kernel mounts a new /proc only where a complete o
                            unmasked /proc (docker: --security-opt systempaths=unconfined), in a systemd unit without \
                            ProtectKernelTunables, ProtectKernelLogs and ProtectControlGroups";
 
+/// The step of the first proof that failed where results cannot be read.
+pub(super) const READ_RESULT: &str = "read a file from a jail with openat2";
+
+/// Advice that fits a refused `openat2`.
+const ALLOW_OPENAT2: &str = "results are read with openat2, which a system-call filter refuses here: in a systemd unit \
+                             leave out RestrictSUIDSGID, in a container use a filter that knows the call (Linux 5.6)";
+
 /// Looks at everything a jail is made of.
 pub fn examine() -> Vec<Finding> {
     let root = rustix::process::geteuid().is_root();
@@ -81,6 +89,7 @@ pub fn examine() -> Vec<Finding> {
     findings.push(proc_is_whole());
     findings.push(landlock());
     findings.push(seccomp());
+    findings.push(openat2());
     findings.push(cgroups());
     findings
 }
@@ -97,6 +106,9 @@ pub(super) fn remedy(step: &str, error: &io::Error) -> String {
         && error.kind() == io::ErrorKind::PermissionDenied
     {
         return UNMASK_PROC.to_owned();
+    }
+    if step == READ_RESULT {
+        return ALLOW_OPENAT2.to_owned();
     }
     "Look at `compilation-worker doctor`; for development only, there is --sandbox none".to_owned()
 }
@@ -158,6 +170,24 @@ fn seccomp() -> Finding {
         },
         Some(calls) => {
             Finding { name, grade: Grade::Ok, detail: format!("{calls} system calls allowed"), fix: "" }
+        }
+    }
+}
+
+/// The call by which results are read; some filters do not know it.
+fn openat2() -> Finding {
+    let name = "openat2";
+    let opened = rustix::fs::openat2(
+        rustix::fs::CWD,
+        ".",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH,
+    );
+    match opened {
+        Ok(_) => Finding { name, grade: Grade::Ok, detail: "works".to_owned(), fix: "" },
+        Err(error) => {
+            Finding { name, grade: Grade::Fail, detail: format!("refused: {error}"), fix: ALLOW_OPENAT2 }
         }
     }
 }

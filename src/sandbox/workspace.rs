@@ -102,7 +102,11 @@ impl Workspace {
 const AT_ONCE: u64 = 512 * 1024;
 
 /// A regular file and its size, which is at most `cap`.
-fn open_beneath(directory: &OwnedFd, path: &JobPath, cap: u64) -> Result<Option<(File, u64)>, ReadError> {
+pub(super) fn open_beneath(
+    directory: &OwnedFd,
+    path: &JobPath,
+    cap: u64,
+) -> Result<Option<(File, u64)>, ReadError> {
     use rustix::io::Errno;
     let io = |source: io::Error| ReadError::Io { path: path.clone(), source };
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;

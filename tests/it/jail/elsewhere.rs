@@ -5,7 +5,7 @@
     reason = "the harness starts itself again, and tells itself so by environment"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -162,6 +162,23 @@ fn a_kernel_without_user_namespaces_is_named() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn a_filter_that_does_not_know_openat2_is_named() {
+    let copies = Copies::make();
+    let wrapper = copies.0.path().join("without-openat2");
+    let built =
+        Command::new("gcc").arg("-o").arg(&wrapper).args(["-x", "c", "-"]).stdin(Stdio::piped()).spawn();
+    let mut built = built.unwrap();
+    built.stdin.take().unwrap().write_all(include_bytes!("without_openat2.c")).unwrap();
+    assert!(built.wait().unwrap().success());
+    let output = copies
+        .start(&[wrapper.to_str().unwrap()], &["--exact", "jail::elsewhere::launching_works_or_says_why"])
+        .env(REFUSAL, "leave out RestrictSUIDSGID")
+        .output()
+        .unwrap();
+    assert!(output.status.success() && told(&output).contains("1 passed"), "{}", told(&output));
 }
 
 #[test]
