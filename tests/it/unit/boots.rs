@@ -36,8 +36,10 @@ const STEPS: [&str; 16] = [
 fn everything_that_the_unit_promises() {
     let (machine, image) = (path("tests/fixtures/machine"), path("target/machine"));
     // A laptop may lack the image; where everything is installed, a skipped proof would be a lost one.
-    if !image.join("root.ext4").exists() && std::env::var_os("CI").is_none() {
-        println!("skipped: no image; run .ci/setup --tests as root");
+    let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let is_complete = cfg!(target_arch = "x86_64") && system.lines().any(|line| line == "ID=debian");
+    if !image.join("root.ext4").exists() && !(is_complete && std::env::var_os("CI").is_some()) {
+        println!("skipped: no image; on Debian for x86-64, run .ci/setup --tests as root");
         return;
     }
     let mut boot = command(machine.join("boot.sh").to_str().unwrap());
