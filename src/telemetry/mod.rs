@@ -3,4 +3,5 @@
 pub mod fields;
 pub mod log;
 pub mod metrics;
+pub mod network;
 pub mod process;
