@@ -15,6 +15,7 @@ pub mod aws;
 pub mod compilers;
 pub mod events;
 pub mod local;
+pub mod publish;
 pub mod sandbox;
 
 pub mod engine;

@@ -4,23 +4,25 @@
 //! main thread ─ runtime ┬ http ─┬ connection …        work: the drain waits for it
 //!                       │       └ flight …            one per job under way
 //!                       ├ pulse, signals, warm-up     companions: dropped when the work has ended
+//!                       ├ publish                     the last to leave: tells what the last work came to
 //! admin thread ─ runtime┴ metrics, health, levers, watchdog
 //! log thread            ─ writes what the others logged
+//! stdout thread         ─ prints metrics, if they go there
 //! ```
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
+use crate::app::meter::{Meter, gauge};
 use crate::app::{open_many, parts, shadow};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
@@ -29,7 +31,7 @@ use crate::config::keys::Config;
 use crate::doors::admin::{self, Controls};
 use crate::doors::health::{Health, Vitals};
 use crate::doors::http::{Door, Parts};
-use crate::doors::server::{self, Gate, House};
+use crate::doors::server::{self, Gate, House, Traffic};
 use crate::engine::Engine;
 #[cfg(debug_assertions)]
 use crate::failpoint;
@@ -37,6 +39,7 @@ use crate::lifecycle::signals::Signals;
 use crate::lifecycle::{self, Ending, Lifecycle, Phase};
 use crate::notify::{self, Pulse};
 use crate::sandbox::{Launched, Sandbox};
+use crate::telemetry::identity::Identity;
 use crate::telemetry::log::{self, Log, LogSettings};
 use crate::telemetry::metrics::Metrics;
 
@@ -65,6 +68,7 @@ struct Running {
     metrics: Arc<Metrics>,
     reloading: Arc<tokio::sync::Mutex<()>>,
     ways: Option<Ways>,
+    identity: Identity,
 }
 
 /// Runs the daemon to its end.
@@ -130,7 +134,9 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         Arc::clone(&metrics),
     );
     let ways = fleet::open(&config, &lifecycle, &metrics).await?;
-    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways };
+    let identity = Identity::of_host();
+    let running =
+        Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways, identity };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -138,8 +144,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     lifecycle.accompany("helper watch", running.clone().leave_without(sandbox.clone()));
 
     let addresses = (http.local_addr()?, admin.local_addr()?);
-    let log = Arc::new(log);
-    let admin = running.open_admin(admin, config.clone(), pulse, log)?;
+    let meter = running.meter(log, begun);
+    let admin = running.open_admin(admin, config.clone(), pulse, &meter)?;
     running.open_http(http, &config)?;
     running.warm();
 
@@ -153,6 +159,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     if announce == Announce::Addresses {
         tell(&serde_json::json!({ "http": addresses.0, "admin": addresses.1 }))?;
     }
+    // After the addresses: events may go to standard output too.
+    meter.publish(&config)?;
 
     lifecycle.draining().await;
     notify::stopping("draining");
@@ -165,6 +173,11 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
 }
 
 impl Running {
+    fn meter(&self, log: Log, begun: Instant) -> Arc<Meter> {
+        let Self { lifecycle, engine, metrics, ways, identity, .. } = self.clone();
+        Arc::new(Meter { lifecycle, engine, metrics, ways, identity, log, begun, turn: Mutex::default() })
+    }
+
     /// The public door, as work: the drain waits for its last reply.
     fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
         let fleet = self.ways.as_ref().map(|ways| ways.fleet(config, &self.lifecycle)).transpose()?;
@@ -180,15 +193,16 @@ impl Running {
             health: self.health(config),
             gate: gate.clone(),
             observe: Box::new(move |served| {
-                metrics.count_reply(served.route, served.status);
+                metrics.count_reply(served.route, served.status, served.duration);
                 if let Some(job) = served.job {
                     metrics.count_job(job);
                 }
-                metrics.http_duration.observe(served.duration.as_secs_f64());
             }),
         });
-        let connections = self.metrics.http_connections.clone();
-        let house = House { settings: parts::http(config), gate, connections };
+        let metrics = &self.metrics;
+        let traffic = Traffic { received: metrics.http_received.clone(), sent: metrics.http_sent.clone() };
+        let connections = metrics.http_connections.clone();
+        let house = House { settings: parts::http(config), gate, connections, traffic };
         let lifecycle = self.lifecycle.clone();
         let draining = async move { lifecycle.draining().await };
         self.lifecycle.spawn("http", server::run(listener, door, house, draining));
@@ -201,15 +215,15 @@ impl Running {
         listener: TcpListener,
         config: Config,
         pulse: Pulse,
-        log: Arc<Log>,
+        meter: &Arc<Meter>,
     ) -> anyhow::Result<JoinHandle<()>> {
-        let (scraped, reloading, draining, clearing) =
-            (self.clone(), self.clone(), self.clone(), self.clone());
+        let (reloading, draining, clearing) = (self.clone(), self.clone(), self.clone());
+        let meter = Arc::clone(meter);
         let tasks = self.lifecycle.clone();
         let longest = config.limits.wall + STUCK_MARGIN;
         let controls = Controls {
             health: self.health(&config),
-            metrics: Box::new(move || scraped.scrape(&log)),
+            metrics: Box::new(move || meter.page()),
             tasks: Box::new(move || {
                 let census: serde_json::Map<_, _> = tasks
                     .tasks()
@@ -320,44 +334,6 @@ impl Running {
             }
         })
     }
-
-    /// All metrics; the gauges are set now, because nobody reads them in between.
-    fn scrape(&self, log: &Log) -> String {
-        let (metrics, status) = (&self.metrics, self.engine.status());
-        metrics.slots.set(gauge(status.slots));
-        metrics.slots_busy.set(gauge(status.slots_busy));
-        metrics.queue_waiting.set(gauge(status.queued));
-        metrics.cache_size.set(gauge(status.output_cache_bytes + status.reply_cache_bytes));
-        metrics.log_dropped.set(gauge(log.dropped()));
-        if let Some(events) = self.ways.as_ref().and_then(Ways::hub) {
-            metrics.events_connections.set(gauge(events.connections));
-            metrics.events_subscriptions.set(gauge(events.subscriptions));
-            metrics.events_offers.set(gauge(events.offers));
-            metrics.events_offers_size.set(gauge(events.offered_bytes));
-            raise(&metrics.events_connected, events.connected);
-            raise(&metrics.events_repeats, events.repeats);
-            raise(&metrics.events_refused, events.refused);
-            raise(&metrics.events_garbage, events.garbage);
-            raise(&metrics.events_early, events.early);
-        }
-        let mut panics = 0;
-        for (task, census) in self.lifecycle.tasks() {
-            metrics.set_tasks(task, census.alive);
-            panics += census.panicked;
-        }
-        metrics.task_panics.set(gauge(panics));
-        metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
-        metrics.render()
-    }
-}
-
-/// Raises a counter to what somebody else has counted.
-fn raise(counter: &Counter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn gauge(value: impl TryInto<i64>) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
 }
 
 fn report(loaded: &compilers::Loaded) {

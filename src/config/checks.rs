@@ -1,5 +1,6 @@
 //! What must hold between values, once each of them makes sense alone.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Uri;
@@ -27,6 +28,14 @@ const LARGEST_BODY: ByteSize = ByteSize(16 * MIB);
 /// Queues count in whole seconds, and less would be over before a message has arrived (decision D4 says 10 s).
 const SHORTEST_HIDING: Duration = Duration::from_secs(1);
 
+/// More often would be a burden, and CloudWatch keeps one value a minute anyway; what comes more rarely than every few
+/// minutes leaves alarms without data.
+const PUBLISHING: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(15);
+
+/// Longest name of a log group, and more than any name derived from a fleet's may have.
+const LONGEST_GROUP: usize = 512;
+const LONGEST_NAME: usize = 64;
+
 /// The longest text of a client that carries no result is shorter.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(256);
 
@@ -38,6 +47,7 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
     places(config, layers);
     routes(config, layers);
     shadow(config, layers);
+    names(config, layers);
     warnings(config, machine)
 }
 
@@ -93,7 +103,7 @@ fn sizes(config: &Config, layers: &mut Layers) {
 }
 
 fn clocks(config: &Config, layers: &mut Layers) {
-    let Config { http, limits, engine, routing, queues, drain, .. } = config;
+    let Config { http, limits, engine, routing, queues, drain, metrics, .. } = config;
     for (path, time) in [
         ("http.head_deadline", http.head_deadline),
         ("http.body_deadline", http.body_deadline),
@@ -109,6 +119,10 @@ fn clocks(config: &Config, layers: &mut Layers) {
     if !(SHORTEST_HIDING..=LONGEST_HIDING).contains(&queues.visibility) {
         let wrong = format!("is not from {} to {}", SHORTEST_HIDING.show(), LONGEST_HIDING.show());
         layers.object("queues.visibility", wrong, "write a duration such as 10s");
+    }
+    if !PUBLISHING.contains(&metrics.every) {
+        let wrong = format!("is not from {} to {}", PUBLISHING.start().show(), PUBLISHING.end().show());
+        layers.object("metrics.every", wrong, "write a duration such as 60s");
     }
     if http.idle <= http.balancer_idle {
         layers.object(
@@ -228,6 +242,32 @@ fn shadow(config: &Config, layers: &mut Layers) {
 fn is_service(url: &str) -> bool {
     let Ok(url) = url.parse::<Uri>() else { return false };
     matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.query().is_none()
+}
+
+/// Names that others are made from.
+fn names(config: &Config, layers: &mut Layers) {
+    let fleet = &config.fleet;
+    let is_name = |text: &str, most: usize, more: &str| {
+        let may =
+            |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter) || more.contains(letter);
+        (1..=most).contains(&text.len()) && text.chars().all(may)
+    };
+    if !is_name(&fleet.name, LONGEST_NAME, "") {
+        let wrong = format!("is not 1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores");
+        // Groups that are derived from it are no better, and not to blame.
+        return layers.object("fleet.name", wrong, "write a name such as compilation");
+    }
+    for (path, group) in
+        [("fleet.log_group", &fleet.log_group), ("fleet.metrics_group", &fleet.metrics_group)]
+    {
+        if !is_name(group, LONGEST_GROUP, "/#") {
+            layers.object(
+                path,
+                "is no name of a log group",
+                "write a name such as /compilation-worker/daemon",
+            );
+        }
+    }
 }
 
 fn warnings(config: &Config, machine: &Machine) -> Vec<String> {

@@ -10,6 +10,7 @@ use crate::config::value::{ByteSize, Shape, Share, Value};
 use crate::domain::limits;
 use crate::doors::http::Network;
 use crate::ports::QueueAddress;
+use crate::publish::Outlet;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -281,6 +282,14 @@ settings! {
         log_group: String = "auto",
         /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.
         metrics_group: String = "auto",
+    }
+
+    /// What CloudWatch is told. Prometheus asks for itself: /metrics of the admin address has the same figures.
+    metrics: Metrics {
+        /// Where they go in embedded metric format: stdout, the CloudWatch agent's listener, or nowhere.
+        emf: Option<Outlet> = "",
+        /// How often; also how often the network's driver is asked what it has throttled.
+        every: Duration = "60s",
     }
 
     /// The events hub, for the command of that name. The defaults are the limits of API Gateway.

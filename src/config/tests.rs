@@ -253,6 +253,24 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "queues.visibility = 900ms (flag --queues-visibility): is not from 1s to 43200s; write",
         ),
         ("--queues-visibility 13h", "queues.visibility = 13h"),
+        (
+            "--fleet-name a/b",
+            "fleet.name = a/b (flag --fleet-name): is not 1 to 64 letters, digits, dots, dashes and underscores; write",
+        ),
+        (
+            "--fleet-metrics-group a:b",
+            "fleet.metrics_group = a:b (flag --fleet-metrics-group): is no name of a log group; write a name such as",
+        ),
+        (
+            "--metrics-emf tcp://192.0.2.1:25888",
+            "metrics.emf = tcp://192.0.2.1:25888 (flag --metrics-emf): is not on this machine; write stdout, or tcp://",
+        ),
+        ("--metrics-emf udp", "metrics.emf = udp (flag --metrics-emf): is neither stdout nor an address"),
+        (
+            "--metrics-every 99ms",
+            "metrics.every = 99ms (flag --metrics-every): is not from 100ms to 900s; write a duration such as 60s",
+        ),
+        ("--metrics-every 16m", "metrics.every = 16m (flag --metrics-every): is not"),
         ("--log-filter x=loud", "log.filter = x=loud (flag --log-filter): is no filter; "),
         (
             "--sandbox jial",
@@ -269,6 +287,16 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
 fn a_table_whose_rows_name_urls_alone_needs_no_queue() {
     let loaded = load(inputs(&["--routing-table", "T"], &[])).unwrap();
     assert_eq!(loaded.config.routing.table.as_deref(), Some("T"));
+}
+
+#[test]
+fn groups_of_logs_are_named_after_the_fleet() {
+    let fleet =
+        load(inputs(&["--fleet-name", "east", "--fleet-log-group", "/own"], &[])).unwrap().config.fleet;
+    assert_eq!(
+        (fleet.log_group.as_str(), fleet.metrics_group.as_str()),
+        ("/own", "/compilation-worker/east/metrics")
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::domain::limits::MIB;
 use crate::doors::http::{Network, NetworkError};
 use crate::ports::QueueAddress;
+use crate::publish::{Outlet, OutletError};
 use crate::routing::queue_url;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
@@ -315,6 +316,27 @@ impl Value for Option<QueueAddress> {
 
     fn show(&self) -> String {
         self.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+impl Value for Option<Outlet> {
+    const LOOKS: &'static str = "stdout, an address such as tcp://127.0.0.1:25888, or nothing";
+    const NOUN: &'static str = "OUTLET";
+
+    fn read(raw: &Raw) -> Result<Self, Wrong> {
+        match raw.one()? {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|error: OutletError| {
+                Wrong::new(
+                    error.to_string(),
+                    "write stdout, or tcp:// and the agent's address on this machine",
+                )
+            }),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.map(|outlet| outlet.to_string()).unwrap_or_default()
     }
 }
 

@@ -117,6 +117,13 @@ pub struct ByDifference {
     pub what: &'static str,
 }
 
+/// `allowance`: what an instance has an allowance for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByAllowance {
+    /// One of [`ALLOWANCES`](crate::telemetry::network::ALLOWANCES).
+    pub allowance: &'static str,
+}
+
 /// `task`: one name of tracked task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTask {
@@ -135,8 +142,15 @@ pub struct ByPhase {
 const COMPILE_BUCKETS: [f64; 7] = [0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 30.0];
 /// Starting a jail takes about a millisecond; the slow end shows a machine in trouble. In seconds.
 const START_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
-/// From a remembered answer to the longest held request, in seconds.
-const REQUEST_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0];
+/// From a remembered answer to the longest held request, in seconds: closest where compiles end, because no percentile can
+/// be told more exactly than this.
+const REQUEST_BUCKETS: [f64; 23] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0,
+    15.0, 20.0, 30.0, 45.0, 60.0,
+];
+/// The names of routes that are no use of the API: balancers and operators ask there, or nothing is there at all.
+pub const UPKEEP_ROUTES: [&str; 6] =
+    ["healthcheck", "health", "health_live", "health_ready", "clear_cache", "none"];
 
 macro_rules! metrics {
     ($( #[doc = $help:literal] $field:ident: $kind:ty = $name:literal $(in $unit:ident)? $(with $make:expr)?; )+) => {
@@ -203,10 +217,14 @@ metrics! {
     jobs: Family<ByStatus, Counter> = "compile_jobs";
     /// HTTP replies, by route and status.
     http_requests: Family<ByReply, Counter> = "http_requests";
-    /// Time from the arrival of a request's head to the end of its reply.
+    /// Time from the arrival of a request's head to the end of its reply, where it was for the API.
     http_duration: Histogram = "http_request_duration" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// HTTP connections open now.
     http_connections: Gauge = "http_connections";
+    /// Request bodies as they came, whatever became of the request.
+    http_received: Counter = "http_received" in Bytes;
+    /// Reply bodies as they went.
+    http_sent: Counter = "http_sent" in Bytes;
     /// Time from asking for a jail to its program running.
     sandbox_start: Histogram = "sandbox_start" in Seconds with Histogram::new(START_BUCKETS);
     /// Jails that could not be built or watched, by the step that failed.
@@ -219,6 +237,8 @@ metrics! {
     slots_busy: Gauge = "slots_busy";
     /// Jobs waiting for a slot now.
     queue_waiting: Gauge = "queue_waiting";
+    /// Slots in use and jobs waiting, in percent of all slots.
+    saturation: Fraction = "saturation";
     /// Memory the result caches hold.
     cache_size: Gauge = "cache_size" in Bytes;
     /// Compilers in the current catalogue.
@@ -267,6 +287,10 @@ metrics! {
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.
     task_panics: Gauge = "task_panics";
+    /// Packets that were queued or dropped because the instance had used up an allowance, since the process started.
+    ena_exceeded: Family<ByAllowance, Counter> = "ena_allowance_exceeded";
+    /// Time since the process started.
+    uptime: Gauge = "uptime" in Seconds;
     /// 1 for the phase the process is in, 0 for the others.
     phase: Family<ByPhase, Gauge> = "phase";
     /// Log lines dropped because the reader of standard error was too slow.
@@ -311,9 +335,12 @@ impl Metrics {
         self.cache_put.get_or_create(&ByCache { r#type: "memory", name }).inc();
     }
 
-    /// Counts an HTTP reply.
-    pub fn count_reply(&self, route: &'static str, code: u16) {
+    /// Counts an HTTP reply that took so long.
+    pub fn count_reply(&self, route: &'static str, code: u16, took: Duration) {
         self.http_requests.get_or_create(&ByReply { route, code }).inc();
+        if !UPKEEP_ROUTES.contains(&route) {
+            self.http_duration.observe(took.as_secs_f64());
+        }
     }
 
     /// Counts a jail that failed at `step`.
@@ -345,6 +372,11 @@ impl Metrics {
         }
         self.shadow_ours.observe(ours.as_secs_f64());
         self.shadow_theirs.observe(theirs.as_secs_f64());
+    }
+
+    /// Counts that an allowance of the instance was exceeded so many times more.
+    pub fn count_exceeded(&self, allowance: &'static str, more: u64) {
+        self.ena_exceeded.get_or_create(&ByAllowance { allowance }).inc_by(more);
     }
 
     /// Sets the gauge of one name of task.
@@ -393,11 +425,13 @@ mod tests {
         metrics.count_job(JobStatus::Oom);
         metrics.count_lookup("default", Lookup::Hit);
         metrics.count_put("default");
-        metrics.count_reply("/healthcheck", 200);
+        metrics.count_reply("healthcheck", 200, Duration::from_millis(1));
+        metrics.count_reply("compile", 200, Duration::from_millis(400));
         metrics.count_jail_failure("mount");
         metrics.count_look("absent");
         metrics.count_message("done", Duration::from_millis(20));
         metrics.count_comparison("different", ["assembly"], [Duration::from_millis(20); 2]);
+        metrics.count_exceeded("pps", 3);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
         metrics.compilation_duration.observe(0.2);
@@ -420,10 +454,14 @@ mod tests {
             r#"ce_base_compiler_compilation_queue_seconds_bucket{le="30.0"} 0"#,
             "ce_startup_seconds 0.0",
             r#"compile_jobs_total{status="oom"} 1"#,
-            r#"http_requests_total{route="/healthcheck",code="200"} 1"#,
+            r#"http_requests_total{route="healthcheck",code="200"} 1"#,
+            "http_request_duration_seconds_count 1",
             r#"jail_failures_total{step="mount"} 1"#,
             r#"routing_lookups_total{outcome="absent"} 1"#,
+            r#"ena_allowance_exceeded_total{allowance="pps"} 3"#,
             r#"tasks{task="http connection"} 3"#,
+            "http_received_bytes_total 0",
+            "uptime_seconds 0",
             r#"phase{phase="serving"} 1"#,
             r#"phase{phase="starting"} 0"#,
             "sandbox_start_seconds_count 0",

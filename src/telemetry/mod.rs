@@ -1,6 +1,10 @@
 //! What we call things when we measure them, and where logs and numbers go.
 
+pub mod emf;
 pub mod fields;
+pub mod identity;
 pub mod log;
 pub mod metrics;
+pub mod network;
 pub mod process;
+pub mod samples;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// Most lines of a source file, its tests not counted.
 const LONGEST_FILE: usize = 600;
-/// The one place where `unsafe` may stand.
-const UNSAFE_HOME: &str = "src/sandbox/jail/sys.rs";
+/// Where `unsafe` may stand: around system calls that nothing wraps safely. What a network driver counts is no business of
+/// the jail's, so there are two such places.
+const UNSAFE_HOMES: [&str; 2] = ["src/sandbox/jail/sys.rs", "src/telemetry/network/sys.rs"];
 /// Words that mark unfinished work. Split, so that this file does not accuse itself.
 const UNFINISHED: [&str; 4] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
@@ -62,11 +63,11 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
         }
         let code = line.split("//").next().unwrap_or_default();
         if contains_word(code, "unsafe")
-            && path != UNSAFE_HOME
+            && !UNSAFE_HOMES.contains(&path)
             && !code.contains('"')
             && !code.contains("unsafe_code")
         {
-            complain(number, &format!("unsafe outside {UNSAFE_HOME}"));
+            complain(number, &format!("unsafe outside {UNSAFE_HOMES:?}"));
         }
         if code.trim_start().starts_with(concat!("#[", "ignore")) {
             complain(number, "an ignored test proves nothing; ask the probe, and say that it skipped");
@@ -111,7 +112,8 @@ fn planted_untidiness_is_found() {
         ("src/a.rs", concat!("//! A.\nlet to", "dos = 1;\n"), ""),
         ("src/a.rs", "//! A.\nunsafe { f() }\n", "a.rs:2: unsafe outside"),
         ("src/a.rs", "//! A.\n// unsafe is not used here\n", ""),
-        (UNSAFE_HOME, "//! A.\nunsafe { f() }\n", ""),
+        (UNSAFE_HOMES[0], "//! A.\nunsafe { f() }\n", ""),
+        (UNSAFE_HOMES[1], "//! A.\nunsafe { f() }\n", ""),
         ("src/a.rs", concat!("//! A.\n#[", "ignore]\n"), "a.rs:2: an ignored test"),
         ("src/a.rs", concat!("//! A.\n#[", "allow(dead_code)]\n"), "a.rs:2: expect a lint"),
         ("src/a.rs", "//! A.\nx \n", "a.rs:2: white space"),

@@ -88,3 +88,21 @@ async fn nowhere(uri: Uri) -> Rejection {
     };
     Rejection::new(Class::Unknown, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::metrics::UPKEEP_ROUTES;
+
+    #[test]
+    fn what_is_no_use_of_the_api_is_known_to_the_metrics() {
+        let places =
+            include_str!("router.rs").lines().filter_map(|line| line.split_once("at(\"")?.1.split_once('"'));
+        let mut upkeep: Vec<&str> =
+            places.filter(|(_, rest)| rest.starts_with(", Upkeep,")).map(|(name, _)| name).collect();
+        upkeep.push(super::NOWHERE.name);
+        upkeep.sort_unstable();
+        let mut known = UPKEEP_ROUTES;
+        known.sort_unstable();
+        assert_eq!(upkeep, known);
+    }
+}

@@ -154,6 +154,7 @@ impl Guard {
             match rest.advance(fresh, self.settings.body_bytes as u64) {
                 Ok((taken, over)) => {
                     pace.add(taken);
+                    self.line.traffic.received.inc_by(taken as u64);
                     self.checked += taken;
                     if over {
                         self.stage = Stage::Reply;

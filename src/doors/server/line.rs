@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
 
+use super::Traffic;
+
 /// One connection, as others see it.
 #[derive(Debug, Default)]
 pub(super) struct Line {
@@ -22,9 +24,15 @@ pub(super) struct Line {
     /// Milliseconds since the server's start at which it last became idle.
     idle_since: AtomicU64,
     told: Notify,
+    pub(super) traffic: Traffic,
 }
 
 impl Line {
+    /// A connection whose bytes are counted there.
+    pub(super) fn counted_in(traffic: Traffic) -> Self {
+        Self { traffic, ..Self::default() }
+    }
+
     pub(super) fn begin(&self) {
         self.busy.store(true, Ordering::Release);
     }
@@ -90,7 +98,13 @@ impl http_body::Body for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let next = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &next
+            && let Some(data) = frame.data_ref()
+        {
+            self.line.traffic.sent.inc_by(data.len() as u64);
+        }
+        next
     }
 
     fn is_end_stream(&self) -> bool {

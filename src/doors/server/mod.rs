@@ -27,6 +27,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
@@ -102,6 +103,7 @@ pub async fn run(
         lines: HashMap::new(),
         connections: JoinSet::new(),
         open: house.connections,
+        traffic: house.traffic,
         epoch: Instant::now(),
     };
     let lame_duck = hall.settings.lame_duck;
@@ -144,6 +146,17 @@ pub struct House {
     pub gate: Gate,
     /// Set to the number of open connections.
     pub connections: Gauge,
+    /// Raised by what comes and goes.
+    pub traffic: Traffic,
+}
+
+/// Bytes of bodies, chunks' frames included where the client sent chunks.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    /// Of requests, as they come.
+    pub received: Counter,
+    /// Of replies, as they are handed over to be sent.
+    pub sent: Counter,
 }
 
 /// The open connections.
@@ -153,6 +166,7 @@ struct Hall<S> {
     lines: HashMap<Id, Arc<Line>>,
     connections: JoinSet<()>,
     open: Gauge,
+    traffic: Traffic,
     epoch: Instant,
 }
 
@@ -164,7 +178,7 @@ impl<S: Service> Hall<S> {
         if self.lines.len() + 1 >= self.settings.connections {
             self.shed(Duration::ZERO);
         }
-        let line = Arc::new(Line::default());
+        let line = Arc::new(Line::counted_in(self.traffic.clone()));
         line.rest(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX));
         let guard = Guard::new(stream, Arc::clone(&line), Arc::clone(&self.settings), self.epoch);
         let service = self.service.clone();

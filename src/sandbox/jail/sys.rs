@@ -1,4 +1,4 @@
-//! The system calls that have no safe wrapper elsewhere: the only file in which `unsafe` stands.
+//! The jail's system calls that have no safe wrapper elsewhere: one of the two files in which `unsafe` stands.
 //!
 //! All of it but [`install_filter`] serves the helper and its clones, which have one thread: that is what makes
 //! `fork` and its kin ordinary calls here.

@@ -7,6 +7,7 @@ mod lists;
 mod neighbors;
 mod notifies;
 mod overload;
+mod publishes;
 mod reloads;
 mod remembers;
 mod shadows;
