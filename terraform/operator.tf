@@ -1,0 +1,119 @@
+# What an operator may do with the commands of the same binary: a policy to attach to people's roles. Nothing here is
+# attached to anybody.
+
+locals {
+  operator_statements = [
+    # `fleet status`, `migrate weights`, `cost`: these calls know no single resource.
+    {
+      Sid    = "Look"
+      Effect = "Allow"
+      Action = [
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeAutoScalingInstances",
+        "autoscaling:DescribeInstanceRefreshes",
+        "autoscaling:DescribeScalingActivities",
+        "cloudwatch:GetMetricData",
+        "cloudwatch:GetMetricStatistics",
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "logs:DescribeLogGroups",
+      ]
+      Resource = "*"
+    },
+    # `fleet scale`, `fleet isolate`, `fleet rejoin`, `fleet refresh`
+    {
+      Sid    = "Fleet"
+      Effect = "Allow"
+      Action = [
+        "autoscaling:CancelInstanceRefresh",
+        "autoscaling:EnterStandby",
+        "autoscaling:ExitStandby",
+        "autoscaling:RollbackInstanceRefresh",
+        "autoscaling:SetDesiredCapacity",
+        "autoscaling:SetInstanceProtection",
+        "autoscaling:StartInstanceRefresh",
+        "autoscaling:UpdateAutoScalingGroup",
+      ]
+      Resource = local.group_arn
+    },
+    {
+      Sid    = "Targets"
+      Effect = "Allow"
+      Action = [
+        "elasticloadbalancing:DeregisterTargets",
+        "elasticloadbalancing:RegisterTargets",
+      ]
+      Resource = aws_lb_target_group.instances.arn
+    },
+    # `fleet status`, `fleet logs`
+    {
+      Sid    = "Logs"
+      Effect = "Allow"
+      Action = [
+        "logs:DescribeLogStreams",
+        "logs:FilterLogEvents",
+        "logs:GetLogEvents",
+        "logs:GetQueryResults",
+        "logs:StartQuery",
+        "logs:StopQuery",
+      ]
+      Resource = [
+        for group in [aws_cloudwatch_log_group.daemon, aws_cloudwatch_log_group.metrics] : "${group.arn}:*"
+      ]
+    },
+    # `queue stats`, `queue peek`, `queue redrive`, `queue purge`
+    {
+      Sid    = "Queues"
+      Effect = "Allow"
+      Action = [
+        "sqs:CancelMessageMoveTask",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:ListMessageMoveTasks",
+        "sqs:PurgeQueue",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+        "sqs:StartMessageMoveTask",
+      ]
+      Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead_letters.arn]
+    },
+    # `routes list`, `routes set`, `routes import`, `routes validate`
+    {
+      Sid    = "Routes"
+      Effect = "Allow"
+      Action = [
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:DescribeTable",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Scan",
+      ]
+      Resource = local.routing_table_arn
+    },
+    # `migrate weights`
+    {
+      Sid      = "Weights"
+      Effect   = "Allow"
+      Action   = "elasticloadbalancing:ModifyRule"
+      Resource = [for rule in aws_lb_listener_rule.compile : rule.arn]
+    },
+  ]
+}
+
+resource "aws_iam_policy" "operator" {
+  name        = "${var.name}-operator"
+  description = "The operator's commands of compilation-worker, for ${var.name}"
+  tags        = var.tags
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = local.operator_statements
+  })
+}
