@@ -27,6 +27,7 @@ locals {
     "fleet.metrics_group"         = local.metrics_log
     "metrics.emf"                 = "tcp://127.0.0.1:${local.emf_port}"
     "instance.watch"              = "true"
+    "instance.hook_timeout"       = "${var.hook_heartbeat_seconds}s"
     "instance.lifecycle_hook"     = local.hook
     "instance.protect_while_busy" = tostring(var.protect_while_busy)
   }, var.settings)

@@ -2,25 +2,21 @@
 # attached to anybody.
 
 locals {
-  operator_statements = [
+  operator_statements = concat([
     # `fleet status`, `migrate weights`, `cost`: these calls know no single resource.
     {
       Sid    = "Look"
       Effect = "Allow"
       Action = [
         "autoscaling:DescribeAutoScalingGroups",
-        "autoscaling:DescribeAutoScalingInstances",
         "autoscaling:DescribeInstanceRefreshes",
         "autoscaling:DescribeScalingActivities",
         "cloudwatch:GetMetricData",
         "cloudwatch:GetMetricStatistics",
-        "ec2:DescribeInstances",
         "elasticloadbalancing:DescribeListeners",
-        "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
-        "logs:DescribeLogGroups",
       ]
       Resource = "*"
     },
@@ -57,9 +53,6 @@ locals {
         "logs:DescribeLogStreams",
         "logs:FilterLogEvents",
         "logs:GetLogEvents",
-        "logs:GetQueryResults",
-        "logs:StartQuery",
-        "logs:StopQuery",
       ]
       Resource = [
         for group in [aws_cloudwatch_log_group.daemon, aws_cloudwatch_log_group.metrics] : "${group.arn}:*"
@@ -70,16 +63,13 @@ locals {
       Sid    = "Queues"
       Effect = "Allow"
       Action = [
-        "sqs:CancelMessageMoveTask",
         "sqs:ChangeMessageVisibility",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
-        "sqs:ListMessageMoveTasks",
         "sqs:PurgeQueue",
         "sqs:ReceiveMessage",
         "sqs:SendMessage",
-        "sqs:StartMessageMoveTask",
       ]
       Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead_letters.arn]
     },
@@ -90,10 +80,9 @@ locals {
       Action = [
         "dynamodb:BatchWriteItem",
         "dynamodb:DeleteItem",
-        "dynamodb:DescribeTable",
         "dynamodb:GetItem",
-        "dynamodb:PutItem",
         "dynamodb:Scan",
+        "dynamodb:UpdateItem",
       ]
       Resource = local.routing_table_arn
     },
@@ -104,7 +93,26 @@ locals {
       Action   = "elasticloadbalancing:ModifyRule"
       Resource = [for rule in aws_lb_listener_rule.compile : rule.arn]
     },
-  ]
+    ],
+    # `routes validate`: whether the queues exist that rows name.
+    [
+      for arns in [var.neighbor_queue_arns] : {
+        Sid      = "Neighbors"
+        Effect   = "Allow"
+        Action   = "sqs:GetQueueUrl"
+        Resource = arns
+      } if length(arns) > 0
+    ],
+    # `queue peek`: jobs that are too large for a message.
+    [
+      for shelf in local.shelves : {
+        Sid      = "Peek"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "arn:${local.partition}:s3:::${shelf.bucket}/${shelf.prefix}*"
+      } if shelf.sid == "Overflow"
+    ],
+  )
 }
 
 resource "aws_iam_policy" "operator" {
