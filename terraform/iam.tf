@@ -23,13 +23,6 @@ resource "aws_iam_instance_profile" "worker" {
   tags = var.tags
 }
 
-resource "aws_iam_role_policy_attachment" "session_manager" {
-  count = var.session_manager ? 1 : 0
-
-  role       = aws_iam_role.worker.name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
-}
-
 locals {
   routing_table_arn = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${var.routing_table}"
 
@@ -123,6 +116,21 @@ locals {
         Action   = "ssm:GetParameter"
         Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${name}"
       } if name != null
+    ],
+    # What a session takes, and no more: Amazon's own policy for it would let an instance read every parameter.
+    [
+      for session in [var.session_manager] : {
+        Sid    = "Sessions"
+        Effect = "Allow"
+        Action = [
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel",
+          "ssmmessages:CreateDataChannel",
+          "ssmmessages:OpenControlChannel",
+          "ssmmessages:OpenDataChannel",
+        ]
+        Resource = "*"
+      } if session
     ],
   )
 }

@@ -1,28 +1,19 @@
 //! The plan's figures are the defaults, and times and counts that hang together across queue, balancer, group and daemon
 //! do so.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use compilation_worker::config::keys::KEYS;
-use compilation_worker::config::value::Value as _;
 use compilation_worker::doors::queue::QueueSettings;
 use compilation_worker::ports::QueueAddress;
 use compilation_worker::wire::envelope::LARGEST_INLINE;
 use serde_json::{Value as Json, json};
 
 use crate::infrastructure::plan::{Plan, default, least, with};
+use crate::infrastructure::settings::configuration;
 use crate::tidy::sources;
 
 /// What the unit gives a stopping daemon, in seconds (decision D22).
 const TIMEOUT_STOP: u64 = 75;
-
-fn key(path: &str) -> &'static str {
-    KEYS.iter().find(|key| key.path() == path).unwrap().default
-}
-
-fn seconds(path: &str) -> u64 {
-    <Duration as compilation_worker::config::value::Value>::parse(key(path)).unwrap().as_secs()
-}
 
 fn whole(value: &Json) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{value} is no number"))
@@ -81,10 +72,17 @@ fn the_queue_is_what_the_daemon_relies_on() {
         assert_eq!(queue[attribute], expected, "{attribute}");
     }
     let redrive: Json = serde_json::from_str(queue["redrive_policy"].as_str().unwrap()).unwrap();
-    assert_eq!(whole(&redrive["maxReceiveCount"]), u64::from(daemon.attempts), "the backstop is where the daemon ends");
+    assert_eq!(
+        whole(&redrive["maxReceiveCount"]),
+        u64::from(daemon.attempts),
+        "the backstop is where the daemon ends"
+    );
     let letters = plan.one("aws_sqs_queue.dead_letters");
     assert_eq!(redrive["deadLetterTargetArn"], letters["arn"]);
-    assert_eq!((&letters["name"], &letters["fifo_queue"]), (&json!("compilation-queue-dlq.fifo"), &json!(true)));
+    assert_eq!(
+        (&letters["name"], &letters["fifo_queue"]),
+        (&json!("compilation-queue-dlq.fifo"), &json!(true))
+    );
     assert_eq!(whole(&letters["message_retention_seconds"]), 14 * 24 * 60 * 60);
     let allowed = plan.one("aws_sqs_queue_redrive_allow_policy.dead_letters");
     let allowed: Json = serde_json::from_str(allowed["redrive_allow_policy"].as_str().unwrap()).unwrap();
@@ -95,7 +93,7 @@ fn the_queue_is_what_the_daemon_relies_on() {
     }
     assert!(whole(&queue["message_retention_seconds"]) > daemon.budget.as_secs());
     assert!(whole(&queue["visibility_timeout_seconds"]) >= daemon.visibility.as_secs());
-    assert_eq!(seconds("queues.visibility"), daemon.visibility.as_secs());
+    assert_eq!(configuration(&BTreeMap::new()).queues.visibility, daemon.visibility);
     let slow = Plan::of(&with(&json!({ "queue_high_throughput": false })));
     assert_eq!(slow.one("aws_sqs_queue.jobs")["deduplication_scope"], "queue");
 }
@@ -117,8 +115,9 @@ fn health_checks_fit_the_lame_duck_and_the_drain_the_hook() {
         // A daemon that is dead must not keep its machine.
         assert_eq!(hook["default_result"], "CONTINUE");
     }
-    assert_eq!(seconds("drain.budget"), 60);
-    assert_eq!(default("balancer_idle_seconds").as_u64(), Some(seconds("http.balancer_idle")));
+    let daemon = configuration(&BTreeMap::new());
+    assert_eq!(default("drain_seconds").as_u64(), Some(daemon.drain.budget.as_secs()));
+    assert_eq!(default("balancer_idle_seconds").as_u64(), Some(daemon.http.balancer_idle.as_secs()));
 }
 
 #[test]
@@ -131,11 +130,17 @@ fn ports_and_paths_are_the_daemons() {
     for verb in ["compile", "cmake", "build/"] {
         assert!(routes.contains(verb), "{verb} is no route");
     }
-    let port = key("http.listen").rsplit(':').next().unwrap();
+    let port = configuration(&BTreeMap::new()).http.listen.port().to_string();
     assert_eq!(group["port"].to_string(), port);
-    for rule in ["aws_vpc_security_group_ingress_rule.from_balancer", "aws_vpc_security_group_egress_rule.balancer_to_instances"] {
+    for rule in [
+        "aws_vpc_security_group_ingress_rule.from_balancer",
+        "aws_vpc_security_group_egress_rule.balancer_to_instances",
+    ] {
         let rule = plan.one(rule);
-        assert_eq!((rule["from_port"].to_string(), rule["to_port"].to_string()), (port.to_owned(), port.to_owned()));
+        assert_eq!(
+            (rule["from_port"].to_string(), rule["to_port"].to_string()),
+            (port.clone(), port.clone())
+        );
     }
 }
 
@@ -153,8 +158,12 @@ fn the_group_grows_and_shrinks_as_planned() {
     // What is tracked may add only; one policy takes away.
     let targets = [("cpu", 70), ("backlog", 2), ("saturation", 100)];
     for (policy, target) in targets {
-        let tracking = &plan.one(&format!("aws_autoscaling_policy.{policy}"))["target_tracking_configuration"][0];
-        assert_eq!((&tracking["target_value"], &tracking["disable_scale_in"]), (&json!(target), &json!(true)));
+        let tracking =
+            &plan.one(&format!("aws_autoscaling_policy.{policy}"))["target_tracking_configuration"][0];
+        assert_eq!(
+            (&tracking["target_value"], &tracking["disable_scale_in"]),
+            (&json!(target), &json!(true))
+        );
     }
     let takes = plan.one("aws_autoscaling_policy.scale_in");
     assert_eq!(takes["step_adjustment"][0]["scaling_adjustment"], -1);
@@ -170,7 +179,10 @@ fn a_machine_is_closed() {
     let plan = Plan::of(&least());
     let template = plan.one("aws_launch_template.worker");
     let metadata = &template["metadata_options"][0];
-    assert_eq!((&metadata["http_tokens"], &metadata["http_put_response_hop_limit"]), (&json!("required"), &json!(1)));
+    assert_eq!(
+        (&metadata["http_tokens"], &metadata["http_put_response_hop_limit"]),
+        (&json!("required"), &json!(1))
+    );
     let interface = &template["network_interfaces"][0];
     assert_eq!(interface["associate_public_ip_address"], "false");
     let disk = &template["block_device_mappings"][0]["ebs"][0];

@@ -1,8 +1,10 @@
 //! A plan of `terraform/`: every variable, local and resource evaluated, as far as they are known before Amazon is asked.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use hcl::eval::{Context, Evaluate as _};
 use hcl::expr::{Expression, TraversalOperator};
@@ -24,7 +26,9 @@ fn looked_up(kind: &str) -> Json {
         "aws_region" => json!({ "region": "us-east-1" }),
         "aws_caller_identity" => json!({ "account_id": ACCOUNT }),
         "aws_prefix_list" => json!({ "id": "pl-0" }),
-        "aws_lb_listener" => json!({ "load_balancer_arn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/site/0" }),
+        "aws_lb_listener" => {
+            json!({ "load_balancer_arn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/site/0" })
+        }
         "aws_lb" => json!({ "arn_suffix": "app/site/0", "idle_timeout": 60 }),
         other => panic!("plan.rs does not know what {other} answers"),
     }
@@ -59,6 +63,12 @@ pub(super) struct Plan {
 /// The folder of the module.
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform")
+}
+
+/// The module's own top-level blocks, read once.
+fn own() -> &'static [Block] {
+    static OWN: LazyLock<Vec<Block>> = LazyLock::new(|| blocks(&folder()));
+    &OWN
 }
 
 /// Every top-level block of a folder.
@@ -150,7 +160,7 @@ fn conform(value: Value, kind: &Expression) -> Value {
 }
 
 struct Planner {
-    blocks: Vec<Block>,
+    blocks: &'static [Block],
     /// What each root name stands for so far: `var`, `local`, `data`, and each resource type.
     known: Map<String, Value>,
     refusals: Vec<String>,
@@ -166,8 +176,8 @@ impl Planner {
         context
     }
 
-    fn of(&self, kind: &str) -> Vec<Block> {
-        self.blocks.iter().filter(|block| block.identifier() == kind).cloned().collect()
+    fn of(&self, kind: &str) -> Vec<&'static Block> {
+        self.blocks.iter().filter(|block| block.identifier() == kind).collect()
     }
 
     fn learn(&mut self, path: &[&str], value: Value) {
@@ -181,7 +191,7 @@ impl Planner {
 
     fn variables(&mut self, inputs: &Json) {
         for block in self.of("variable") {
-            let name = label(&block, 0);
+            let name = label(block, 0);
             let given = inputs.get(name).map(|given| hcl::to_value(given).unwrap());
             let default =
                 attribute(block.body(), "default").map(|default| default.evaluate(&Context::new()).unwrap());
@@ -195,32 +205,21 @@ impl Planner {
         }
         let context = self.context();
         for block in declared {
-            let name = label(&block, 0);
-            self.conditions(block.body(), "validation", &context, &format!("var.{name}"));
-        }
-    }
-
-    /// Conditions that do not hold become refusals.
-    fn conditions(&mut self, body: &Body, kind: &str, context: &Context<'_>, what: &str) {
-        for rule in body.blocks().filter(|block| block.identifier() == kind) {
-            let holds = attribute(rule.body(), "condition").unwrap().evaluate(context);
-            let holds = holds.unwrap_or_else(|error| panic!("{what}: {error}"));
-            if holds.as_bool() != Some(true) {
-                let message = attribute(rule.body(), "error_message").unwrap().evaluate(context).unwrap();
-                self.refusals.push(format!("{what}: {message}"));
-            }
+            let name = label(block, 0);
+            let refused = broken(block.body(), "validation", &context, &format!("var.{name}"));
+            self.refusals.extend(refused.unwrap_or_else(|error| panic!("{error}")));
         }
     }
 
     /// One round: what can be evaluated is learned; what cannot is returned, with the reason.
-    fn round(&mut self, waiting: Vec<Block>) -> Vec<(Block, String)> {
+    fn round(&mut self, waiting: Vec<&'static Block>) -> Vec<(&'static Block, String)> {
         let mut left = Vec::new();
+        let context = self.context();
         for block in waiting {
-            let context = self.context();
             let learned = match block.identifier() {
-                "locals" => self.local(&block, &context),
-                "data" => self.instances(&block, &context, &["data", label(&block, 0), label(&block, 1)]),
-                "resource" => self.instances(&block, &context, &[label(&block, 0), label(&block, 1)]),
+                "locals" => self.local(block, &context),
+                "data" => self.instances(block, &context, &["data", label(block, 0), label(block, 1)]),
+                "resource" => self.instances(block, &context, &[label(block, 0), label(block, 1)]),
                 _ => Ok(()),
             };
             if let Err(reason) = learned {
@@ -232,7 +231,11 @@ impl Planner {
 
     fn local(&mut self, block: &Block, context: &Context<'_>) -> Result<(), String> {
         let known = |planner: &Self, name: &str| {
-            planner.known.get("local").and_then(Value::as_object).is_some_and(|known| known.contains_key(name))
+            planner
+                .known
+                .get("local")
+                .and_then(Value::as_object)
+                .is_some_and(|known| known.contains_key(name))
         };
         let mut failed = Ok(());
         for attribute in block.body().attributes() {
@@ -250,8 +253,23 @@ impl Planner {
     /// A resource or data source: one, or as many as `count` or `for_each` say.
     fn instances(&mut self, block: &Block, context: &Context<'_>, path: &[&str]) -> Result<(), String> {
         let (kind, name) = (label(block, 0), label(block, 1));
+        let refused = RefCell::new(Vec::new());
         let one = |context: &Context<'_>| -> Result<Value, String> {
-            let given = evaluated(block.body(), context).map_err(|error| format!("{}: {error}", path.join(".")))?;
+            // Before the arguments, as Terraform does: what is refused may not be possible at all.
+            let lifecycle = block.body().blocks().filter(|block| block.identifier() == "lifecycle");
+            for lifecycle in lifecycle {
+                refused.borrow_mut().extend(broken(
+                    lifecycle.body(),
+                    "precondition",
+                    context,
+                    &path.join("."),
+                )?);
+            }
+            if !refused.borrow().is_empty() {
+                return Ok(Value::Null);
+            }
+            let given =
+                evaluated(block.body(), context).map_err(|error| format!("{}: {error}", path.join(".")))?;
             let more = if path[0] == "data" { looked_up(kind) } else { computed(kind, name, &given) };
             let Value::Object(mut all) = hcl::to_value(more).unwrap() else { unreachable!("an object") };
             let Value::Object(given) = given else { unreachable!("an object") };
@@ -281,8 +299,24 @@ impl Planner {
             one(context)?
         };
         self.learn(path, value);
+        self.refusals.extend(refused.into_inner());
         Ok(())
     }
+}
+
+/// Conditions that do not hold, each with its message; an error if that is not known yet.
+fn broken(body: &Body, kind: &str, context: &Context<'_>, what: &str) -> Result<Vec<String>, String> {
+    let mut messages = Vec::new();
+    for rule in body.blocks().filter(|block| block.identifier() == kind) {
+        let evaluate = |name| {
+            let expression = attribute(rule.body(), name).unwrap();
+            expression.evaluate(context).map_err(|error| format!("{what}: {error}"))
+        };
+        if evaluate("condition")?.as_bool() != Some(true) {
+            messages.push(format!("{what}: {}", evaluate("error_message")?));
+        }
+    }
+    Ok(messages)
 }
 
 /// A context that knows one name more.
@@ -310,6 +344,9 @@ fn evaluated(body: &Body, context: &Context<'_>) -> Result<Value, hcl::eval::Err
         } else {
             (block.identifier(), vec![evaluated(block.body(), context)?])
         };
+        if found.is_empty() {
+            continue;
+        }
         let list = all.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new()));
         list.as_array_mut().unwrap().extend(found);
     }
@@ -334,28 +371,18 @@ fn spelled_out(block: &Block, context: &Context<'_>) -> Result<Vec<Value>, hcl::
 impl Plan {
     /// The plan with these inputs.
     pub(super) fn of(inputs: &Json) -> Self {
-        let mut planner = Planner { blocks: blocks(&folder()), known: Map::new(), refusals: Vec::new() };
+        let mut planner = Planner { blocks: own(), known: Map::new(), refusals: Vec::new() };
         planner.variables(inputs);
-        let is_named = |block: &Block| ["locals", "data", "resource"].contains(&block.identifier());
-        let mut waiting: Vec<Block> = planner.blocks.iter().filter(|block| is_named(block)).cloned().collect();
+        let is_named = |block: &&Block| ["locals", "data", "resource"].contains(&block.identifier());
+        let mut waiting: Vec<&Block> = planner.blocks.iter().filter(is_named).collect();
         let mut reasons = Vec::new();
         for _ in 0..ROUNDS {
-            // What is refused may not be possible at all: a rule without a priority, for instance.
             if waiting.is_empty() || !planner.refusals.is_empty() {
                 break;
             }
             (waiting, reasons) = planner.round(waiting).into_iter().unzip();
         }
         assert!(waiting.is_empty() || !planner.refusals.is_empty(), "{}", reasons.join("\n"));
-        if planner.refusals.is_empty() {
-            let context = planner.context();
-            for block in planner.of("resource") {
-                for lifecycle in block.body().blocks().filter(|block| block.identifier() == "lifecycle") {
-                    let what = format!("{}.{}", label(&block, 0), label(&block, 1));
-                    planner.conditions(lifecycle.body(), "precondition", &context, &what);
-                }
-            }
-        }
         planner.finish()
     }
 
@@ -377,7 +404,7 @@ impl Planner {
         let json = |value: &Value| serde_json::to_value(value).unwrap();
         let mut resources = BTreeMap::new();
         for block in self.of("resource") {
-            let (kind, name) = (label(&block, 0), label(&block, 1));
+            let (kind, name) = (label(block, 0), label(block, 1));
             let known = self.known.get(kind).and_then(|kind| kind.as_object()?.get(name));
             let is_many = ["count", "for_each"].iter().any(|meta| attribute(block.body(), meta).is_some());
             let instances = match known {
@@ -391,7 +418,7 @@ impl Planner {
         let context = self.context();
         let outputs = self.of("output").into_iter().filter(|_| self.refusals.is_empty()).map(|block| {
             let value = attribute(block.body(), "value").unwrap().evaluate(&context);
-            let name = label(&block, 0).to_owned();
+            let name = label(block, 0).to_owned();
             let value = value.unwrap_or_else(|error| panic!("output.{name}: {error}"));
             (name, json(&value))
         });
@@ -404,8 +431,7 @@ impl Planner {
 
 /// The default of a variable, as written.
 pub(super) fn default(name: &str) -> Json {
-    let blocks = blocks(&folder());
-    let mut named = blocks.iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
+    let mut named = own().iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
     let block = named.next().unwrap_or_else(|| panic!("there is no variable {name}"));
     let value = attribute(block.body(), "default").map(|default| default.evaluate(&Context::new()).unwrap());
     serde_json::to_value(value.map(tidy)).unwrap()

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use compilation_worker::config::flags::Flags;
-use compilation_worker::config::keys::KEYS;
+use compilation_worker::config::keys::{Config, KEYS};
 use compilation_worker::config::machine::Machine;
 use compilation_worker::config::value::ByteSize;
 use compilation_worker::config::{Inputs, Loaded, load};
@@ -15,7 +15,13 @@ use serde_json::{Value as Json, json};
 use crate::infrastructure::plan::{Plan, example, least, with};
 
 /// Keys that other parts of this work bring. Each must leave this list when it is there.
-const ARRIVING: [&str; 0] = [];
+const ARRIVING: [&str; 5] = [
+    "COMPILATION_WORKER_INSTANCE_HOOK_TIMEOUT",
+    "COMPILATION_WORKER_INSTANCE_LIFECYCLE_HOOK",
+    "COMPILATION_WORKER_INSTANCE_PROTECT_WHILE_BUSY",
+    "COMPILATION_WORKER_INSTANCE_WATCH",
+    "COMPILATION_WORKER_METRICS_EMF",
+];
 
 /// The file that a machine finds, as cloud-init writes it.
 pub(super) fn environment(plan: &Plan) -> BTreeMap<String, String> {
@@ -33,12 +39,15 @@ pub(super) fn environment(plan: &Plan) -> BTreeMap<String, String> {
 }
 
 /// The configuration that the daemon makes of it, on a t4g.medium.
-fn configuration(environment: &BTreeMap<String, String>) -> Loaded {
+pub(super) fn configuration(environment: &BTreeMap<String, String>) -> Config {
     let arriving = |name: &str| KEYS.iter().all(|key| key.variable() != name);
     let known = environment.iter().filter(|(name, _)| !arriving(name));
     let environment = known.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     let machine = Machine { cores: 2, memory: Some(ByteSize(4096 * MIB)) };
-    load(Inputs { flags: Flags::default(), environment, machine }).unwrap_or_else(|errors| panic!("{errors}"))
+    let inputs = Inputs { flags: Flags::default(), environment, machine };
+    let Loaded { config, warnings, .. } = load(inputs).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    config
 }
 
 #[test]
@@ -56,11 +65,13 @@ fn every_variable_is_a_key() {
 
 #[test]
 fn the_daemon_takes_it_all() {
-    let Loaded { config, warnings, .. } = configuration(&environment(&Plan::of(&example("large"))));
-    assert!(warnings.is_empty(), "{warnings:?}");
+    let config = configuration(&environment(&Plan::of(&example("large"))));
     assert_eq!(config.http.listen.to_string(), "0.0.0.0:10240");
     assert_eq!(config.http.environment.as_deref(), Some("prod"));
-    assert_eq!((config.drain.lame_duck, config.drain.budget), (Duration::from_secs(20), Duration::from_mins(1)));
+    assert_eq!(
+        (config.drain.lame_duck, config.drain.budget),
+        (Duration::from_secs(20), Duration::from_mins(1))
+    );
     let own = config.queues.own.as_ref().unwrap();
     assert_eq!(own.as_str(), "https://sqs.us-east-1.amazonaws.com/123456789012/compilation-queue.fifo");
     assert_eq!(config.queues.default.as_ref(), Some(own));
@@ -78,7 +89,7 @@ fn the_daemon_takes_it_all() {
 #[test]
 fn without_a_color_or_buckets_nothing_is_said_of_them() {
     let inputs = with(&json!({ "create_overflow_bucket": false, "create_results_bucket": false }));
-    let config = configuration(&environment(&Plan::of(&inputs))).config;
+    let config = configuration(&environment(&Plan::of(&inputs)));
     assert_eq!((config.storage.overflow_bucket, config.storage.results_bucket), (None, None));
     assert_eq!((config.aws.color_parameter, config.queues.colours), (None, false));
     assert_eq!(config.http.environment, None);
@@ -87,6 +98,6 @@ fn without_a_color_or_buckets_nothing_is_said_of_them() {
 #[test]
 fn an_operator_has_the_last_word() {
     let inputs = with(&json!({ "settings": { "engine.slots": "1", "http.listen": "0.0.0.0:8080" } }));
-    let config = configuration(&environment(&Plan::of(&inputs))).config;
+    let config = configuration(&environment(&Plan::of(&inputs)));
     assert_eq!((config.engine.slots, config.http.listen.port()), (1, 8080));
 }
