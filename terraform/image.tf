@@ -7,7 +7,7 @@ locals {
     "http.environment"            = var.environment
     "http.balancer_idle"          = "${var.balancer_idle_seconds}s"
     "routing.table"               = var.routing_table
-    "queues.default"              = aws_sqs_queue.jobs.url
+    "queues.default"              = var.default_queue_url
     "queues.own"                  = aws_sqs_queue.jobs.url
     "queues.dead_letters"         = aws_sqs_queue.dead_letters.url
     "queues.colours"              = var.color_parameter == null ? null : "true"

@@ -2,97 +2,86 @@
 # attached to anybody.
 
 locals {
-  operator_statements = concat([
-    # `fleet status`, `migrate weights`, `cost`: these calls know no single resource.
-    {
-      Sid    = "Look"
-      Effect = "Allow"
-      Action = [
-        "autoscaling:DescribeAutoScalingGroups",
-        "autoscaling:DescribeInstanceRefreshes",
-        "autoscaling:DescribeScalingActivities",
-        "cloudwatch:GetMetricData",
-        "cloudwatch:GetMetricStatistics",
-        "elasticloadbalancing:DescribeListeners",
-        "elasticloadbalancing:DescribeRules",
-        "elasticloadbalancing:DescribeTargetGroups",
-        "elasticloadbalancing:DescribeTargetHealth",
-      ]
-      Resource = "*"
-    },
-    # `fleet scale`, `fleet isolate`, `fleet rejoin`, `fleet refresh`
-    {
-      Sid    = "Fleet"
-      Effect = "Allow"
-      Action = [
-        "autoscaling:CancelInstanceRefresh",
-        "autoscaling:EnterStandby",
-        "autoscaling:ExitStandby",
-        "autoscaling:RollbackInstanceRefresh",
-        "autoscaling:SetDesiredCapacity",
-        "autoscaling:SetInstanceProtection",
-        "autoscaling:StartInstanceRefresh",
-        "autoscaling:UpdateAutoScalingGroup",
-      ]
-      Resource = local.group_arn
-    },
-    {
-      Sid    = "Targets"
-      Effect = "Allow"
-      Action = [
-        "elasticloadbalancing:DeregisterTargets",
-        "elasticloadbalancing:RegisterTargets",
-      ]
-      Resource = aws_lb_target_group.instances.arn
-    },
-    # `fleet status`, `fleet logs`
-    {
-      Sid    = "Logs"
-      Effect = "Allow"
-      Action = [
-        "logs:DescribeLogStreams",
-        "logs:FilterLogEvents",
-        "logs:GetLogEvents",
-      ]
-      Resource = [
-        for group in [aws_cloudwatch_log_group.daemon, aws_cloudwatch_log_group.metrics] : "${group.arn}:*"
-      ]
-    },
-    # `queue stats`, `queue peek`, `queue redrive`, `queue purge`
-    {
-      Sid    = "Queues"
-      Effect = "Allow"
-      Action = [
-        "sqs:ChangeMessageVisibility",
-        "sqs:DeleteMessage",
-        "sqs:GetQueueAttributes",
-        "sqs:GetQueueUrl",
-        "sqs:PurgeQueue",
-        "sqs:ReceiveMessage",
-        "sqs:SendMessage",
-      ]
-      Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead_letters.arn]
-    },
-    # `routes list`, `routes set`, `routes import`, `routes validate`
-    {
-      Sid    = "Routes"
-      Effect = "Allow"
-      Action = [
-        "dynamodb:BatchWriteItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:GetItem",
-        "dynamodb:Scan",
-        "dynamodb:UpdateItem",
-      ]
-      Resource = local.routing_table_arn
-    },
-    # `migrate weights`
-    {
-      Sid      = "Weights"
-      Effect   = "Allow"
-      Action   = "elasticloadbalancing:ModifyRule"
-      Resource = [for rule in aws_lb_listener_rule.compile : rule.arn]
-    },
+  operator_statements = concat(
+    [
+      # `fleet status`, `migrate weights`, `cost`: these calls know no single resource.
+      {
+        Sid    = "Look"
+        Effect = "Allow"
+        Action = [
+          "autoscaling:DescribeAutoScalingGroups",
+          "autoscaling:DescribeInstanceRefreshes",
+          "autoscaling:DescribeScalingActivities",
+          "cloudwatch:GetMetricData",
+          "cloudwatch:GetMetricStatistics",
+          "elasticloadbalancing:DescribeRules",
+          "elasticloadbalancing:DescribeTargetGroups",
+          "elasticloadbalancing:DescribeTargetHealth",
+        ]
+        Resource = "*"
+      },
+      # `fleet scale`, `fleet isolate`, `fleet rejoin`, `fleet refresh`
+      {
+        Sid    = "Fleet"
+        Effect = "Allow"
+        Action = [
+          "autoscaling:CancelInstanceRefresh",
+          "autoscaling:EnterStandby",
+          "autoscaling:ExitStandby",
+          "autoscaling:RollbackInstanceRefresh",
+          "autoscaling:SetInstanceProtection",
+          "autoscaling:StartInstanceRefresh",
+          "autoscaling:UpdateAutoScalingGroup",
+        ]
+        Resource = local.group_arn
+      },
+      # `fleet status`, `fleet logs`
+      {
+        Sid    = "Logs"
+        Effect = "Allow"
+        Action = [
+          "logs:FilterLogEvents",
+          "logs:GetLogEvents",
+        ]
+        Resource = [
+          for group in [aws_cloudwatch_log_group.daemon, aws_cloudwatch_log_group.metrics] : "${group.arn}:*"
+        ]
+      },
+      # `queue stats`, `queue peek`, `queue redrive`, `queue purge`
+      {
+        Sid    = "Queues"
+        Effect = "Allow"
+        Action = [
+          "sqs:ChangeMessageVisibility",
+          "sqs:DeleteMessage",
+          "sqs:GetQueueAttributes",
+          "sqs:GetQueueUrl",
+          "sqs:PurgeQueue",
+          "sqs:ReceiveMessage",
+          "sqs:SendMessage",
+        ]
+        Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead_letters.arn]
+      },
+      # `routes list`, `routes set`, `routes import`, `routes validate`
+      {
+        Sid    = "Routes"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:BatchWriteItem",
+          "dynamodb:DeleteItem",
+          "dynamodb:GetItem",
+          "dynamodb:Scan",
+          "dynamodb:UpdateItem",
+        ]
+        Resource = local.routing_table_arn
+      },
+      # `migrate weights`
+      {
+        Sid      = "Weights"
+        Effect   = "Allow"
+        Action   = "elasticloadbalancing:ModifyRule"
+        Resource = [for rule in aws_lb_listener_rule.compile : rule.arn]
+      },
     ],
     # `routes validate`: whether the queues exist that rows name.
     [

@@ -510,6 +510,17 @@ variable "dead_letter_days" {
   }
 }
 
+variable "default_queue_url" {
+  description = "Queue for compilers without a row that the image lacks, such as today's. Without one, such a request is answered with 404. Its ARN belongs into neighbor_queue_arns."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.default_queue_url == null ? true : can(regex("^https://[^/]+/[0-9]{12}/[^/]+$", var.default_queue_url))
+    error_message = "Write the URL of a queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME."
+  }
+}
+
 variable "neighbor_queue_arns" {
   description = "Other queues that rows of the routing table name: the fleet may send to them. A * stands for any text, as in arn:aws:sqs:us-east-1:123456789012:prod-compilation-queue-*.fifo."
   type        = list(string)
@@ -656,7 +667,7 @@ variable "results_prefix" {
 }
 
 variable "color_parameter" {
-  description = "Parameter of Systems Manager that names the live color, for as long as the neighbors' queues have two."
+  description = "Parameter of Systems Manager that names the live color, for as long as today's queues have two. Every queue that a row names takes a color then, so no row may name this fleet's own."
   type        = string
   default     = null
 

@@ -36,11 +36,10 @@ module "compilation" {
   events_url = "wss://events.example.com/prod"
   egress     = { internet = { cidr = "0.0.0.0/0" } }
 
-  # The running system's own things.
+  # The running system's own things. `routes set` names this fleet's queue in the rows of GCC's compilers.
   routing_table         = "CompilerRouting"
   results_bucket        = "storage.example.com"
   create_results_bucket = false
-  color_parameter       = "/compiler-explorer/prod/active-color"
   neighbor_queue_arns   = ["arn:aws:sqs:us-east-1:123456789012:prod-compilation-queue-*.fifo"]
   queue_senders         = ["arn:aws:iam::123456789012:role/CeRouterRole"]
 

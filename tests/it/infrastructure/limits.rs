@@ -112,6 +112,7 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "queue_visibility_seconds": 5 }), "var.queue_visibility_seconds"),
         (json!({ "queue_senders": ["CeRouterRole"] }), "var.queue_senders"),
         (json!({ "dead_letter_days": 15 }), "var.dead_letter_days"),
+        (json!({ "default_queue_url": "prod-compilation-queue.fifo" }), "var.default_queue_url"),
         (json!({ "neighbor_queue_arns": ["q.fifo"] }), "var.neighbor_queue_arns"),
         (json!({ "instances_weight": 101 }), "var.instances_weight"),
         (json!({ "instances_weight": 12.5 }), "var.instances_weight"),

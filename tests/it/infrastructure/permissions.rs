@@ -42,6 +42,41 @@ const BESIDES: [(&str, &str); 11] = [
     ("ssmmessages:OpenDataChannel", "sessions of Session Manager"),
 ];
 
+/// What the operator's commands ask for, all of them together.
+const OPERATOR: [&str; 31] = [
+    "autoscaling:CancelInstanceRefresh",
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeInstanceRefreshes",
+    "autoscaling:DescribeScalingActivities",
+    "autoscaling:EnterStandby",
+    "autoscaling:ExitStandby",
+    "autoscaling:RollbackInstanceRefresh",
+    "autoscaling:SetInstanceProtection",
+    "autoscaling:StartInstanceRefresh",
+    "autoscaling:UpdateAutoScalingGroup",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:GetMetricStatistics",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:Scan",
+    "dynamodb:UpdateItem",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "elasticloadbalancing:ModifyRule",
+    "logs:FilterLogEvents",
+    "logs:GetLogEvents",
+    "s3:GetObject",
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:PurgeQueue",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+];
+
 /// Every statement of a policy: its actions, and its resources.
 fn statements(policy: &Json) -> Vec<(Vec<String>, Vec<String>, Json)> {
     let policy: Json = serde_json::from_str(policy["policy"].as_str().unwrap()).unwrap();
@@ -95,7 +130,7 @@ fn the_daemon_may_do_what_it_does_and_nothing_else() {
     }
     assert!(sent >= CALLS.len(), "the adapters were not found");
     // What the daemon can do with everything switched on.
-    let plan = Plan::of(&example("large"));
+    let plan = Plan::of(&with(&json!({ "color_parameter": "/prod/active-color" })));
     assert_eq!(actions(plan.one("aws_iam_role_policy.worker")), needed);
     assert!(BESIDES.iter().all(|(_, reason)| reason.len() > 10));
 }
@@ -159,4 +194,16 @@ fn nothing_takes_a_word_that_is_not_encrypted() {
     let (actions, _, statement) = &statements[1];
     assert_eq!(*actions, ["sqs:SendMessage", "sqs:GetQueueAttributes"]);
     assert_eq!(statement["Principal"], json!({ "AWS": ["arn:aws:iam::123456789012:role/CeRouterRole"] }));
+}
+
+#[test]
+fn an_operator_may_do_what_the_commands_do_and_nothing_else() {
+    let plan = Plan::of(&example("large"));
+    let policy = plan.one("aws_iam_policy.operator");
+    assert_eq!(actions(policy), OPERATOR.into_iter().map(str::to_owned).collect());
+    for (actions, resources, statement) in statements(policy) {
+        // Only what merely looks may be for everything: these calls know no single resource.
+        let looks = |action: &String| action.contains(":Describe") || action.contains(":GetMetric");
+        assert!(!resources.contains(&"*".to_owned()) || actions.iter().all(looks), "{statement}");
+    }
 }

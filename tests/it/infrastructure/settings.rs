@@ -74,16 +74,24 @@ fn the_daemon_takes_it_all() {
     );
     let own = config.queues.own.as_ref().unwrap();
     assert_eq!(own.as_str(), "https://sqs.us-east-1.amazonaws.com/123456789012/compilation-queue.fifo");
-    assert_eq!(config.queues.default.as_ref(), Some(own));
+    assert_eq!(config.queues.default, None);
     assert!(config.queues.dead_letters.unwrap().as_str().ends_with("/compilation-queue-dlq.fifo"));
-    assert!(config.queues.colours);
-    assert_eq!(config.aws.color_parameter.as_deref(), Some("/compiler-explorer/prod/active-color"));
     assert_eq!(config.routing.table.as_deref(), Some("CompilerRouting"));
     assert_eq!(config.storage.results_bucket.as_deref(), Some("storage.example.com"));
     assert_eq!(
         config.storage.overflow_bucket.as_deref(),
         Some("compilation-overflow-123456789012-us-east-1")
     );
+}
+
+#[test]
+fn beside_todays_queues_it_knows_them_and_their_color() {
+    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/prod-compilation-queue.fifo";
+    let inputs = with(&json!({ "default_queue_url": queue, "color_parameter": "/prod/active-color" }));
+    let config = configuration(&environment(&Plan::of(&inputs)));
+    assert_eq!(config.queues.default.unwrap().as_str(), queue);
+    assert!(config.queues.colours);
+    assert_eq!(config.aws.color_parameter.as_deref(), Some("/prod/active-color"));
 }
 
 #[test]
