@@ -1,4 +1,4 @@
-# What a person is told. Each description says what it means, and the runbook's section of the same name says what to do.
+# What a person is told. Each description says what it means, and the section of the same name in RUNBOOK.md what to do.
 
 locals {
   # The instances as the balancer counts them.
@@ -173,6 +173,23 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
     expression  = "IF(requests >= 100, 100 * FILL(errors, 0) / requests, 0)"
     return_data = true
   }
+}
+
+resource "aws_cloudwatch_metric_alarm" "infra_errors" {
+  alarm_name          = "${var.name}-infra-errors"
+  alarm_description   = "For ten minutes jobs have ended because an instance could not do its part: a jail could not be built, or broke. Clients see a result that says so, not a 5xx. Runbook: infra-errors."
+  namespace           = local.namespace
+  metric_name         = "infra_errors"
+  dimensions          = local.fleet_dimensions
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+  tags                = var.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "no_healthy_host" {

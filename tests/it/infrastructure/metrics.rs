@@ -149,7 +149,7 @@ fn metric_math_names_what_is_beside_it() {
             let returning = queries.iter().filter(|query| query["return_data"] == true).count();
             assert_eq!(returning, usize::from(instances[0].get("metric_name").is_none()), "{name}");
         }
-        assert_eq!(alarms, 12);
+        assert_eq!(alarms, 13);
         let tracked = &plan.one("aws_autoscaling_policy.backlog")["target_tracking_configuration"][0];
         let metrics = tracked["customized_metric_specification"][0]["metrics"].as_array().unwrap();
         let ids = metrics.iter().map(|metric| metric["id"].as_str().unwrap().to_owned()).collect();
@@ -182,6 +182,7 @@ fn every_alarm_says_what_it_means_and_where_help_is() {
         "cpu-high",
         "dead-letters",
         "error-rate",
+        "infra-errors",
         "latency-p95",
         "network-throttled",
         "no-healthy-host",
