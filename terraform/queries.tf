@@ -20,7 +20,7 @@ locals {
   success_criteria = {
     response_time = {
       target = "p95 no worse than Lambda's (latency_p95_seconds = ${var.latency_p95_seconds})"
-      query  = "SELECT: AWS/ApplicationELB TargetResponseTime p95 by TargetGroup; against AWS/Lambda Duration p95 / 1000. Dashboard ${var.name}-requests, alarm ${var.name}-latency-p95."
+      query  = "p95 of AWS/ApplicationELB TargetResponseTime by TargetGroup, against p95 of AWS/Lambda Duration / 1000 in the week before. Dashboard ${var.name}-requests, alarm ${var.name}-latency-p95."
     }
     error_rate = {
       target = "at most ${var.error_rate_percent} %"

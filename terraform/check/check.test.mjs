@@ -96,6 +96,7 @@ const FAULTS = [
   ["a function that is not there", "upper(value)", "uper(value)", /no function uper/],
   ["a variable nobody uses", "= var.waits\n", "= 60\n", /var\.waits is declared and never used/],
   ["a local nobody uses", "local.names", 'toset(["a"])', /local\.names is declared and never used/],
+  ["a circle", 'name = "one"', "name = aws_lb_target_group.all.name", /aws_launch_template\.one needs|needs aws_launch_template\.one/, 'port = 80', "port = length(aws_launch_template.one.name)"],
   ["a resource that the provider has not", '"aws_sqs_queue" "jobs"', '"aws_sqs_que" "jobs"', /no such resource/],
   ["a data source that the provider has not", '"aws_region" "here"', '"aws_regions2" "here"', /no such data source/],
   ["an attribute that the provider has not", "visibility_timeout_seconds =", "visibility_timeout =", /there is no visibility_timeout$/],
@@ -115,10 +116,10 @@ const FAULTS = [
   ["a validation that does not help", "above 0.", "above 0", /a validation lacks/],
 ];
 
-for (const [name, from, to, expected] of FAULTS) {
+for (const [name, from, to, expected, more = "", instead = ""] of FAULTS) {
   test(`found: ${name}`, async () => {
-    assert.ok(RIGHT.includes(from), from);
-    const found = await complaints(RIGHT.replaceAll(from, () => to));
+    assert.ok(RIGHT.includes(from) && RIGHT.includes(more), from);
+    const found = await complaints(RIGHT.replaceAll(from, () => to).replace(more, () => instead));
     assert.ok(found.some((complaint) => expected.test(complaint)), `${expected} in ${JSON.stringify(found, null, 1)}`);
   });
 }

@@ -39,6 +39,7 @@ function meant(body) {
 export function complaints(module, { outputs = () => undefined, has = () => true } = {}) {
   const found = [];
   const used = new Set();
+  const edges = new Map();
   const declared = new Map(module.declared.map((one) => [address(one), one]));
   const all = [...module.declared, ...module.rest.map(({ body, file }) => ({ kind: "rest", name: "", body, file }))];
   for (const one of all) {
@@ -70,6 +71,7 @@ export function complaints(module, { outputs = () => undefined, has = () => true
       }
       // What a thing says of itself is no use of it: a validation of a variable, for instance.
       if (to !== one) used.add(target);
+      if (to !== one && one.kind !== "rest") edges.set(address(one), (edges.get(address(one)) ?? new Set()).add(target));
       if (to.kind === "module") {
         const given = outputs(to);
         if (attribute && given && !given.has(attribute)) complain(`${target} has no output ${attribute}`);
@@ -81,7 +83,25 @@ export function complaints(module, { outputs = () => undefined, has = () => true
   for (const one of of(module, "variable", "local", "data")) {
     if (!used.has(address(one))) found.push(`${one.file}: ${address(one)} is declared and never used`);
   }
+  const ring = circle(edges);
+  if (ring) found.push(`${module.folder}: ${ring.join(" needs ")}`);
   return found;
+}
+
+// A way from something back to itself, if there is one: Terraform could not begin.
+function circle(edges) {
+  const done = new Set();
+  const visit = (name, way) => {
+    if (way.includes(name)) return [...way.slice(way.indexOf(name)), name];
+    if (done.has(name)) return undefined;
+    for (const next of edges.get(name) ?? []) {
+      const found = visit(next, [...way, name]);
+      if (found) return found;
+    }
+    done.add(name);
+    return undefined;
+  };
+  return [...edges.keys()].map((name) => visit(name, [])).find(Boolean);
 }
 
 // A module's calls: every input that must be given is, and none that there is not.
