@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes this machine an image: removes what must be each instance's own, and what nobody needs. Packer runs it last.
+set -euo pipefail
+
+say() { printf '== %s s: %s\n' "$SECONDS" "$*"; }
+
+[ "$(id -u)" -eq 0 ] || {
+  echo "clean-up: must run as root" >&2
+  exit 1
+}
+
+say "what the self-test left"
+if [ -d /run/systemd/system ]; then
+  systemctl stop compilation-worker.service compilation-worker-agent.service rsyslog.service
+fi
+rm -rf /var/lib/compilation-worker /var/log/compilation-worker /tmp/compilation-worker
+# Written anew by user data: the daemon does not start on a machine that nobody has told what it is.
+rm -f /etc/compilation-worker/environment
+
+say "what must be each instance's own"
+rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+rm -f /home/*/.ssh/authorized_keys /root/.ssh/authorized_keys
+rm -f /home/*/.bash_history /root/.bash_history
+rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
+# Empty, not missing: systemd makes a new one where it finds it empty, and takes no boot for the first one else.
+: >/etc/machine-id
+rm -f /var/lib/dbus/machine-id
+if command -v cloud-init >/dev/null; then
+  cloud-init clean --logs --seed
+fi
+
+say "what nobody needs"
+apt-get clean
+find /var/lib/apt/lists -mindepth 1 -delete
+find /var/cache/apt -mindepth 1 -name '*.bin' -delete
+find /var/log -type f -delete
+sync
+say "done"
