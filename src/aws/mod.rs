@@ -7,7 +7,7 @@
 //! | [`RouteStore`](crate::ports::RouteStore) | [`AwsRoutes`] | a DynamoDB table, and a parameter of Systems Manager |
 //! | [`BlobStore`](crate::ports::BlobStore) | [`S3Blobs`] | S3, any bucket |
 //!
-//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance.
+//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and [`CloudMetrics`], for the operator.
 //!
 //! All are made from one [`Clients`], which is the one place that knows endpoints, credentials and the HTTP stack.
 //! No type of the SDK is seen above this folder. Patience and retries are said beside each verb, with the reason.
@@ -25,6 +25,7 @@ mod color;
 mod fault;
 mod keys;
 mod messages;
+mod metrics;
 mod place;
 mod routes;
 mod signed;
@@ -35,6 +36,7 @@ pub use autoscaling::AutoScalingGroup;
 pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};
+pub use metrics::{CloudMetrics, Point, Series};
 pub use routes::AwsRoutes;
 pub use sink::SqsSink;
 pub use source::SqsSource;
@@ -63,6 +65,8 @@ pub struct Endpoints {
     pub ssm: Option<String>,
     /// `AWS_ENDPOINT_URL_AUTO_SCALING`.
     pub autoscaling: Option<String>,
+    /// `AWS_ENDPOINT_URL_CLOUDWATCH`.
+    pub cloudwatch: Option<String>,
 }
 
 impl Endpoints {

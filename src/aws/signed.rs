@@ -37,6 +37,8 @@ pub(super) enum Service {
     Parameters,
     /// Auto Scaling: forms and XML.
     AutoScaling,
+    /// CloudWatch's metrics: forms and XML.
+    Metrics,
 }
 
 /// A service and the way to it.
@@ -88,6 +90,7 @@ impl Service {
         match self {
             Self::Parameters => "ssm",
             Self::AutoScaling => "autoscaling",
+            Self::Metrics => "monitoring",
         }
     }
 
@@ -97,6 +100,7 @@ impl Service {
             // Says it in the target of each call.
             Self::Parameters => "",
             Self::AutoScaling => "2011-01-01",
+            Self::Metrics => "2010-08-01",
         }
     }
 
@@ -104,6 +108,7 @@ impl Service {
         let own = match self {
             Self::Parameters => &endpoints.ssm,
             Self::AutoScaling => &endpoints.autoscaling,
+            Self::Metrics => &endpoints.cloudwatch,
         };
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let name = self.name();

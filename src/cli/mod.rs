@@ -2,10 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 64 bad command line, 78 bad configuration; `serve` adds 75 when work had to be killed.
 
+pub mod confirm;
 pub mod doctor;
 mod filters;
+pub mod operator;
 pub mod out;
+pub mod progress;
 pub mod route;
+pub mod table;
 
 use std::ffi::OsString;
 use std::fs;
@@ -46,6 +50,11 @@ pub struct Roles {
     /// A listing and the time it took, as the JSON members that a result has for them.
     pub render: fn(&Listing, Duration) -> Vec<u8>,
 }
+
+/// A command line that makes no sense, as only the command itself could tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
 
 /// Whether `serve` and `hub` tell their addresses on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,7 +282,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
             return ExitCode::from(errors.exit_code());
         }
         streams.say(format_args!("error: {error:#}"));
-        ExitCode::FAILURE
+        if error.is::<Misuse>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
     })
 }
 

@@ -68,6 +68,7 @@ fn run_with(words: &[&str], input: &str) -> (String, String, ExitCode) {
         input: Box::new(Cursor::new(input.to_owned())),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
+        interactive: false,
     };
     let words = ["compilation-worker"].iter().chain(words).map(OsString::from);
     let code = run(words, &ROLES, &mut streams);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::aws;
 use crate::config::layers::Reader;
 use crate::config::value::{ByteSize, Shape, Share, Value};
 use crate::domain::limits;
@@ -267,6 +268,8 @@ settings! {
         endpoint_ssm: Option<String> = "",
         /// The same for Auto Scaling alone.
         endpoint_autoscaling: Option<String> = "",
+        /// The same for CloudWatch's metrics alone.
+        endpoint_cloudwatch: Option<String> = "",
     }
 
     /// The fleet that this machine belongs to: how figures name it, and where the operator's commands look for it.
@@ -341,6 +344,22 @@ impl Key {
     pub fn find(path: &str) -> Option<&'static Self> {
         let (section, name) = path.split_once('.')?;
         KEYS.iter().find(|key| key.section == section && key.name == name)
+    }
+}
+
+impl Aws {
+    /// Where the services are.
+    pub fn places(&self) -> aws::Settings {
+        let endpoints = aws::Endpoints {
+            every: self.endpoint.clone(),
+            sqs: self.endpoint_sqs.clone(),
+            dynamodb: self.endpoint_dynamodb.clone(),
+            s3: self.endpoint_s3.clone(),
+            ssm: self.endpoint_ssm.clone(),
+            autoscaling: self.endpoint_autoscaling.clone(),
+            cloudwatch: self.endpoint_cloudwatch.clone(),
+        };
+        aws::Settings { region: self.region.clone(), endpoints }
     }
 }
 
