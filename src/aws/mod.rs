@@ -7,7 +7,8 @@
 //! | [`RouteStore`](crate::ports::RouteStore) | [`AwsRoutes`] | a DynamoDB table, and a parameter of Systems Manager |
 //! | [`BlobStore`](crate::ports::BlobStore) | [`S3Blobs`] | S3, any bucket |
 //!
-//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and [`CloudMetrics`], for the operator.
+//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and for the operator
+//! [`SqsOverseer`], [`RouteTable`] and [`CloudMetrics`].
 //!
 //! All are made from one [`Clients`], which is the one place that knows endpoints, credentials and the HTTP stack.
 //! No type of the SDK is seen above this folder. Patience and retries are said beside each verb, with the reason.
@@ -26,7 +27,9 @@ mod fault;
 mod keys;
 mod messages;
 mod metrics;
+mod overseer;
 mod place;
+mod route_table;
 mod routes;
 mod signed;
 mod sink;
@@ -37,6 +40,8 @@ pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};
 pub use metrics::{CloudMetrics, Point, Series};
+pub use overseer::SqsOverseer;
+pub use route_table::{LARGEST_WRITE, RouteTable, TableRow, Written};
 pub use routes::AwsRoutes;
 pub use sink::SqsSink;
 pub use source::SqsSource;

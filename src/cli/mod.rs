@@ -8,9 +8,12 @@ mod filters;
 pub mod operator;
 pub mod out;
 pub mod progress;
+mod queue;
 pub mod route;
+mod routes;
 pub mod table;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
@@ -27,6 +30,7 @@ use crate::cli::doctor::{Finding, Verdict};
 use crate::cli::out::Streams;
 use crate::cli::route::Explanation;
 use crate::config::flags::{Flags, HubFlags};
+use crate::config::keys::Config;
 use crate::config::layers::{Mistake, Setting};
 use crate::config::{self, ConfigErrors, EXIT_USAGE, Inputs, Loaded};
 use crate::domain::filters::Filters;
@@ -43,6 +47,8 @@ pub struct Roles {
     pub compile: fn(Loaded, OneShot) -> anyhow::Result<Compiled>,
     /// Where a request for a compiler goes.
     pub route: fn(&Loaded, &str) -> anyhow::Result<Explanation>,
+    /// The names of the compilers that this machine has.
+    pub installed: fn(&Config) -> anyhow::Result<BTreeSet<String>>,
     /// What the kernel, the sandbox and the catalogue look like.
     pub examine: fn(&Loaded) -> Vec<Finding>,
     /// The text engine.
@@ -122,6 +128,12 @@ enum Command {
     /// Applies the listing filters to assembly from a file or standard input.
     #[command(after_help = ASM_EXAMPLES)]
     Asm(Asm),
+    /// Shows the job queue and its dead letters, brings dead letters back, empties either.
+    #[command(subcommand)]
+    Queue(queue::Deed),
+    /// Lists the routing table, changes it row by row or from a file, and looks for mistakes in it.
+    #[command(subcommand)]
+    Routes(routes::Deed),
     /// Prints the version.
     Version(Version),
 }
@@ -274,6 +286,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Command::Compile(command) => command.run(roles, streams),
         Command::Route(command) => command.run(roles, streams),
         Command::Asm(command) => command.run(roles, streams),
+        Command::Queue(deed) => deed.run(streams),
+        Command::Routes(deed) => deed.run(roles, streams),
         Command::Version(command) => command.run(streams),
     };
     done.unwrap_or_else(|error| {
@@ -294,7 +308,12 @@ fn commands() -> clap::Command {
         _ => argument,
     };
     let one_word_each = |command: clap::Command| command.mut_args(one_word);
-    Cli::command().mut_subcommand("compile", one_word_each).mut_subcommand("route", one_word_each)
+    let operator = |command: clap::Command| command.mut_subcommands(one_word_each);
+    Cli::command()
+        .mut_subcommand("compile", one_word_each)
+        .mut_subcommand("route", one_word_each)
+        .mut_subcommand("queue", operator)
+        .mut_subcommand("routes", operator)
 }
 
 /// Help that was asked for is data; anything else is a bad command line.

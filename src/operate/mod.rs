@@ -4,6 +4,8 @@
 //! whoever started it; what fails tells which call on which thing, and what to do about it ([`Trouble`]).
 
 pub mod permissions;
+pub mod queue;
+pub mod routes;
 mod trouble;
 
 pub use trouble::{Call, Trouble};
