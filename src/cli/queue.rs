@@ -64,7 +64,8 @@ const REDRIVE: &str = "  compilation-worker queue redrive --dry-run
   compilation-worker queue redrive --count 100
   compilation-worker queue redrive --guid 7d3c0000-0000-4000-8000-000000000000 --force
 
-A letter is sent first and deleted after: interrupt it whenever you like, and nothing is lost. A job is worth doing for
+A letter is sent first and deleted after: interrupt it whenever you like, and nothing is lost; what was under way shows
+up again after a minute, as it does after --dry-run was interrupted. A job is worth doing for
 as long as somebody waits for it, which is a minute; older ones stay where they are, unless --force brings them back
 with the time of a new job, to see whether they can be done by now. Letters that arrive meanwhile wait for next time.";
 

@@ -19,20 +19,13 @@ pub const PERMISSIONS: &[Permission] = &[
     },
     Permission {
         command: "queue peek",
-        actions: &[
-            "s3:GetObject",
-            "sqs:ChangeMessageVisibility",
-            "sqs:GetQueueAttributes",
-            "sqs:GetQueueUrl",
-            "sqs:ReceiveMessage",
-        ],
+        actions: &["s3:GetObject", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
     },
     Permission {
         command: "queue redrive",
         actions: &[
             "sqs:ChangeMessageVisibility",
             "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes",
             "sqs:GetQueueUrl",
             "sqs:ReceiveMessage",
             "sqs:SendMessage",

@@ -7,6 +7,9 @@ const UNKNOWN_KEY: [&str; 3] = ["InvalidAccessKeyId", "InvalidClientTokenId", "U
 /// Codes of a signature that does not fit.
 const MISSIGNED: [&str; 3] = ["IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"];
 
+/// Codes of what the service does only so often.
+const TOO_SOON: [&str; 2] = ["AWS.SimpleQueueService.PurgeQueueInProgress", "PurgeQueueInProgress"];
+
 /// A call, in words for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -61,6 +64,7 @@ fn fix(call: &Call<'_>, region: &str, fault: &Fault) -> String {
         _ if is_absence(fault) => {
             format!("name one that exists with {} ({key}); {elsewhere}", flag(key))
         }
+        _ if said(&TOO_SOON) => "it is done once a minute; wait a minute, and look whether it is done".to_owned(),
         Kind::NoCredentials => {
             "name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this on an \
              instance with a role"
@@ -122,6 +126,7 @@ mod tests {
             (Kind::Refused, Some("ResourceNotFoundException"), "another place is named with --aws-region"),
             (Kind::Refused, Some("ValidationError"), "name one that exists"),
             (Kind::Refused, Some("InvalidParameterValue"), "check --queues-dead-letters"),
+            (Kind::Denied, Some("PurgeQueueInProgress"), "once a minute"),
             (Kind::NoCredentials, None, "AWS_ACCESS_KEY_ID"),
             (Kind::Expired, Some("ExpiredToken"), "log in again"),
             (Kind::TimedOut, None, "check the network"),

@@ -23,6 +23,8 @@ use crate::wire::envelope::{self, Incoming, REASON, REMAINING};
 const HIDDEN: Duration = Duration::from_mins(1);
 /// Less time than this is not worth a job.
 const TOO_LITTLE: Duration = Duration::from_secs(1);
+/// How exactly a letter's age is known.
+const RESOLUTION: Duration = Duration::from_secs(1);
 /// Longest group of SQS, in bytes.
 const LONGEST_GROUP: usize = 128;
 
@@ -202,7 +204,7 @@ fn judge(received: &Received, order: &Order, budget: Budget, since: Duration) ->
     if order.guid.as_ref().is_some_and(|wanted| wanted != guid) {
         return stay(guid, "it is another job".to_owned());
     }
-    if received.age < since {
+    if received.age + RESOLUTION < since {
         return stay(guid, "it arrived after the start".to_owned());
     }
     if let Some(least) = order.older_than.filter(|least| received.age < *least) {
@@ -264,7 +266,7 @@ mod tests {
     }
 
     fn judged(letter: &Received, order: &Order) -> Result<Message, String> {
-        match judge(letter, order, Budget(Duration::from_secs(55)), Duration::from_secs(1)) {
+        match judge(letter, order, Budget(Duration::from_secs(55)), Duration::from_secs(3)) {
             Verdict::Move { job, .. } => Ok(job),
             Verdict::Stay(left) => Err(left.why),
         }

@@ -67,7 +67,10 @@ impl Target {
             Self::Queue(name) => ("queue", name.as_deref().unwrap_or_default(), ""),
             Self::Url(url) => ("url", "", url.as_str()),
         };
-        let now = jiff::Timestamp::try_from(now).map(|now| now.to_string()).unwrap_or_default();
+        // As JavaScript writes times, to the millisecond.
+        let now = jiff::Timestamp::try_from(now)
+            .map(|now| now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+            .unwrap_or_default();
         [
             ("routingType", kind),
             ("queueName", queue),
@@ -107,7 +110,7 @@ mod tests {
                 let row = Row::read(&TableRow::over(None, &key, &target.texts(environment, now)));
                 assert_eq!((&row.target, row.compiler.as_str()), (&target, "g132"));
                 assert_eq!(row.environment.as_deref(), environment);
-                assert_eq!(row.updated.as_deref(), Some("2023-11-14T22:13:20Z"));
+                assert_eq!(row.updated.as_deref(), Some("2023-11-14T22:13:20.000Z"));
             }
         }
     }
