@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn metrics_name_a_group_by_the_end_of_its_arn() {
-        let arn = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/compilation-instances/6d0ecf831eec9f09";
+        let arn =
+            "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/compilation-instances/6d0ecf831eec9f09";
         let group = TargetGroup { arn: arn.to_owned(), name: String::new(), balancers: Vec::new() };
         assert_eq!(group.dimension(), "targetgroup/compilation-instances/6d0ecf831eec9f09");
     }

@@ -51,7 +51,7 @@ pub use route_table::{LARGEST_WRITE, RouteTable, TableRow, Written};
 pub use routes::AwsRoutes;
 pub use sink::SqsSink;
 pub use source::SqsSource;
-pub use statistics::{Metric, Figures, Span, Statistics};
+pub use statistics::{Figures, Metric, Span, Statistics};
 
 /// Where the services are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -130,12 +130,14 @@ impl Statistics {
     /// What was collected of each of these metrics, in their order.
     pub async fn read(&self, metrics: &[Metric], span: Span) -> Result<Vec<Figures>, Fault> {
         let (from, to) = (xml::write_moment(span.from), xml::write_moment(span.to));
-        let queries = metrics.iter().zip(1..).flat_map(|(metric, number)| metric.parameters(number, span.period));
+        let queries =
+            metrics.iter().zip(1..).flat_map(|(metric, number)| metric.parameters(number, span.period));
         let queries: Vec<(String, String)> = queries.collect();
         let mut all = vec![Figures::default(); metrics.len()];
         let mut token = String::new();
         for _ in 0..MOST_PAGES {
-            let mut parameters = vec![("StartTime", &*from), ("EndTime", &*to), ("ScanBy", "TimestampAscending")];
+            let mut parameters =
+                vec![("StartTime", &*from), ("EndTime", &*to), ("ScanBy", "TimestampAscending")];
             parameters.extend(queries.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             if !token.is_empty() {
                 parameters.push(("NextToken", &token));

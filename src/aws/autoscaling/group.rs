@@ -235,7 +235,8 @@ impl AutoScalingGroup {
 mod tests {
     use super::*;
 
-    const GROUP: &str = "<DescribeAutoScalingGroupsResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">
+    const GROUP: &str =
+        "<DescribeAutoScalingGroupsResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">
       <DescribeAutoScalingGroupsResult><AutoScalingGroups><member>
         <AutoScalingGroupName>compilation-asg</AutoScalingGroupName>
         <MinSize>2</MinSize><DesiredCapacity>3</DesiredCapacity><MaxSize>20</MaxSize>

@@ -94,7 +94,8 @@ impl From<RawRefresh> for Refresh {
 impl Pace {
     /// As the parameters of the call that begins a refresh.
     fn parameters(&self) -> Vec<(String, String)> {
-        let preference = |name: &str, value: &dyn ToString| (format!("Preferences.{name}"), value.to_string());
+        let preference =
+            |name: &str, value: &dyn ToString| (format!("Preferences.{name}"), value.to_string());
         let mut all = vec![
             preference("MinHealthyPercentage", &self.min_healthy),
             preference("SkipMatching", &self.skip_matching),
@@ -103,11 +104,9 @@ impl Pace {
         all.extend(self.warm_up.map(|seconds| preference("InstanceWarmup", &seconds)));
         all.extend(self.pause.map(|seconds| preference("CheckpointDelay", &seconds)));
         let numbered = self.checkpoints.iter().zip(1..);
-        all.extend(
-            numbered.map(|(percent, number): (_, u32)| {
-                preference(&format!("CheckpointPercentages.member.{number}"), percent)
-            }),
-        );
+        all.extend(numbered.map(|(percent, number): (_, u32)| {
+            preference(&format!("CheckpointPercentages.member.{number}"), percent)
+        }));
         all
     }
 }

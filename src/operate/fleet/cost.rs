@@ -209,7 +209,9 @@ mod tests {
     #[test]
     fn hours_are_counted_from_averages() {
         let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
-        let figures = |values: &[f64]| Figures(values.iter().zip(0..).map(|(&value, hour)| (at(hour), value)).collect());
+        let figures = |values: &[f64]| {
+            Figures(values.iter().zip(0..).map(|(&value, hour)| (at(hour), value)).collect())
+        };
         let all = [figures(&[2.0, 3.5]), figures(&[100.0, 50.0]), figures(&[7.5])];
         let measured = measured(&all, BTreeMap::new(), at(0), at(3));
         assert_eq!((measured.instance_hours, measured.hours_with_figures, measured.hours), (5.5, 2.0, 3.0));

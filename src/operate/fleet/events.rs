@@ -173,12 +173,8 @@ impl Follower {
 
     fn trouble(&self, fault: Fault) -> Trouble {
         let thing = format!("log group {}", self.group.name());
-        let call = Call {
-            doing: "read",
-            thing: &thing,
-            action: "logs:FilterLogEvents",
-            key: "fleet.log_group",
-        };
+        let call =
+            Call { doing: "read", thing: &thing, action: "logs:FilterLogEvents", key: "fleet.log_group" };
         Trouble::new(&call, &self.region, fault)
     }
 }
@@ -193,7 +189,8 @@ mod tests {
 
     #[test]
     fn patterns_hold_any_request() {
-        let pattern = |request: &str| Wanted { request: Some(request.to_owned()), ..Wanted::default() }.pattern();
+        let pattern =
+            |request: &str| Wanted { request: Some(request.to_owned()), ..Wanted::default() }.pattern();
         assert_eq!(pattern("r-1").as_deref(), Some("\"r-1\""));
         assert_eq!(pattern("a\"b\\c").as_deref(), Some(r#""a\"b\\c""#));
         let level = |level| Wanted { level: Some(level), ..Wanted::default() }.pattern();

@@ -212,7 +212,13 @@ mod tests {
     fn every_missing_proof_is_named() {
         let since = Timestamp::from_second(900).unwrap();
         for (way, lifecycle, target, consuming, expected) in [
-            (OUT, "EnteringStandby", "draining", Some(true), vec!["EnteringStandby", "draining", "no more jobs"]),
+            (
+                OUT,
+                "EnteringStandby",
+                "draining",
+                Some(true),
+                vec!["EnteringStandby", "draining", "no more jobs"],
+            ),
             (OUT, "Standby", "draining", Some(false), vec!["draining"]),
             (OUT, "Standby", "unused", Some(true), vec!["no more jobs"]),
             (OUT, "Standby", "unused", None, vec!["no more jobs"]),

@@ -140,9 +140,8 @@ impl Fleet {
     /// The target group.
     pub async fn target_group(&self) -> Result<TargetGroup, Trouble> {
         let asked = self.balancer.existing(&self.names.target_group).await;
-        asked.map_err(|fault| {
-            self.of_target_group("find", "elasticloadbalancing:DescribeTargetGroups", fault)
-        })
+        asked
+            .map_err(|fault| self.of_target_group("find", "elasticloadbalancing:DescribeTargetGroups", fault))
     }
 
     /// Its targets and how they are.

@@ -26,6 +26,8 @@ pub struct Status {
     pub at: String,
     /// What is wrong, the worst first.
     pub wrong: Vec<String>,
+    /// What could not be seen, and why.
+    pub unseen: Vec<String>,
     /// The Auto Scaling group.
     pub group: GroupState,
     /// Its instances.
@@ -87,7 +89,7 @@ pub struct Instance {
     pub healthy: bool,
     /// Whether the group leaves it alone when it scales in.
     pub protected: bool,
-    /// How the balancer finds it; `unused` if it does not know it.
+    /// How the balancer finds it; `unused` if it does not know it, `unseen` if that is not known.
     pub target: String,
     /// Why.
     pub target_reason: Option<String>,
@@ -141,13 +143,18 @@ struct Asked {
     group: Group,
     activities: Vec<Activity>,
     refresh: Option<Refresh>,
-    health: Vec<TargetHealth>,
-    words: Vec<Option<Word>>,
+    /// Nothing if it could not be seen, as below.
+    health: Option<Vec<TargetHealth>>,
+    words: Option<Vec<Option<Word>>>,
     figures: Vec<Figures>,
+    unseen: Vec<String>,
 }
 
+/// How targets are called that could not be seen.
+const UNSEEN: &str = "unseen";
+
 impl Fleet {
-    /// The fleet at a glance.
+    /// The fleet at a glance. Without the group there is nothing to show; of the rest, what can be seen.
     pub async fn status(&self, now: Timestamp) -> Result<Status, Trouble> {
         let group = self.group().await?;
         let health = async {
@@ -160,14 +167,24 @@ impl Fleet {
             .try_collect::<Vec<_>>();
         let metrics = self.queue_metrics();
         let span = Span { from: now.checked_sub(FIGURES).unwrap_or(now), to: now, period: 60 };
-        let (activities, refresh, health, words, figures) = futures_util::try_join!(
+        let (activities, refresh, health, words, figures) = futures_util::join!(
             self.activities(),
             self.newest_refresh(),
             health,
             words,
             self.figures(&metrics, span)
-        )?;
-        Ok(self.judge(Asked { group, activities, refresh, health, words, figures }, now))
+        );
+        let mut unseen = Vec::new();
+        let asked = Asked {
+            group,
+            health: seen(health, &mut unseen),
+            words: seen(words, &mut unseen),
+            activities: seen(activities, &mut unseen).unwrap_or_default(),
+            refresh: seen(refresh, &mut unseen).flatten(),
+            figures: seen(figures, &mut unseen).unwrap_or_default(),
+            unseen,
+        };
+        Ok(self.judge(asked, now))
     }
 
     fn queue_metrics(&self) -> [Metric; 3] {
@@ -180,20 +197,19 @@ impl Fleet {
     }
 
     fn judge(&self, asked: Asked, now: Timestamp) -> Status {
-        let Asked { group, activities, refresh, health, words, figures } = asked;
+        let Asked { group, activities, refresh, health, words, figures, unseen } = asked;
+        let heard = words.is_some();
         let newest = |at: usize| figures.get(at).and_then(Figures::newest);
+        let mut words = words.into_iter().flatten();
         let instances: Vec<Instance> = group
             .members
             .into_iter()
-            .zip(words)
-            .map(|(member, word)| {
-                let target = health.iter().find(|target| target.id == member.id);
-                instance(member, target, word.as_ref(), now)
-            })
+            .map(|member| instance(member, health.as_deref(), words.next().flatten().as_ref(), now))
             .collect();
         let mut status = Status {
             at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             wrong: Vec::new(),
+            unseen,
             group: GroupState {
                 name: self.names.group.clone(),
                 min: group.min,
@@ -201,7 +217,12 @@ impl Fleet {
                 max: group.max,
                 suspended: group.suspended,
                 under_way: activities.iter().filter(|activity| activity.is_under_way()).map(told).collect(),
-                failed: activities.iter().filter(|activity| failed(activity, now)).map(told).take(FAILURES.0).collect(),
+                failed: activities
+                    .iter()
+                    .filter(|activity| failed(activity, now))
+                    .map(told)
+                    .take(FAILURES.0)
+                    .collect(),
                 refresh: refresh
                     .filter(Refresh::is_under_way)
                     .map(|refresh| (refresh.status, refresh.percent)),
@@ -215,7 +236,7 @@ impl Fleet {
                 oldest_seconds: None,
             },
         };
-        status.wrong = wrong(&status);
+        status.wrong = wrong(&status, heard);
         status
     }
 }
@@ -233,7 +254,19 @@ fn failed(activity: &Activity, now: Timestamp) -> bool {
     activity.status == "Failed" && activity.begun.is_some_and(|begun| seconds_since(begun, now) <= FAILURES.1)
 }
 
-fn instance(member: Member, target: Option<&TargetHealth>, word: Option<&Word>, now: Timestamp) -> Instance {
+/// What could be seen; notes down what could not.
+fn seen<T>(asked: Result<T, Trouble>, unseen: &mut Vec<String>) -> Option<T> {
+    asked.map_err(|trouble| unseen.push(trouble.to_string())).ok()
+}
+
+fn instance(
+    member: Member,
+    health: Option<&[TargetHealth]>,
+    word: Option<&Word>,
+    now: Timestamp,
+) -> Instance {
+    let target = health.and_then(|targets| targets.iter().find(|target| target.id == member.id));
+    let unknown = if health.is_some() { "unused" } else { UNSEEN };
     Instance {
         id: member.id,
         zone: member.zone,
@@ -241,7 +274,7 @@ fn instance(member: Member, target: Option<&TargetHealth>, word: Option<&Word>, 
         lifecycle: member.lifecycle,
         healthy: member.healthy,
         protected: member.protected,
-        target: target.map_or("unused", |target| &target.state).to_owned(),
+        target: target.map_or(unknown, |target| &target.state).to_owned(),
         target_reason: target.and_then(|target| target.reason.clone()),
         version: word.and_then(|word| word.version.clone()),
         phase: word.and_then(|word| word.phase.clone()),
@@ -281,18 +314,21 @@ fn totals(instances: &[Instance]) -> Totals {
     totals
 }
 
-/// What is wrong, the worst first.
-fn wrong(status: &Status) -> Vec<String> {
+/// What is wrong, the worst first. `heard` says whether the daemons' words could be read.
+fn wrong(status: &Status, heard: bool) -> Vec<String> {
     let mut found = Vec::new();
     let Status { group, instances, totals, .. } = status;
-    if totals.healthy == 0 {
+    if totals.healthy == 0 && !instances.iter().any(|instance| instance.target == UNSEEN) {
         found.push("no instance is healthy at the balancer: nothing is served".to_owned());
     }
     if totals.in_service < usize::try_from(group.desired).unwrap_or(usize::MAX) {
-        found.push(format!("{} instances are in service, and {} are wanted", totals.in_service, group.desired));
+        found.push(format!(
+            "{} instances are in service, and {} are wanted",
+            totals.in_service, group.desired
+        ));
     }
     for instance in instances {
-        found.extend(wrong_with(instance));
+        found.extend(wrong_with(instance, heard));
     }
     if totals.versions.len() > 1 {
         let count = |(version, count): (&String, &usize)| format!("{version} on {count}");
@@ -312,7 +348,7 @@ fn wrong(status: &Status) -> Vec<String> {
     found
 }
 
-fn wrong_with(instance: &Instance) -> Option<String> {
+fn wrong_with(instance: &Instance, heard: bool) -> Option<String> {
     let Instance { id, lifecycle, target, .. } = instance;
     if !instance.healthy {
         return Some(format!("{id} is unhealthy to its group, which will replace it"));
@@ -329,14 +365,14 @@ fn wrong_with(instance: &Instance) -> Option<String> {
     if !instance.is_in_service() {
         return None;
     }
-    if target != "healthy" {
+    if !["healthy", UNSEEN].contains(&target.as_str()) {
         let why = instance.target_reason.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         return Some(format!("{id} is {target} at the balancer{why}"));
     }
     match instance.word_age {
-        None => return Some(format!("{id} has never said anything of itself")),
+        None if heard => return Some(format!("{id} has never said anything of itself")),
         Some(age) if age > SILENT => return Some(format!("{id} was last heard {age} seconds ago")),
-        Some(_) => {}
+        None | Some(_) => {}
     }
     (instance.consuming == Some(false)).then(|| format!("{id} is in service, but takes no jobs"))
 }
@@ -370,6 +406,7 @@ mod tests {
         let mut status = Status {
             at: String::new(),
             wrong: Vec::new(),
+            unseen: Vec::new(),
             group: GroupState {
                 name: "g".to_owned(),
                 min: 1,
@@ -385,7 +422,7 @@ mod tests {
             queue: queue.clone(),
             dead_letters: queue,
         };
-        status.wrong = wrong(&status);
+        status.wrong = wrong(&status, true);
         status
     }
 
@@ -416,7 +453,10 @@ mod tests {
             (Instance { word_age: None, ..member("i-1") }, "i-1 has never said anything"),
             (Instance { word_age: Some(181), ..member("i-1") }, "i-1 was last heard 181 seconds ago"),
             (Instance { consuming: Some(false), ..member("i-1") }, "in service, but takes no jobs"),
-            (Instance { version: Some("0.2.0".to_owned()), ..member("i-1") }, "mixed: 0.1.0 on 1, 0.2.0 on 1"),
+            (
+                Instance { version: Some("0.2.0".to_owned()), ..member("i-1") },
+                "mixed: 0.1.0 on 1, 0.2.0 on 1",
+            ),
         ] {
             let found = status(vec![odd, member("i-2")]).wrong;
             assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::aws::{
-    Balancer, Clients, Fault, Figures, Forward, Metric, Rule, RuleAddress, Share, Span, Statistics, TargetGroup,
+    Balancer, Clients, Fault, Figures, Forward, Metric, Rule, RuleAddress, Share, Span, Statistics,
+    TargetGroup,
 };
 use crate::operate::{Call, Trouble};
 
@@ -127,7 +128,9 @@ impl Weighed {
     /// How the rule is to share with this many hundredths to the fleet. All else stays.
     pub fn with(&self, percent: u8) -> Result<Forward, String> {
         let Some(old) = &self.old else {
-            return Err("the rule names no other target group: say which with --fleet-old-target-group".to_owned());
+            return Err(
+                "the rule names no other target group: say which with --fleet-old-target-group".to_owned()
+            );
         };
         let shares = vec![
             Share { group: old.clone(), weight: u32::from(100 - percent) },
@@ -179,7 +182,9 @@ impl Scales {
             );
         };
         let Some(forward) = rule.forward.clone() else {
-            anyhow::bail!("the rule of priority {priority} does more than forward requests: change it where it is made");
+            anyhow::bail!(
+                "the rule of priority {priority} does more than forward requests: change it where it is made"
+            );
         };
         let new = self.group(&self.sides.new, "fleet.target_group").await?;
         let other = forward.shares.iter().map(|share| &share.group).find(|&group| *group != new.arn);
@@ -187,7 +192,9 @@ impl Scales {
             (Some(name), _) => Some(self.group(name, "fleet.old_target_group").await?.arn),
             (None, other) => other.cloned(),
         };
-        if let Some(third) = forward.shares.iter().find(|share| share.group != new.arn && Some(&share.group) != old.as_ref()) {
+        if let Some(third) =
+            forward.shares.iter().find(|share| share.group != new.arn && Some(&share.group) != old.as_ref())
+        {
             anyhow::bail!("the rule also forwards to {}, which is neither side", third.group);
         }
         let health = self.balancer.health(&new).await.map_err(|fault| {
@@ -210,7 +217,12 @@ impl Scales {
     }
 
     /// How both sides did in this time, the old one first.
-    pub async fn doing(&self, weighed: &Weighed, from: Timestamp, to: Timestamp) -> anyhow::Result<[Doing; 2]> {
+    pub async fn doing(
+        &self,
+        weighed: &Weighed,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> anyhow::Result<[Doing; 2]> {
         let listener = &self.sides.rule.listener;
         let Some(balancer) = balancer_of(listener) else {
             anyhow::bail!("{listener} is no ARN of a listener of an application load balancer");
@@ -231,7 +243,13 @@ impl Scales {
         let metrics: Vec<Metric> = groups.iter().flat_map(of).collect();
         let read = self.statistics.read(&metrics, Span { from, to, period: 60 }).await;
         let read = read.map_err(|fault| {
-            self.trouble("read the figures of", "both target groups", "cloudwatch:GetMetricData", "fleet.listener", fault)
+            self.trouble(
+                "read the figures of",
+                "both target groups",
+                "cloudwatch:GetMetricData",
+                "fleet.listener",
+                fault,
+            )
         })?;
         let doing = |figures: &[Figures]| Doing {
             requests: figures.first().map_or(0.0, Figures::sum),
@@ -280,7 +298,9 @@ mod tests {
 
     #[test]
     fn weights_are_hundredths_whatever_their_scale() {
-        for (old, new, percent) in [(100, 0, 0), (0, 100, 100), (999, 1, 0), (3, 1, 25), (0, 0, 0), (1, 2, 67)] {
+        for (old, new, percent) in
+            [(100, 0, 0), (0, 100, 100), (999, 1, 0), (3, 1, 25), (0, 0, 0), (1, 2, 67)]
+        {
             assert_eq!(weighed(old, new, 1).percent, percent, "{old} {new}");
         }
         let changed = weighed(90, 10, 1).with(50).unwrap();
@@ -331,7 +351,8 @@ mod tests {
 
     #[test]
     fn figures_name_the_balancer_of_a_listener() {
-        let arn = "arn:aws:elasticloadbalancing:us-east-1:1:listener/app/main/50dc6c495c0c9188/f2f7dc8efc522ab2";
+        let arn =
+            "arn:aws:elasticloadbalancing:us-east-1:1:listener/app/main/50dc6c495c0c9188/f2f7dc8efc522ab2";
         assert_eq!(balancer_of(arn).as_deref(), Some("app/main/50dc6c495c0c9188"));
         for odd in ["", "arn", "arn:x:listener/app", "arn:x:listener/app/a/b/c/d"] {
             assert_eq!(balancer_of(odd), None, "{odd}");
