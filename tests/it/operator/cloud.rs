@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) desired: u32,
     pub(super) max: u32,
     pub(super) machines: Vec<Machine>,
+    /// Looks until the balancer finds healthy what came back.
+    pub(super) initial: u8,
     /// Whether daemons notice that they are in Standby, or no longer.
     pub(super) daemons_notice: bool,
     /// An activity's status and message.
@@ -102,6 +104,7 @@ impl Cloud {
             desired: 2,
             max: 4,
             machines: vec![Machine::new("i-1"), Machine::new("i-2")],
+            initial: 0,
             daemons_notice: true,
             activity: None,
             refresh: Vec::new(),
@@ -198,6 +201,7 @@ impl World {
             "ExitStandby" => {
                 let machine = self.machine(&said["InstanceIds.member.1"]);
                 (machine.lifecycle, machine.target) = ("Pending", Some("initial"));
+                self.initial = 3;
                 self.desired += 1;
                 xml(name, &activity("InProgress", ""))
             }
@@ -285,6 +289,7 @@ impl World {
 
     fn health(&mut self) -> String {
         let mut all = String::new();
+        self.initial = self.initial.saturating_sub(1);
         for Machine { id, target, .. } in &mut self.machines {
             let Some(state) = *target else { continue };
             all.push_str(&format!(
@@ -293,7 +298,7 @@ impl World {
             ));
             *target = match state {
                 "draining" => None,
-                "initial" => Some("healthy"),
+                "initial" if self.initial == 0 => Some("healthy"),
                 other => Some(other),
             };
         }
@@ -347,7 +352,7 @@ impl World {
 
     /// The newest word of a daemon, which notices its state after it was first asked in it.
     fn word(&mut self, stream: &str) -> Act {
-        let notices = self.daemons_notice;
+        let notices = self.daemons_notice && self.initial <= 1;
         let machine = self.machine(stream);
         let Some(consuming) = machine.consuming else {
             return Act::error(400, "ResourceNotFoundException", "The specified log stream does not exist.");

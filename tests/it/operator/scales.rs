@@ -37,7 +37,8 @@ async fn bounds_are_kept_and_moved() {
     assert!(cloud.changes().is_empty(), "{:?}", cloud.changes());
     let run = cloud.run(&["fleet", "scale", "4", "--min", "3", "--max", "9", "--no-wait"]).await;
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert_eq!((cloud.world().min, cloud.world().max), (3, 9));
+    let world = cloud.world();
+    assert_eq!((world.min, world.max), (3, 9));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,11 +86,6 @@ async fn what_is_wrong_is_said_first_and_fails_the_check() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_seen_is_told_with_the_call() {
     for (action, act, expected) in [
-        (
-            "DescribeAutoScalingGroups",
-            refusal(403, "AccessDenied", "no"),
-            "autoscaling:DescribeAutoScalingGroups",
-        ),
         ("DescribeTargetGroups", refusal(400, "TargetGroupNotFound", "no"), "--fleet-target-group"),
         ("GetLogEvents", Act::error(400, "AccessDeniedException", "no"), "logs:GetLogEvents"),
         ("GetMetricData", Act::garbage(200), "not the service"),
