@@ -104,7 +104,7 @@ impl Cost {
                      (GroupTotalInstances), or name a time with --since that has some",
                     fleet.names().group
                 ),
-                Ok(bill) if json => print_json(streams, &json!({ "bill": bill, "lambda": bill.lambda() }))?,
+                Ok(bill) if json => print_json(streams, &json!(bill))?,
                 Ok(bill) => streams.data(page(&bill, &prices).as_bytes())?,
             }
             Ok(ExitCode::SUCCESS)
@@ -129,23 +129,29 @@ fn page(bill: &Bill, prices: &Prices) -> String {
         "instances  {:.1} instance-hours x {:.6} USD = {:.2} USD",
         measured.instance_hours, bill.price_hour, bill.instances
     ));
+    let Some(lambda) = &bill.lambda else {
+        lines.push(
+            "lambda     not compared: --lambda-request, --lambda-gb-second and --lambda-memory-mb do"
+                .to_owned(),
+        );
+        return format!("{}\n", lines.join("\n"));
+    };
     lines.push(format!(
         "lambda     {:.0} requests x {} USD = {:.2} USD",
         measured.requests,
         of(prices.lambda_request),
-        bill.lambda_requests
+        lambda.requests
     ));
     lines.push(format!(
         "           {:.0} s x {} MB / 1024 = {:.0} GB-s x {} USD = {:.2} USD",
         measured.request_seconds,
         of(prices.lambda_memory_mb),
-        bill.lambda_gb_seconds,
+        lambda.gb_seconds,
         of(prices.lambda_gb_second),
-        bill.lambda_time
+        lambda.time
     ));
-    let lambda = bill.lambda();
-    lines.push(format!("           together {lambda:.2} USD"));
-    let difference = lambda - bill.instances;
+    lines.push(format!("           together {:.2} USD", lambda.together));
+    let difference = lambda.together - bill.instances;
     let kind = if difference >= 0.0 { "less" } else { "more" };
     lines.push(format!(
         "so         the instances cost {:.2} USD {kind} than Lambda would have",

@@ -31,6 +31,9 @@ pub(super) struct Logs {
     /// Of this request alone, by the X-Request-Id of its reply.
     #[arg(long, value_name = "ID")]
     request: Option<String>,
+    /// With this text in what they say.
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
     /// At least this grave: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     level: Option<Level>,
@@ -60,11 +63,11 @@ fn level(name: &str) -> Result<Level, String> {
 
 impl Logs {
     pub(super) fn run(self, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let Self { follow, since, instance, request, level, json, every, flags } = self;
+        let Self { follow, since, instance, request, message, level, json, every, flags } = self;
         operator::run(flags, streams, async |ground: &Ground, streams: &mut Streams| {
             let ago = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
             let from = Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH).as_millisecond();
-            let wanted = Wanted { from, instance, request, level };
+            let wanted = Wanted { from, instance, request, message, level };
             let mut follower = Follower::new(&ground.clients, &ground.config.fleet.log_group, wanted)?;
             let mut operator = Operator::listen()?;
             let mut seen_once = false;

@@ -56,12 +56,21 @@ pub struct Bill {
     pub price_hour: f64,
     /// The instances.
     pub instances: f64,
-    /// Lambda's part by requests.
-    pub lambda_requests: f64,
-    /// Gigabyte-seconds that Lambda would have counted.
-    pub lambda_gb_seconds: f64,
-    /// Lambda's part by time.
-    pub lambda_time: f64,
+    /// Lambda for the same requests; nothing if none of its prices is known.
+    pub lambda: Option<Lambda>,
+}
+
+/// What Lambda would have cost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lambda {
+    /// The part by requests.
+    pub requests: f64,
+    /// Gigabyte-seconds that would have been counted.
+    pub gb_seconds: f64,
+    /// The part by time.
+    pub time: f64,
+    /// Both.
+    pub together: f64,
 }
 
 /// Why there is no bill.
@@ -71,13 +80,6 @@ pub enum Unbilled {
     Prices(Vec<String>),
     /// Nothing was measured of this.
     Figures(&'static str),
-}
-
-impl Bill {
-    /// What Lambda would have cost.
-    pub fn lambda(&self) -> f64 {
-        self.lambda_requests + self.lambda_time
-    }
 }
 
 /// The arithmetic. Instances of several types are counted in the proportion of today.
@@ -95,24 +97,24 @@ pub fn bill(measured: Measured, prices: &Prices) -> Result<Bill, Unbilled> {
         let own = price(prices.hour.get(kind).copied(), &format!("--price-hour {kind}=USD"));
         hour += own * share(count, all);
     }
-    let request = price(prices.lambda_request, "--lambda-request USD");
-    let gb_second = price(prices.lambda_gb_second, "--lambda-gb-second USD");
-    let memory = price(prices.lambda_memory_mb, "--lambda-memory-mb N");
+    let Prices { lambda_request, lambda_gb_second, lambda_memory_mb, .. } = *prices;
+    let mut lambda = None;
+    // One of its prices says that it is asked for, and then the others are needed too.
+    if lambda_request.or(lambda_gb_second).or(lambda_memory_mb).is_some() {
+        let request = price(lambda_request, "--lambda-request USD");
+        let gb_second = price(lambda_gb_second, "--lambda-gb-second USD");
+        let memory = price(lambda_memory_mb, "--lambda-memory-mb N");
+        let gb_seconds = measured.request_seconds * memory / 1024.0;
+        let (requests, time) = (measured.requests * request, gb_seconds * gb_second);
+        lambda = Some(Lambda { requests, gb_seconds, time, together: requests + time });
+    }
     if !missing.is_empty() {
         return Err(Unbilled::Prices(missing));
     }
     if measured.kinds.is_empty() || measured.hours_with_figures <= 0.0 {
         return Err(Unbilled::Figures("instances"));
     }
-    let gb_seconds = measured.request_seconds * memory / 1024.0;
-    Ok(Bill {
-        price_hour: hour,
-        instances: measured.instance_hours * hour,
-        lambda_requests: measured.requests * request,
-        lambda_gb_seconds: gb_seconds,
-        lambda_time: gb_seconds * gb_second,
-        measured,
-    })
+    Ok(Bill { price_hour: hour, instances: measured.instance_hours * hour, lambda, measured })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a fleet has fewer instances than a double has digits")]
@@ -192,16 +194,26 @@ mod tests {
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} is not {b}");
         near(bill.price_hour, 0.04);
         near(bill.instances, 20.16);
-        near(bill.lambda_requests, 0.2);
-        near(bill.lambda_gb_seconds, 250_000.0);
-        near(bill.lambda(), 2.7);
+        let lambda = bill.lambda.unwrap();
+        near(lambda.requests, 0.2);
+        near(lambda.gb_seconds, 250_000.0);
+        near(lambda.together, 2.7);
+        let alone = Prices { hour: prices().hour, ..Prices::default() };
+        let bill = super::bill(week(), &alone).unwrap();
+        assert_eq!(bill.lambda, None);
+        near(bill.instances, 20.16);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let Err(Unbilled::Prices(missing)) = bill(week(), &Prices::default()) else { panic!("billed") };
-        let flags = "--price-hour a=USD, --price-hour b=USD, --lambda-request USD, --lambda-gb-second USD, --lambda-memory-mb N";
-        assert_eq!(missing.join(", "), flags);
+        let some = Prices { lambda_request: Some(0.1), ..Prices::default() };
+        for (prices, flags) in [
+            (Prices::default(), "--price-hour a=USD, --price-hour b=USD"),
+            (some, "--price-hour a=USD, --price-hour b=USD, --lambda-gb-second USD, --lambda-memory-mb N"),
+        ] {
+            let Err(Unbilled::Prices(missing)) = bill(week(), &prices) else { panic!("billed") };
+            assert_eq!(missing.join(", "), flags);
+        }
         let unmeasured = Measured { hours_with_figures: 0.0, ..week() };
         assert_eq!(bill(unmeasured, &prices()), Err(Unbilled::Figures("instances")));
     }

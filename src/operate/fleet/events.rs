@@ -38,6 +38,8 @@ pub struct Wanted {
     pub instance: Option<String>,
     /// Of this request alone.
     pub request: Option<String>,
+    /// With this in what they say.
+    pub message: Option<String>,
     /// At least this grave.
     pub level: Option<Level>,
 }
@@ -73,8 +75,8 @@ impl Level {
 impl Wanted {
     /// What the service is to look for. It only makes the answer shorter: what comes is looked at again.
     fn pattern(&self) -> Option<String> {
-        if let Some(request) = &self.request {
-            return Some(quoted(request));
+        if let Some(text) = self.request.as_ref().or(self.message.as_ref()) {
+            return Some(quoted(text));
         }
         // Names of levels occur in other events too, but few.
         let level = self.level.filter(|&level| level < Level::Info)?;
@@ -90,12 +92,16 @@ impl Wanted {
             let of = said.as_ref().and_then(request_of);
             of.map_or_else(|| event.message.contains(wanted), |of| of == wanted)
         });
+        let message = self.message.as_ref().is_none_or(|wanted| {
+            let of = said.as_ref().and_then(|said| said["message"].as_str());
+            of.unwrap_or(&event.message).contains(wanted)
+        });
         let level = self.level.is_none_or(|least| {
             let own = said.as_ref().and_then(|said| said["level"].as_str()).and_then(Level::parse);
             // What is no event of the daemon's own, such as a panic's last words, is always wanted.
             own.is_none_or(|own| own <= least)
         });
-        request && level
+        request && message && level
     }
 }
 
@@ -201,6 +207,7 @@ mod tests {
     #[test]
     fn only_what_is_wanted_fits() {
         let request = Wanted { request: Some("r-1".to_owned()), ..Wanted::default() };
+        let said = Wanted { message: Some("slow".to_owned()), ..Wanted::default() };
         let warn = Wanted { level: Some(Level::Warn), ..Wanted::default() };
         for (wanted, message, fits) in [
             (&request, r#"{"level":"INFO","request.id":"r-1"}"#, true),
@@ -208,6 +215,9 @@ mod tests {
             (&request, r#"{"level":"INFO","request.id":"r-12","note":"r-1"}"#, false),
             (&request, "thread panicked in r-1", true),
             (&request, "thread panicked", false),
+            (&said, r#"{"message":"a slow job"}"#, true),
+            (&said, r#"{"message":"a job","note":"slow"}"#, false),
+            (&said, "slow death", true),
             (&warn, r#"{"level":"INFO","message":"ERROR"}"#, false),
             (&warn, r#"{"level":"WARN"}"#, true),
             (&warn, r#"{"level":"error"}"#, true),

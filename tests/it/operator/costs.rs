@@ -45,7 +45,7 @@ async fn the_arithmetic_is_shown() {
     );
     let run = cloud.run(&[&["cost", "--json"], &PRICES[..]].concat()).await;
     let page: Value = serde_json::from_str(&run.out).unwrap();
-    assert!((page["lambda"].as_f64().unwrap() - 1.35).abs() < 1e-9, "{page}");
+    assert!((page["lambda"]["together"].as_f64().unwrap() - 1.35).abs() < 1e-9, "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +53,11 @@ async fn nothing_is_guessed() {
     let cloud = measured().await;
     let run = cloud.run(&["cost"]).await;
     assert_eq!((run.out.as_str(), run.code), ("", Some(1)));
-    assert!(run.err.contains("fix: add --price-hour t4g.medium=USD --lambda-request USD"), "{run:?}");
+    assert!(run.err.contains("fix: add --price-hour t4g.medium=USD\n"), "{run:?}");
+    let run = cloud.run(&["cost", "--lambda-request", "0.1", "--price-hour", "t4g.medium=1"]).await;
+    assert!(run.err.contains("fix: add --lambda-gb-second USD --lambda-memory-mb N\n"), "{run:?}");
+    let run = cloud.run(&["cost", "--since", "4h", "--price-hour", "t4g.medium=0.04"]).await;
+    assert!(run.code == Some(0) && run.out.contains("= 0.30 USD\nlambda     not compared"), "{run:?}");
     let run = cloud.run(&["cost", "--price-hour", "t4g.medium=cheap"]).await;
     assert_eq!(run.code, Some(64), "{run:?}");
     cloud.world().trouble("GetMetricData", refusal(403, "AccessDenied", "no"), 1);

@@ -37,6 +37,7 @@ async fn all_pages_are_read_and_only_what_is_wanted_is_shown() {
     for (words, expected) in [
         (&["--request", "r-1"][..], vec!["r-1", "r-1", "r-1"]),
         (&["--request", "r-\"3\""], vec!["r-\"3\""]),
+        (&["--message", "about r-2"], vec!["r-2"]),
         (&["--level", "warn"], vec!["r-2", "r-\"3\""]),
         (&["--instance", "i-2", "--level", "info"], vec!["r-2", "r-1"]),
         (&["--since", "1h"], vec!["too-old", "r-1", "r-2", "r-\"3\"", "r-1", "r-1"]),
