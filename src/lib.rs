@@ -23,6 +23,7 @@ pub mod relay;
 pub mod routing;
 
 pub mod doors;
+pub mod operate;
 
 pub mod app;
 pub mod cli;

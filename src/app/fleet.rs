@@ -10,7 +10,7 @@ use ::http::Uri;
 use anyhow::Context as _;
 
 use crate::app::route;
-use crate::aws::{self, AwsRoutes, Clients, Endpoints, S3Blobs, SqsSink, SqsSource};
+use crate::aws::{AwsRoutes, Clients, S3Blobs, SqsSink, SqsSource};
 use crate::config::keys::Config;
 use crate::domain::limits::MIB;
 use crate::doors::http;
@@ -159,16 +159,7 @@ pub(super) fn table(config: &Config, clients: &Clients) -> anyhow::Result<Arc<dy
 
 /// Clients of Amazon's services. Nothing is asked of anybody yet.
 pub(super) async fn clients(config: &Config) -> Clients {
-    let aws = &config.aws;
-    let endpoints = Endpoints {
-        every: aws.endpoint.clone(),
-        sqs: aws.endpoint_sqs.clone(),
-        dynamodb: aws.endpoint_dynamodb.clone(),
-        s3: aws.endpoint_s3.clone(),
-        ssm: aws.endpoint_ssm.clone(),
-        autoscaling: aws.endpoint_autoscaling.clone(),
-    };
-    Clients::from_environment(aws::Settings { region: aws.region.clone(), endpoints }).await
+    Clients::from_environment(config.aws.places()).await
 }
 
 type Ends = (Arc<dyn QueueSink>, Option<Arc<dyn QueueSource>>);

@@ -9,6 +9,7 @@ mod route;
 mod serve;
 mod shadow;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -16,6 +17,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::cli::Roles;
 use crate::cli::doctor::{Finding, Verdict};
 use crate::config;
+use crate::config::keys::Config;
 use crate::domain::listing::Listing;
 use crate::sandbox::probe::{self, Grade};
 use crate::{text, wire};
@@ -26,6 +28,7 @@ pub const ROLES: Roles = Roles {
     hub: hub::hub,
     compile: once::compile,
     route: route::explain,
+    installed,
     examine,
     filter: text::asm::process,
     render: |listing: &Listing, took: Duration| wire::result::listing(listing, took),
@@ -39,6 +42,12 @@ fn open_many() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "could not raise the limit of open descriptors");
     }
+}
+
+/// The names of the compilers that this machine has.
+fn installed(config: &Config) -> anyhow::Result<BTreeSet<String>> {
+    let catalogue = parts::catalogue(config)?.catalogue;
+    Ok(catalogue.compilers(None).map(|compiler| compiler.id.to_string()).collect())
 }
 
 /// What the kernel and the catalogue look like, for `doctor`.

@@ -77,6 +77,11 @@ impl Clients {
         Self(Arc::new(Shared { settings, keys: Keys::new(credentials), http }))
     }
 
+    /// The region, for messages.
+    pub fn region(&self) -> &str {
+        &self.0.settings.region
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
     }

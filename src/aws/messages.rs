@@ -30,13 +30,14 @@ pub(super) fn received(foreign: Foreign, now: SystemTime) -> Option<Received> {
     let receives =
         fact(&Fact::ApproximateReceiveCount).and_then(|count| count.parse().ok()).unwrap_or(1).max(1);
     let age = clock::age(fact(&Fact::SentTimestamp).as_deref(), now);
+    let id = foreign.message_id().unwrap_or_default().to_owned();
     let message = Message {
         group: fact(&Fact::MessageGroupId),
         dedup: fact(&Fact::MessageDeduplicationId),
         attributes: texts(foreign.message_attributes),
         body: foreign.body.unwrap_or_default(),
     };
-    Some(Received { message, receipt, receives, age })
+    Some(Received { id, message, receipt, receives, age })
 }
 
 /// Attributes with a text. Binary ones are no facts of ours, and are left out.

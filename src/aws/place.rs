@@ -24,6 +24,17 @@ pub(super) fn of_queue(queue: &QueueAddress, settings: &Settings) -> Option<Plac
     matches!(scheme, "http" | "https").then_some(Place { region, endpoint })
 }
 
+/// Where the queues are that are known by name alone.
+pub(super) fn of_names(settings: &Settings) -> Place {
+    let Settings { region, endpoints } = settings;
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let own = endpoints.or_every(endpoints.sqs.as_ref());
+    Place {
+        region: region.clone(),
+        endpoint: own.unwrap_or_else(|| format!("https://sqs.{region}.{domain}")),
+    }
+}
+
 /// The region in a host of Amazon's: `sqs.eu-west-1.amazonaws.com`, `sqs-fips.…`, `vpce-….sqs.….vpce.amazonaws.com`,
 /// and the old `eu-west-1.queue.amazonaws.com` and `queue.amazonaws.com`.
 fn region_of(host: &str) -> Option<&str> {
@@ -96,6 +107,16 @@ mod tests {
         );
         let own = Endpoints { sqs: Some("http://127.0.0.1:2".to_owned()), ..every };
         assert_eq!(place(url, own), Some(("us-east-1".to_owned(), "http://127.0.0.1:2".to_owned())));
+    }
+
+    #[test]
+    fn names_are_looked_for_where_the_settings_say() {
+        let names =
+            |region: &str, endpoints| of_names(&Settings { region: region.to_owned(), endpoints }).endpoint;
+        assert_eq!(names("eu-west-1", Endpoints::default()), "https://sqs.eu-west-1.amazonaws.com");
+        assert_eq!(names("cn-north-1", Endpoints::default()), "https://sqs.cn-north-1.amazonaws.com.cn");
+        let every = Endpoints { every: Some("http://127.0.0.1:1".to_owned()), ..Endpoints::default() };
+        assert_eq!(names("eu-west-1", every), "http://127.0.0.1:1");
     }
 
     #[test]

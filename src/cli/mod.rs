@@ -2,11 +2,22 @@
 //!
 //! Exit codes: 0 done, 1 failed, 64 bad command line, 78 bad configuration; `serve` adds 75 when work had to be killed.
 
+pub mod confirm;
+mod cost;
 pub mod doctor;
 mod filters;
+mod fleet;
+mod migrate;
+pub mod operator;
 pub mod out;
+mod patience;
+pub mod progress;
+mod queue;
 pub mod route;
+mod routes;
+pub mod table;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
@@ -23,6 +34,7 @@ use crate::cli::doctor::{Finding, Verdict};
 use crate::cli::out::Streams;
 use crate::cli::route::Explanation;
 use crate::config::flags::{Flags, HubFlags};
+use crate::config::keys::Config;
 use crate::config::layers::{Mistake, Setting};
 use crate::config::{self, ConfigErrors, EXIT_USAGE, Inputs, Loaded};
 use crate::domain::filters::Filters;
@@ -39,6 +51,8 @@ pub struct Roles {
     pub compile: fn(Loaded, OneShot) -> anyhow::Result<Compiled>,
     /// Where a request for a compiler goes.
     pub route: fn(&Loaded, &str) -> anyhow::Result<Explanation>,
+    /// The names of the compilers that this machine has.
+    pub installed: fn(&Config) -> anyhow::Result<BTreeSet<String>>,
     /// What the kernel, the sandbox and the catalogue look like.
     pub examine: fn(&Loaded) -> Vec<Finding>,
     /// The text engine.
@@ -46,6 +60,11 @@ pub struct Roles {
     /// A listing and the time it took, as the JSON members that a result has for them.
     pub render: fn(&Listing, Duration) -> Vec<u8>,
 }
+
+/// A command line that makes no sense, as only the command itself could tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
 
 /// Whether `serve` and `hub` tell their addresses on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +132,19 @@ enum Command {
     /// Applies the listing filters to assembly from a file or standard input.
     #[command(after_help = ASM_EXAMPLES)]
     Asm(Asm),
+    /// Shows the job queue and its dead letters, brings dead letters back, empties either.
+    #[command(subcommand)]
+    Queue(queue::Deed),
+    /// Lists the routing table, changes it row by row or from a file, and looks for mistakes in it.
+    #[command(subcommand)]
+    Routes(routes::Deed),
+    /// Looks at the fleet's machines and changes them.
+    Fleet(fleet::Fleet),
+    /// Moves traffic to the fleet, and back.
+    Migrate(migrate::Migrate),
+    /// Computes what the fleet costs, and what Lambda would have cost for the same requests.
+    #[command(after_help = cost::help())]
+    Cost(cost::Cost),
     /// Prints the version.
     Version(Version),
 }
@@ -265,6 +297,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Command::Compile(command) => command.run(roles, streams),
         Command::Route(command) => command.run(roles, streams),
         Command::Asm(command) => command.run(roles, streams),
+        Command::Queue(deed) => deed.run(streams),
+        Command::Routes(deed) => deed.run(roles, streams),
+        Command::Fleet(command) => command.run(streams),
+        Command::Migrate(command) => command.run(streams),
+        Command::Cost(command) => command.run(streams),
         Command::Version(command) => command.run(streams),
     };
     done.unwrap_or_else(|error| {
@@ -273,7 +310,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
             return ExitCode::from(errors.exit_code());
         }
         streams.say(format_args!("error: {error:#}"));
-        ExitCode::FAILURE
+        if error.is::<Misuse>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
     })
 }
 
@@ -285,7 +322,12 @@ fn commands() -> clap::Command {
         _ => argument,
     };
     let one_word_each = |command: clap::Command| command.mut_args(one_word);
-    Cli::command().mut_subcommand("compile", one_word_each).mut_subcommand("route", one_word_each)
+    let operator = |command: clap::Command| command.mut_subcommands(one_word_each);
+    Cli::command()
+        .mut_subcommand("compile", one_word_each)
+        .mut_subcommand("route", one_word_each)
+        .mut_subcommand("queue", operator)
+        .mut_subcommand("routes", operator)
 }
 
 /// Help that was asked for is data; anything else is a bad command line.

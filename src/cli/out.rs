@@ -1,7 +1,7 @@
 //! Where commands read and write: data on standard output, everything else on standard error.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 
 /// The three streams of a command. Tests give it buffers.
 pub struct Streams {
@@ -11,12 +11,19 @@ pub struct Streams {
     pub out: Box<dyn Write>,
     /// Standard error.
     pub err: Box<dyn Write>,
+    /// Whether somebody can be asked: standard input and standard error are a terminal.
+    pub interactive: bool,
 }
 
 impl Streams {
     /// The process's own.
     pub fn of_the_process() -> Self {
-        Self { input: Box::new(io::stdin()), out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+        Self {
+            interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            input: Box::new(io::stdin()),
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+        }
     }
 
     /// Writes data. A reader that has gone away, as `head` does, wants no more and is no failure.
@@ -32,6 +39,11 @@ impl Streams {
     pub fn say(&mut self, text: impl fmt::Display) {
         // Nobody is left to tell if standard error itself fails.
         let _lost = writeln!(self.err, "{text}").is_err();
+    }
+
+    /// Asks for something; the answer is typed on the same line.
+    pub fn prompt(&mut self, text: impl fmt::Display) {
+        let _lost = write!(self.err, "{text}").and_then(|()| self.err.flush()).is_err();
     }
 }
 
@@ -63,6 +75,7 @@ mod tests {
             input: Box::new(io::empty()),
             out: Box::new(Broken(kind)),
             err: Box::new(Broken(kind)),
+            interactive: false,
         };
         let mut gone = streams(io::ErrorKind::BrokenPipe);
         gone.data(b"x").unwrap();

@@ -48,6 +48,7 @@ const ROLES: Roles = Roles {
         anyhow::ensure!(compiler == "g132", "could not find out where {compiler} is served");
         Ok(route::tests::shared())
     },
+    installed: |_| Ok(["g132".to_owned()].into()),
     examine: |_| {
         let fix = Some("mend it".to_owned());
         vec![Finding { name: "kernel".to_owned(), verdict: Verdict::Fail, detail: "too old".to_owned(), fix }]
@@ -68,6 +69,7 @@ fn run_with(words: &[&str], input: &str) -> (String, String, ExitCode) {
         input: Box::new(Cursor::new(input.to_owned())),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
+        interactive: false,
     };
     let words = ["compilation-worker"].iter().chain(words).map(OsString::from);
     let code = run(words, &ROLES, &mut streams);

@@ -11,6 +11,10 @@ use crate::config::value::{Raw, Shape};
 /// The sections of which the hub has flags.
 const HUB_SECTIONS: [&str; 2] = ["hub", "log"];
 
+/// The sections of which the operator's commands have flags, and single keys beside them.
+const OPERATOR_SECTIONS: [&str; 6] = ["aws", "catalogue", "fleet", "queues", "routing", "storage"];
+const OPERATOR_KEYS: [&str; 2] = ["engine.request_budget", "http.environment"];
+
 /// What the command line gave.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -23,6 +27,10 @@ pub struct Flags {
 /// What the command line of the hub gave, which has only flags that concern it.
 #[derive(Debug, Clone, Default)]
 pub struct HubFlags(pub Flags);
+
+/// What the command line of an operator's command gave, which has only flags that concern those.
+#[derive(Debug, Clone, Default)]
+pub struct OperatorFlags(pub Flags);
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
@@ -76,6 +84,28 @@ impl FromArgMatches for HubFlags {
     }
 }
 
+impl Args for OperatorFlags {
+    fn augment_args(command: Command) -> Command {
+        operator_keys().fold(command.arg(file()), |command, key| command.arg(argument(key)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for OperatorFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.0.gather(operator_keys(), matches)
+    }
+}
+
 impl Flags {
     /// Takes what was given for these keys.
     fn gather(
@@ -103,6 +133,12 @@ impl Flags {
 
 fn hub_keys() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(|key| HUB_SECTIONS.contains(&key.section))
+}
+
+fn operator_keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| {
+        OPERATOR_SECTIONS.contains(&key.section) || OPERATOR_KEYS.contains(&key.path().as_str())
+    })
 }
 
 fn file() -> Arg {

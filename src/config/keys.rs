@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::aws;
 use crate::config::layers::Reader;
 use crate::config::value::{ByteSize, Shape, Share, Value};
 use crate::domain::limits;
@@ -268,6 +269,12 @@ settings! {
         endpoint_ssm: Option<String> = "",
         /// The same for Auto Scaling alone.
         endpoint_autoscaling: Option<String> = "",
+        /// The same for the load balancer alone.
+        endpoint_elbv2: Option<String> = "",
+        /// The same for metrics alone.
+        endpoint_cloudwatch: Option<String> = "",
+        /// The same for logs alone.
+        endpoint_logs: Option<String> = "",
     }
 
     /// The fleet that this machine belongs to: how figures name it, and where the operator's commands look for it.
@@ -282,6 +289,12 @@ settings! {
         log_group: String = "auto",
         /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.
         metrics_group: String = "auto",
+        /// ARN of the balancer's listener whose rule shares requests among old and new.
+        listener: Option<String> = "",
+        /// Priority of that rule.
+        rule_priority: u64 = "70",
+        /// Name or ARN of the target group that served before this fleet.
+        old_target_group: Option<String> = "",
     }
 
     /// What CloudWatch is told. Prometheus asks for itself: /metrics of the admin address has the same figures.
@@ -350,6 +363,24 @@ impl Key {
     pub fn find(path: &str) -> Option<&'static Self> {
         let (section, name) = path.split_once('.')?;
         KEYS.iter().find(|key| key.section == section && key.name == name)
+    }
+}
+
+impl Aws {
+    /// Where the services are.
+    pub fn places(&self) -> aws::Settings {
+        let endpoints = aws::Endpoints {
+            every: self.endpoint.clone(),
+            sqs: self.endpoint_sqs.clone(),
+            dynamodb: self.endpoint_dynamodb.clone(),
+            s3: self.endpoint_s3.clone(),
+            ssm: self.endpoint_ssm.clone(),
+            autoscaling: self.endpoint_autoscaling.clone(),
+            elbv2: self.endpoint_elbv2.clone(),
+            cloudwatch: self.endpoint_cloudwatch.clone(),
+            logs: self.endpoint_logs.clone(),
+        };
+        aws::Settings { region: self.region.clone(), endpoints }
     }
 }
 

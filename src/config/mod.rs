@@ -108,6 +108,19 @@ impl std::error::Error for ConfigErrors {}
 
 /// Layers, derives, reads and checks.
 pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
+    load_checked(inputs, checks::check)
+}
+
+/// The same for the operator's commands, which run anywhere: each value must make sense alone, but what a daemon needs
+/// to make sense together (an events hub for its queues, slots for this machine's memory) is not asked for.
+pub fn load_for_operator(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
+    load_checked(inputs, |_, _, _| Vec::new())
+}
+
+fn load_checked(
+    inputs: Inputs,
+    check: fn(&Config, &Machine, &mut Layers) -> Vec<String>,
+) -> Result<Loaded, ConfigErrors> {
     let mut layers = Layers::default();
     if let Some((path, origin)) = inputs.file() {
         match std::fs::read_to_string(&path) {
@@ -130,7 +143,7 @@ pub fn load(inputs: Inputs) -> Result<Loaded, ConfigErrors> {
     let config = Config::read(&mut reader);
     let settings = std::mem::take(&mut reader.settings);
     let Some(config) = config else { return Err(ConfigErrors(layers.mistakes)) };
-    let warnings = checks::check(&config, &inputs.machine, &mut layers);
+    let warnings = check(&config, &inputs.machine, &mut layers);
     if layers.mistakes.is_empty() {
         Ok(Loaded {
             config,

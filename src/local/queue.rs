@@ -256,6 +256,7 @@ impl Shelf {
                 }
                 self.receives += 1;
                 taken.received.push(entry.receive(
+                    *number,
                     &format!("{number}.{}", self.receives),
                     ask.hidden_for,
                     now,
@@ -295,12 +296,13 @@ impl Shelf {
 }
 
 impl Entry {
-    fn receive(&mut self, handle: &str, hidden_for: Duration, now: Instant) -> Received {
+    fn receive(&mut self, number: u64, handle: &str, hidden_for: Duration, now: Instant) -> Received {
         let receipt = Receipt::new(handle);
         self.receives += 1;
         self.flight = Some((now + hidden_for, receipt.clone()));
         let age = now.duration_since(self.sent);
-        Received { message: self.message.clone(), receipt, receives: self.receives, age }
+        let id = number.to_string();
+        Received { id, message: self.message.clone(), receipt, receives: self.receives, age }
     }
 
     fn in_flight(&self, now: Instant) -> bool {

@@ -40,6 +40,8 @@ pub struct Receipt(Arc<str>);
 /// One message, received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
+    /// What the queue calls it, the same at every receive.
+    pub id: String,
     /// What was sent.
     pub message: Message,
     /// For [`QueueSource::delete`] and [`QueueSource::hide`].

@@ -131,7 +131,7 @@ fn here_or(here: Here, otherwise: Destination) -> Destination {
 }
 
 /// A URL that a request can be forwarded to: complete, and without a user's name, which clients of ours do not get.
-fn forwardable(url: &str) -> Option<Uri> {
+pub fn forwardable(url: &str) -> Option<Uri> {
     let uri: Uri = url.parse().ok()?;
     let is_http = uri.scheme().is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
     let has_host =

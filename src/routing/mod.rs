@@ -28,7 +28,7 @@ use crate::routing::queues::Queues;
 use crate::routing::table::Table;
 use crate::telemetry::metrics::Metrics;
 
-pub use decision::{Decision, Destination, Here, Origin, Route, Target};
+pub use decision::{Decision, Destination, Here, Origin, Route, Target, forwardable};
 pub use queues::{Queue, QueueSettings};
 pub use table::Trust;
 

@@ -17,6 +17,9 @@ pub const LARGEST_INLINE: usize = 262_144;
 /// The message attribute that says how many milliseconds a job had left when it was sent (decision D24).
 pub const REMAINING: &str = "RemainingMs";
 
+/// The message attribute of a dead letter that says why it is one (decision D23).
+pub const REASON: &str = "Reason";
+
 /// Takes from the time that a job has left what it has spent on its way to the queue.
 pub fn spend(attributes: &mut BTreeMap<String, String>, spent: Duration) {
     let left = attributes.get_mut(REMAINING).and_then(|text| Some((text.parse::<u64>().ok()?, text)));

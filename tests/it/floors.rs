@@ -29,6 +29,8 @@ const FLOORS: [(&str, u32); 27] = [
     ("routing", 3),
     // What the doors share lies beneath them; they do not know each other.
     ("doors", 4),
+    // Knows how routing spells a queue's address.
+    ("operate", 4),
     ("doors::http", 5),
     ("doors::queue", 5),
     ("doors::admin", 5),

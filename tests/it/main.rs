@@ -15,6 +15,7 @@ mod infrastructure;
 mod interop;
 mod jail;
 mod network;
+mod operator;
 mod queue;
 mod support;
 mod tidy;

@@ -23,10 +23,8 @@ use crate::engine::{Answer, Rendition, Terms, Waited};
 use crate::failpoint::{Planted, Point, amid, reach};
 use crate::lifecycle::Phase;
 use crate::ports::{Message, QueueError, Received};
-use crate::wire::envelope::{self, Build, EnvelopeError, Incoming, REMAINING};
+use crate::wire::envelope::{self, Build, EnvelopeError, Incoming, REASON, REMAINING};
 
-/// The attribute of a dead letter that says why it is one.
-const REASON: &str = "Reason";
 /// Characters of a reason that travel.
 const LONGEST_REASON: usize = 200;
 /// How long a job rests that failed through no fault of its own, before another worker may try it.
@@ -395,8 +393,13 @@ impl<W: Workshop> Handling<'_, W> {
     fn dead_letter(&self, reason: &str) -> Message {
         let mut message = self.received.message.clone();
         message.attributes.insert(REASON.to_owned(), reason.chars().take(LONGEST_REASON).collect());
-        // Sent again, should the deletion fail, it is the same letter.
-        message.dedup = Some(format!("dead:{}", blake3::hash(message.body.as_bytes())));
+        let left = self.deadline.remaining().as_millis().to_string();
+        message.attributes.insert(REMAINING.to_owned(), left);
+        // Sent again, should the deletion fail, it is the same letter. A job that was brought back from the dead letters
+        // makes another one, however soon: the queue would drop a repeat, and the job with it.
+        let mut name = blake3::Hasher::new();
+        name.update(self.received.id.as_bytes()).update(b"\n").update(message.body.as_bytes());
+        message.dedup = Some(format!("dead:{}", name.finalize()));
         message.group.get_or_insert_with(|| "dead".to_owned());
         message
     }

@@ -1,6 +1,11 @@
 //! The commands, run as a shell runs them.
 
-mod asks;
+pub(crate) mod asks;
+mod cloud;
 mod compiles;
+mod faults;
 mod guards;
+mod queues;
+mod rights;
 mod routes;
+mod tables;

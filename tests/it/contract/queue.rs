@@ -144,9 +144,11 @@ async fn hidden_messages_come_back(queues: Queues) {
     queues.send("g", "1").await;
     // Hidden from somewhen within the receive on.
     let begun = Instant::now();
-    assert_eq!(queues.receive(ONE).await[0].receives, 1);
+    let first = queues.receive(ONE).await.pop().unwrap();
+    assert_eq!(first.receives, 1);
     let again = queues.receive(Ask { wait: Duration::from_secs(20), ..ONE }).await.pop().unwrap();
     assert_eq!((again.message.body.as_str(), again.receives), ("1", 2));
+    assert!(!first.id.is_empty() && again.id == first.id, "{} is {} again", first.id, again.id);
     let waited = begun.elapsed();
     assert!(
         waited >= Duration::from_secs(2) && waited < Duration::from_secs(4),

@@ -159,7 +159,7 @@ impl State {
         let attribute = |(name, value)| (name, json!({ "DataType": "String", "StringValue": value }));
         let attributes: BTreeMap<&String, Value> = attributes.iter().map(attribute).collect();
         json!({
-            "MessageId": received.receipt.as_str(),
+            "MessageId": received.id,
             "ReceiptHandle": received.receipt.as_str(),
             "Body": body,
             "Attributes": facts,
