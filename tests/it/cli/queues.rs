@@ -166,6 +166,7 @@ async fn dead_letters_come_back_as_jobs_that_a_worker_takes() {
     assert_eq!(moved(&page), json!(["alive"]), "{page}");
     let left = page["outcome"]["left"].to_string();
     assert!(left.contains("nobody waits for it") && left.contains("it is no job"), "{left}");
+    assert_eq!(page["outcome"]["blocked"], json!(["default"]), "they share a group: {page}");
     assert_eq!(cloud.depth(&cloud.dead).await, [2, 0], "what stays can be received at once");
     let jobs = cloud.take(&cloud.jobs).await;
     let message = &jobs[0].message;
