@@ -58,7 +58,8 @@ const PEEK: &str = "  compilation-worker queue peek --dead-letters
 
 A look is a receive: it hides the message for the moment that the look takes, and it is counted. Dead letters bear
 that. A job does not: the worker takes the count for failures, and tries a job that was received three times alone and
-with half its limits; and while a message is hidden, the rest of its group waits. So the job queue needs --live.";
+with half its limits; and while a message is hidden, the rest of its group waits. So the job queue needs --live. Of one group, ten messages
+can be seen at a time.";
 
 const REDRIVE: &str = "  compilation-worker queue redrive --dry-run
   compilation-worker queue redrive --count 100
@@ -263,12 +264,17 @@ impl RedriveArguments {
             let outcome = redrive(&ground.clients, &from, &to, &order, budget, |moved| {
                 progress.tell(streams, moved);
             });
-            let outcome = outcome.await?;
+            let (outcome, done) = outcome.await;
+            let done = match done {
+                Err(trouble) if outcome.moved.is_empty() => return Err(trouble.into()),
+                done => done,
+            };
             if json {
                 print_json(streams, &json!({ "dry_run": order.dry_run, "outcome": outcome }))?;
             } else {
                 streams.data(show::outcome(&outcome, &order).as_bytes())?;
             }
+            done?;
             let missed = order.guid.is_some() && outcome.moved.is_empty();
             let failed = missed || !outcome.undeleted.is_empty();
             Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -85,10 +85,10 @@ mod tests {
         table.row(["evil\u{1b}[2J", "0", "y", "too many"]);
         assert_eq!(
             table.render(),
-            "name         count  note\n\
-             a                1  x\n\
-             länger     1234567\n\
-             evil [2J         0  y\n"
+            "name        count  note\n\
+             a               1  x\n\
+             länger    1234567\n\
+             evil [2J        0  y\n"
         );
     }
 

@@ -98,6 +98,10 @@ pub(super) fn outcome(outcome: &Outcome, order: &Order) -> String {
             let _infallible = writeln!(page, "  and {} more", names.len() - LISTED).is_err();
         }
     }
+    for group in &outcome.blocked {
+        let note = "what stands behind them, if anything, was not reached";
+        let _infallible = writeln!(page, "group {}: {note}", shown(group)).is_err();
+    }
     for name in &outcome.undeleted {
         let note = "was sent, but its letter could not be deleted and will show up again";
         let _infallible = writeln!(page, "{} {note}", shown(name)).is_err();
@@ -157,10 +161,18 @@ mod tests {
         let left = |guid: usize, why: &str| Left { guid: guid.to_string(), why: why.to_owned() };
         let mut all: Vec<Left> = (0..12).map(|guid| left(guid, "too old")).collect();
         all.push(left(99, "no job"));
-        let outcome = Outcome { moved: vec!["a".to_owned()], left: all, undeleted: vec!["a".to_owned()] };
+        let outcome = Outcome {
+            moved: vec!["a".to_owned()],
+            left: all,
+            undeleted: vec!["a".to_owned()],
+            blocked: ["default".to_owned()].into(),
+        };
         let page = super::outcome(&outcome, &Order::default());
         assert!(page.starts_with("1 brought back\n  a\n12 left where they are: too old\n  0\n"), "{page}");
-        assert!(page.contains("  and 2 more\n1 left where they are: no job\n  99\n"), "{page}");
+        assert!(
+            page.contains("  and 2 more\n1 left where they are: no job\n  99\ngroup default: "),
+            "{page}"
+        );
         assert!(page.ends_with("will show up again\n"), "{page}");
         let dry = Order { dry_run: true, ..Order::default() };
         assert!(super::outcome(&outcome, &dry).starts_with("1 would be brought back\n"));

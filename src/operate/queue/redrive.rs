@@ -5,7 +5,7 @@
 //! queue calls it: no job or letter had that id before, so the job queue never takes it for a repeat; but if we die
 //! before the letter is deleted and it is brought back again within five minutes, the queue drops the second copy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -57,6 +57,8 @@ pub struct Outcome {
     /// Jobs that were sent, and whose letters could not be deleted: they come up again, and are dropped as repeats if they
     /// are brought back within five minutes.
     pub undeleted: Vec<String>,
+    /// Groups of several jobs in which a letter stays: what stands behind it, if anything, was not reached.
+    pub blocked: BTreeSet<String>,
 }
 
 /// A letter that stays.
@@ -69,7 +71,8 @@ pub struct Left {
 }
 
 /// Brings letters from `from` back to `to`. `tell` hears how many were moved so far. A letter that arrives meanwhile is left
-/// for the next time, so that a job that fails again at once does not go round in circles.
+/// for the next time, so that a job that fails again at once does not go round in circles. What was moved before anything
+/// failed is told, too.
 pub async fn redrive(
     clients: &Clients,
     from: &Queue,
@@ -77,8 +80,11 @@ pub async fn redrive(
     order: &Order,
     budget: Budget,
     mut tell: impl FnMut(usize),
-) -> Result<Outcome, Trouble> {
-    let inspection = Inspection::new(clients, from)?;
+) -> (Outcome, Result<(), Trouble>) {
+    let inspection = match Inspection::new(clients, from) {
+        Ok(inspection) => inspection,
+        Err(trouble) => return (Outcome::default(), Err(trouble)),
+    };
     let lifecycle = Lifecycle::new();
     let sink = SqsSink::new(clients, lifecycle.clone());
     let mut held = HashMap::new();
@@ -86,9 +92,7 @@ pub async fn redrive(
     let mut outcome = Outcome::default();
     let moved = moving.all(&mut held, &mut outcome, &mut tell).await;
     let released = inspection.release(held.into_values()).await;
-    moved?;
-    released?;
-    Ok(outcome)
+    (outcome, moved.and(released))
 }
 
 struct Moving<'a> {
@@ -129,8 +133,14 @@ impl Moving<'_> {
                 }
                 news = true;
                 match judge(&received, self.order, self.budget, self.begun.elapsed()) {
-                    Verdict::Stay(left) => outcome.left.push(left),
-                    Verdict::Move { guid, .. } if self.order.dry_run => outcome.moved.push(guid),
+                    Verdict::Stay(left) => {
+                        outcome.blocked.extend(shared(&received, &left.guid));
+                        outcome.left.push(left);
+                    }
+                    Verdict::Move { guid, .. } if self.order.dry_run => {
+                        outcome.blocked.extend(shared(&received, &guid));
+                        outcome.moved.push(guid);
+                    }
                     Verdict::Move { guid, job } => batch.push((received.id, guid, job)),
                 }
             }
@@ -233,6 +243,11 @@ fn judge(received: &Received, order: &Order, budget: Budget, since: Duration) ->
         attributes,
     };
     Verdict::Move { guid: guid.to_owned(), job }
+}
+
+/// The letter's group, if it is not the job's own.
+fn shared(received: &Received, guid: &str) -> Option<String> {
+    received.message.group.clone().filter(|group| group != guid)
 }
 
 /// Whether SQS takes this as a group.

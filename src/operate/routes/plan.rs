@@ -153,7 +153,7 @@ mod tests {
         let plan = |prune| super::plan(&rows, &file, prune, SystemTime::now());
         assert_eq!(words(&plan(false)), ["add prod#fresh", "change prod#other"]);
         assert_eq!(plan(false).same, 1);
-        assert_eq!(words(&plan(true)), ["add prod#fresh", "change prod#other", "delete prod#gone"]);
+        assert_eq!(words(&plan(true)), ["add prod#fresh", "delete prod#gone", "change prod#other"]);
         assert_eq!((plan(true).count("delete"), plan(true).count("add")), (1, 1));
     }
 }

@@ -230,11 +230,8 @@ async fn a_table_is_looked_through() {
 async fn a_machine_is_compared_with_the_table() {
     let cloud = cloud().await;
     let directory = tempfile::tempdir().unwrap();
-    let compiler = directory.path().join("gcc-fake");
-    std::fs::write(&compiler, "").unwrap();
-    let properties =
-        format!("compilers=here:lost\ncompiler.here.exe={0}\ncompiler.lost.exe={0}\n", compiler.display());
-    std::fs::write(directory.path().join("c++.defaults.properties"), properties).unwrap();
+    let properties = "compilers=here:lost\ncompiler.here.exe=/usr/bin/g++\ncompiler.lost.exe=/usr/bin/g++\n";
+    std::fs::write(directory.path().join("c++.local.properties"), properties).unwrap();
     for compiler in ["here", "lacking"] {
         cloud.run(&["routes", "set", compiler, "--environment", "prod", "--queue", "compilation-queue"]);
     }
