@@ -18,6 +18,7 @@ pub mod local;
 pub mod sandbox;
 
 pub mod engine;
+pub mod instance;
 pub mod relay;
 pub mod routing;
 

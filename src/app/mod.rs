@@ -2,6 +2,7 @@
 
 mod fleet;
 mod hub;
+mod instance;
 mod once;
 mod parts;
 mod route;

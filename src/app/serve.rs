@@ -3,7 +3,8 @@
 //! ```text
 //! main thread ─ runtime ┬ http ─┬ connection …        work: the drain waits for it
 //!                       │       └ flight …            one per job under way
-//!                       ├ pulse, signals, warm-up     companions: dropped when the work has ended
+//!                       ├ pulse, signals, warm-up,    companions: dropped when the work has ended
+//!                       │ instance watch …
 //! admin thread ─ runtime┴ metrics, health, levers, watchdog
 //! log thread            ─ writes what the others logged
 //! ```
@@ -21,6 +22,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
+use crate::app::instance::Instance;
 use crate::app::{open_many, parts, shadow};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
@@ -34,7 +36,7 @@ use crate::engine::Engine;
 #[cfg(debug_assertions)]
 use crate::failpoint;
 use crate::lifecycle::signals::Signals;
-use crate::lifecycle::{self, Ending, Lifecycle, Phase};
+use crate::lifecycle::{self, Lifecycle, Phase};
 use crate::notify::{self, Pulse};
 use crate::sandbox::{Launched, Sandbox};
 use crate::telemetry::log::{self, Log, LogSettings};
@@ -55,6 +57,7 @@ struct Born {
     http: TcpListener,
     admin: TcpListener,
     sandbox: Launched,
+    instance: Instance,
 }
 
 /// What runs.
@@ -65,6 +68,7 @@ struct Running {
     metrics: Arc<Metrics>,
     reloading: Arc<tokio::sync::Mutex<()>>,
     ways: Option<Ways>,
+    instance: Instance,
 }
 
 /// Runs the daemon to its end.
@@ -94,9 +98,9 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
         .thread_name("worker")
         .build()
         .context("could not start the runtime")?;
-    let born = Born { config, begun, log, catalogue, http, admin, sandbox };
-    let ending = runtime.block_on(live(born, announce))?;
-    Ok(ExitCode::from(ending.exit_code()))
+    let instance = Instance::remembered(&config);
+    let born = Born { config, begun, log, catalogue, http, admin, sandbox, instance };
+    runtime.block_on(live(born, announce))
 }
 
 pub(super) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -115,8 +119,8 @@ pub(super) fn tell(addresses: &serde_json::Value) -> anyhow::Result<()> {
 }
 
 /// From the first task to the last.
-async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
-    let Born { config, begun, log, catalogue, http, admin, sandbox } = born;
+async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
+    let Born { config, begun, log, catalogue, http, admin, sandbox, instance } = born;
     let lifecycle = Lifecycle::new();
     let metrics = Arc::new(Metrics::new());
     let sandbox = sandbox.attach()?;
@@ -130,7 +134,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         Arc::clone(&metrics),
     );
     let ways = fleet::open(&config, &lifecycle, &metrics).await?;
-    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways };
+    let reloading = Arc::default();
+    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading, ways, instance };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -143,9 +148,11 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     running.open_http(http, &config)?;
     running.warm();
 
+    // Before anything is taken from a queue: who was set aside before a restart still is.
+    running.instance.watch(&config, &lifecycle, &running.engine).await?;
     lifecycle.begin_serving();
     if let Some(ways) = &running.ways {
-        ways.open_queue(&config, &running.engine, &lifecycle, &running.metrics);
+        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance.pause, &running.metrics);
     }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
@@ -161,7 +168,7 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     sandbox.shut_down().await;
     let _ended = lifecycle::blocking("await admin", move || admin.join()).await;
     tracing::info!(?ending, "stopped");
-    Ok(ending)
+    Ok(running.instance.exit_code(ending))
 }
 
 impl Running {
@@ -188,7 +195,8 @@ impl Running {
             }),
         });
         let connections = self.metrics.http_connections.clone();
-        let house = House { settings: parts::http(config), gate, connections };
+        let hurry = self.lifecycle.kill_token();
+        let house = House { settings: parts::http(config), gate, connections, hurry };
         let lifecycle = self.lifecycle.clone();
         let draining = async move { lifecycle.draining().await };
         self.lifecycle.spawn("http", server::run(listener, door, house, draining));
@@ -205,7 +213,7 @@ impl Running {
     ) -> anyhow::Result<JoinHandle<()>> {
         let (scraped, reloading, draining, clearing) =
             (self.clone(), self.clone(), self.clone(), self.clone());
-        let tasks = self.lifecycle.clone();
+        let (tasks, instance) = (self.lifecycle.clone(), self.instance.clone());
         let longest = config.limits.wall + STUCK_MARGIN;
         let controls = Controls {
             health: self.health(&config),
@@ -222,6 +230,7 @@ impl Running {
                 let (running, config) = (reloading.clone(), config.clone());
                 Box::pin(async move { running.reload(&config).await })
             }),
+            pause: Box::new(move |paused| Box::pin(instance.clone().set_paused(paused))),
             drain: Box::new(move || draining.lifecycle.begin_drain()),
             clear_caches: Box::new(move || clearing.engine.clear_caches()),
         };
@@ -302,6 +311,7 @@ impl Running {
             let status = running.engine.status();
             Vitals {
                 phase: running.lifecycle.phase(),
+                paused_by: running.instance.pause.causes(),
                 trouble: status
                     .oldest_job
                     .filter(|age| *age > longest)
@@ -346,6 +356,7 @@ impl Running {
             panics += census.panicked;
         }
         metrics.task_panics.set(gauge(panics));
+        self.instance.measure(metrics);
         metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
         metrics.render()
     }

@@ -16,8 +16,8 @@ use crate::failpoint;
 /// Where every name is listed.
 const LISTED: &str = "check --reference lists them all";
 
-/// Variables of Amazon's own tools, and the keys they stand for.
-const BORROWED: [(&str, &str); 7] = [
+/// Variables of Amazon's own tools and of systemd, and the keys they stand for.
+const BORROWED: [(&str, &str); 8] = [
     ("AWS_REGION", "aws.region"),
     ("AWS_ENDPOINT_URL", "aws.endpoint"),
     ("AWS_ENDPOINT_URL_SQS", "aws.endpoint_sqs"),
@@ -25,6 +25,7 @@ const BORROWED: [(&str, &str); 7] = [
     ("AWS_ENDPOINT_URL_S3", "aws.endpoint_s3"),
     ("AWS_ENDPOINT_URL_SSM", "aws.endpoint_ssm"),
     ("AWS_ENDPOINT_URL_AUTO_SCALING", "aws.endpoint_autoscaling"),
+    ("STATE_DIRECTORY", "instance.state"),
 ];
 
 /// Where a value came from.
@@ -149,7 +150,7 @@ impl Layers {
     }
 
     /// Lays the environment's values down; what does not begin with our prefix is not ours, but for what every program
-    /// that uses Amazon's services goes by. Ours win over those.
+    /// that uses Amazon's services goes by, and every service of systemd. Ours win over those.
     pub(super) fn environment(&mut self, variables: Vec<(OsString, OsString)>) {
         for (variable, path) in BORROWED {
             let value =

@@ -124,6 +124,13 @@ pub struct ByTask {
     pub task: &'static str,
 }
 
+/// `cause`: why something does not happen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCause {
+    /// One of the causes of a pause.
+    pub cause: &'static str,
+}
+
 /// `phase`: one phase of the process's life.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByPhase {
@@ -269,6 +276,8 @@ metrics! {
     task_panics: Gauge = "task_panics";
     /// 1 for the phase the process is in, 0 for the others.
     phase: Family<ByPhase, Gauge> = "phase";
+    /// 1 for each cause why nothing is taken from queues, 0 for the others.
+    paused: Family<ByCause, Gauge> = "paused";
     /// Log lines dropped because the reader of standard error was too slow.
     log_dropped: Gauge = "log_dropped_lines";
 }
@@ -352,6 +361,11 @@ impl Metrics {
         self.tasks.get_or_create(&ByTask { task }).set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
+    /// Says whether `cause` keeps us from taking jobs.
+    pub fn set_paused(&self, cause: &'static str, holds: bool) {
+        self.paused.get_or_create(&ByCause { cause }).set(i64::from(holds));
+    }
+
     /// Marks `current` among `all` phases.
     pub fn set_phase(&self, all: impl IntoIterator<Item = &'static str>, current: &'static str) {
         for phase in all {
@@ -400,6 +414,7 @@ mod tests {
         metrics.count_comparison("different", ["assembly"], [Duration::from_millis(20); 2]);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
+        metrics.set_paused("operator", true);
         metrics.compilation_duration.observe(0.2);
         metrics
     }
@@ -426,6 +441,7 @@ mod tests {
             r#"tasks{task="http connection"} 3"#,
             r#"phase{phase="serving"} 1"#,
             r#"phase{phase="starting"} 0"#,
+            r#"paused{cause="operator"} 1"#,
             "sandbox_start_seconds_count 0",
         ] {
             assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");

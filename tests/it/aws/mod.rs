@@ -9,7 +9,7 @@ mod program;
 mod receives;
 mod scaling;
 mod sends;
-mod server;
+pub(crate) mod server;
 mod transfers;
 
 use compilation_worker::aws::{Fault, Kind};

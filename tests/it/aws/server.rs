@@ -18,7 +18,7 @@ use crate::support::emulator::clients;
 
 /// What is done with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Status, headers as whole lines, body. A length is added unless a header tells one.
     Answer(u16, String, Vec<u8>),
     /// The same after a while.
@@ -33,15 +33,15 @@ pub(super) enum Act {
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// How many came before it.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     head: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The server. Its drop ends it.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     _running: JoinSet<()>,
@@ -51,7 +51,7 @@ type Script = Arc<dyn Fn(&Request) -> Act + Send + Sync>;
 
 impl Server {
     /// A server that does what `script` says.
-    pub(super) async fn start(script: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::default());
         let (script, seen_by_server): (Script, _) = (Arc::new(script), Arc::clone(&seen));
@@ -66,67 +66,67 @@ impl Server {
     }
 
     /// A server that does these things in turn, and the last of them to whatever follows.
-    pub(super) async fn doing(acts: impl IntoIterator<Item = Act>) -> Self {
+    pub(crate) async fn doing(acts: impl IntoIterator<Item = Act>) -> Self {
         let acts: Vec<Act> = acts.into_iter().collect();
         Self::start(move |request| acts[request.number.min(acts.len() - 1)].clone()).await
     }
 
     /// Everything that was asked so far.
-    pub(super) fn seen(&self) -> Vec<Request> {
+    pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
     /// How often it was asked.
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 
     /// How requests name it.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn endpoints(&self) -> Endpoints {
+    pub(crate) fn endpoints(&self) -> Endpoints {
         Endpoints { every: Some(format!("http://{}", self.address)), ..Endpoints::default() }
     }
 
-    pub(super) fn clients(&self) -> Clients {
+    pub(crate) fn clients(&self) -> Clients {
         clients(self.endpoints())
     }
 
     /// A queue here.
-    pub(super) fn queue(&self, name: &str) -> QueueAddress {
+    pub(crate) fn queue(&self, name: &str) -> QueueAddress {
         QueueAddress::new(&format!("http://{}/000000000000/{name}", self.address))
     }
 
-    pub(super) fn source(&self) -> SqsSource {
+    pub(crate) fn source(&self) -> SqsSource {
         SqsSource::new(&self.clients(), self.queue("work.fifo")).unwrap()
     }
 
-    pub(super) fn sink(&self) -> SqsSink {
+    pub(crate) fn sink(&self) -> SqsSink {
         SqsSink::new(&self.clients(), Lifecycle::new())
     }
 }
 
 impl Request {
     /// A header's value; its name in any case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
         fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Method, path and version.
-    pub(super) fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default()
     }
 
     /// The body, as the JSON that it is.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The access key that it is signed with.
-    pub(super) fn access_key(&self) -> &str {
+    pub(crate) fn access_key(&self) -> &str {
         let (_, credential) = self.header("authorization").unwrap().split_once("Credential=").unwrap();
         credential.split('/').next().unwrap()
     }
@@ -134,24 +134,24 @@ impl Request {
 
 impl Act {
     /// A success.
-    pub(super) fn ok(body: &Value) -> Self {
+    pub(crate) fn ok(body: &Value) -> Self {
         Self::Answer(200, String::new(), body.to_string().into_bytes())
     }
 
     /// An error as the JSON protocols write it.
-    pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": code, "message": message });
         Self::Answer(status, String::new(), body.to_string().into_bytes())
     }
 
     /// An error as S3 writes it.
-    pub(super) fn xml_error(status: u16, code: &str) -> Self {
+    pub(crate) fn xml_error(status: u16, code: &str) -> Self {
         let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>no</Message></Error>");
         Self::Answer(status, "Content-Type: application/xml\r\n".to_owned(), body.into_bytes())
     }
 
     /// What a broken proxy says.
-    pub(super) fn garbage(status: u16) -> Self {
+    pub(crate) fn garbage(status: u16) -> Self {
         Self::Answer(status, "Content-Type: text/html\r\n".to_owned(), b"<html>\xff\0it works!".to_vec())
     }
 }
