@@ -19,6 +19,7 @@ pub mod publish;
 pub mod sandbox;
 
 pub mod engine;
+pub mod instance;
 pub mod relay;
 pub mod routing;
 

@@ -9,6 +9,7 @@
 //! Killing ends the *work* through [`Lifecycle::kill_token`]; tasks are then still awaited, so that each gives back
 //! what it holds. Only a task that ignores the kill is abandoned to the end of the runtime, and named in the log.
 
+pub mod pause;
 pub mod signals;
 
 use std::any::Any;
@@ -23,7 +24,7 @@ use std::{fmt, io};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -112,6 +113,8 @@ struct Life {
     work: TaskTracker,
     companions: TaskTracker,
     kill: CancellationToken,
+    /// When patience ends at the latest, whatever the drain is given.
+    limit: watch::Sender<Option<Instant>>,
     end: CancellationToken,
     census: Mutex<BTreeMap<&'static str, Census>>,
 }
@@ -136,6 +139,7 @@ impl Lifecycle {
             work: TaskTracker::new(),
             companions: TaskTracker::new(),
             kill: CancellationToken::new(),
+            limit: watch::Sender::new(None),
             end: CancellationToken::new(),
             census: Mutex::default(),
         }))
@@ -193,6 +197,17 @@ impl Lifecycle {
         self.0.advance(Phase::Draining);
     }
 
+    /// Ends patience at that moment at the latest: by then, the machine is nearly gone. Only an earlier one changes it.
+    pub fn end_by(&self, moment: Instant) {
+        self.0.limit.send_if_modified(|limit| {
+            let earlier = limit.is_none_or(|limit| moment < limit);
+            if earlier {
+                *limit = Some(moment);
+            }
+            earlier
+        });
+    }
+
     /// Ends patience now: what a second signal asks for.
     pub fn begin_kill(&self) {
         self.0.advance(Phase::Killing);
@@ -215,7 +230,7 @@ impl Lifecycle {
         self.0.census().iter().map(|(name, census)| (*name, *census)).collect()
     }
 
-    /// Drains; after `patience`, or at [`Self::begin_kill`], kills. Returns when nothing is left, or when killed work
+    /// Drains; after `patience`, at the moment of [`Self::end_by`], or at [`Self::begin_kill`], kills. Returns when nothing is left, or when killed work
     /// has not ended in [`KILL_GRACE`].
     pub async fn shut_down(&self, patience: Duration) -> Ending {
         self.begin_drain();
@@ -225,7 +240,7 @@ impl Lifecycle {
             biased;
             () = self.0.work.wait() => {}
             () = self.0.kill.cancelled() => {}
-            () = tokio::time::sleep(patience) => self.begin_kill(),
+            () = self.impatient(patience) => self.begin_kill(),
         }
         // Asked now, not taken from the race above: killed work may have ended before we were woken.
         let killed = self.0.kill.is_cancelled();
@@ -242,6 +257,19 @@ impl Lifecycle {
         }
         self.0.advance(Phase::Stopped);
         if killed { Ending::Killed } else { Ending::Clean }
+    }
+
+    /// Resolves after `patience`, or at the moment that is set before or meanwhile.
+    async fn impatient(&self, patience: Duration) {
+        let (own, mut limits) = (Instant::now() + patience, self.0.limit.subscribe());
+        loop {
+            let end = limits.borrow_and_update().map_or(own, |limit| limit.min(own));
+            tokio::select! {
+                () = sleep_until(end) => return,
+                // The sender lives in `self`, so the channel cannot close under us.
+                _ = limits.changed() => {}
+            }
+        }
     }
 
     fn report_alive(&self, what: &str) {
@@ -349,7 +377,7 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -406,6 +434,24 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_that_is_set_ends_patience_and_a_later_one_does_not_restore_it() {
+        for (before, meanwhile, expected) in [(40, 90, 40), (90, 20, 20), (90, 70, 60)] {
+            let (life, begun) = (Lifecycle::new(), Instant::now());
+            let at = move |seconds| begun + Duration::from_secs(seconds);
+            let kill = life.kill_token();
+            let _work = life.spawn("work", async move { kill.cancelled().await });
+            life.end_by(at(before));
+            let notice = life.clone();
+            let _notice = life.accompany("notice", async move {
+                sleep(Duration::from_secs(10)).await;
+                notice.end_by(at(meanwhile));
+            });
+            assert_eq!(life.shut_down(Duration::from_mins(1)).await, Ending::Killed);
+            assert_eq!(begun.elapsed().as_secs(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

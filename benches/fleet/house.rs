@@ -16,6 +16,7 @@ use compilation_worker::engine::slots::SlotSettings;
 use compilation_worker::engine::{Engine, EngineSettings};
 use compilation_worker::events::hub::{Hub, HubSettings};
 use compilation_worker::events::{EventsBus, Settings};
+use compilation_worker::lifecycle::pause::Pause;
 use compilation_worker::lifecycle::{Lifecycle, Phase};
 use compilation_worker::local::blobs::LocalBlobs;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues};
@@ -94,6 +95,7 @@ impl House {
             bus: Arc::new(answering),
             blobs,
             lifecycle: lifecycle.clone(),
+            pause: Pause::new(),
             observe: Box::new(|_| {}),
         };
         drop(lifecycle.spawn("queue", queue::run(door)));
@@ -169,6 +171,7 @@ fn forward() -> Forward {
 fn vitals() -> Vitals {
     Vitals {
         phase: Phase::Serving,
+        paused_by: Vec::new(),
         trouble: None,
         compilers: 0,
         slots: 0,

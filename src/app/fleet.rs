@@ -18,6 +18,7 @@ use crate::doors::queue::{self, QueueSettings};
 use crate::engine::Engine;
 use crate::events::{self, EventsBus};
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::pause::Pause;
 use crate::local::blobs::LocalBlobs;
 use crate::local::bus::LocalBus;
 use crate::local::queue::{LocalQueueSettings, LocalQueues};
@@ -119,6 +120,7 @@ impl Ways {
         config: &Config,
         engine: &Engine,
         lifecycle: &Lifecycle,
+        pause: &Pause,
         metrics: &Arc<Metrics>,
     ) {
         let Some((source, own)) = self.source.clone().zip(config.queues.own.clone()) else { return };
@@ -139,6 +141,7 @@ impl Ways {
             bus: Arc::clone(&self.bus),
             blobs: Arc::clone(&self.blobs),
             lifecycle: lifecycle.clone(),
+            pause: pause.clone(),
             observe: Box::new(move |settled| {
                 metrics.count_message(settled.outcome, settled.queued);
                 if let Some(job) = settled.job {

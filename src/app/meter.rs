@@ -14,6 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::app::fleet::Ways;
+use crate::app::instance::Instance;
 use crate::config::keys::{Config, Fleet};
 use crate::engine::Engine;
 use crate::lifecycle::{self, Lifecycle, Phase};
@@ -34,6 +35,7 @@ pub(super) struct Meter {
     pub(super) log: Log,
     pub(super) begun: Instant,
     pub(super) identity: Identity,
+    pub(super) instance: Instance,
     /// Held by whoever brings the registry up to date: two at once would raise a counter twice.
     pub(super) turn: Mutex<()>,
 }
@@ -67,6 +69,7 @@ impl Meter {
             panics += census.panicked;
         }
         metrics.task_panics.set(gauge(panics));
+        self.instance.measure(metrics);
         metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
         metrics.render()
     }
@@ -96,7 +99,7 @@ impl Meter {
             instance: self.identity.name().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
-            consuming: phase == Phase::Serving,
+            consuming: phase == Phase::Serving && !self.instance.pause.is_on(),
             uptime_seconds: self.begun.elapsed().as_secs(),
             timestamp: Timestamp::now().as_millisecond(),
         };

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod hub;
+mod instance;
 mod meter;
 mod once;
 mod parts;

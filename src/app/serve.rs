@@ -3,7 +3,8 @@
 //! ```text
 //! main thread ─ runtime ┬ http ─┬ connection …        work: the drain waits for it
 //!                       │       └ flight …            one per job under way
-//!                       ├ pulse, signals, warm-up     companions: dropped when the work has ended
+//!                       ├ pulse, signals, warm-up,    companions: dropped when the work has ended
+//!                       │ instance watch …
 //!                       ├ publish                     the last to leave: tells what the last work came to
 //! admin thread ─ runtime┴ metrics, health, levers, watchdog
 //! log thread            ─ writes what the others logged
@@ -22,6 +23,7 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
+use crate::app::instance::Instance;
 use crate::app::meter::{Meter, gauge};
 use crate::app::{open_many, parts, shadow};
 use crate::cli::Announce;
@@ -36,7 +38,7 @@ use crate::engine::Engine;
 #[cfg(debug_assertions)]
 use crate::failpoint;
 use crate::lifecycle::signals::Signals;
-use crate::lifecycle::{self, Ending, Lifecycle, Phase};
+use crate::lifecycle::{self, Lifecycle, Phase};
 use crate::notify::{self, Pulse};
 use crate::sandbox::{Launched, Sandbox};
 use crate::telemetry::identity::Identity;
@@ -58,6 +60,7 @@ struct Born {
     http: TcpListener,
     admin: TcpListener,
     sandbox: Launched,
+    instance: Instance,
 }
 
 /// What runs.
@@ -69,6 +72,7 @@ struct Running {
     reloading: Arc<tokio::sync::Mutex<()>>,
     ways: Option<Ways>,
     identity: Identity,
+    instance: Instance,
 }
 
 /// Runs the daemon to its end.
@@ -98,9 +102,9 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
         .thread_name("worker")
         .build()
         .context("could not start the runtime")?;
-    let born = Born { config, begun, log, catalogue, http, admin, sandbox };
-    let ending = runtime.block_on(live(born, announce))?;
-    Ok(ExitCode::from(ending.exit_code()))
+    let instance = Instance::remembered(&config);
+    let born = Born { config, begun, log, catalogue, http, admin, sandbox, instance };
+    runtime.block_on(live(born, announce))
 }
 
 pub(super) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -119,8 +123,8 @@ pub(super) fn tell(addresses: &serde_json::Value) -> anyhow::Result<()> {
 }
 
 /// From the first task to the last.
-async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
-    let Born { config, begun, log, catalogue, http, admin, sandbox } = born;
+async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
+    let Born { config, begun, log, catalogue, http, admin, sandbox, instance } = born;
     let lifecycle = Lifecycle::new();
     let metrics = Arc::new(Metrics::new());
     let sandbox = sandbox.attach()?;
@@ -134,9 +138,9 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         Arc::clone(&metrics),
     );
     let ways = fleet::open(&config, &lifecycle, &metrics).await?;
-    let identity = Identity::of_host();
+    let (identity, reloading) = (Identity::of_host(), Arc::default());
     let running =
-        Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways, identity };
+        Running { lifecycle: lifecycle.clone(), engine, metrics, reloading, ways, identity, instance };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -149,9 +153,12 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     running.open_http(http, &config)?;
     running.warm();
 
+    // Before anything is taken from a queue: who was set aside before a restart still is.
+    running.instance.watch(&config, &lifecycle, &running.engine).await?;
+    lifecycle.accompany("identity", running.clone().learn_its_name());
     lifecycle.begin_serving();
     if let Some(ways) = &running.ways {
-        ways.open_queue(&config, &running.engine, &lifecycle, &running.metrics);
+        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance.pause, &running.metrics);
     }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
@@ -169,13 +176,19 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
     sandbox.shut_down().await;
     let _ended = lifecycle::blocking("await admin", move || admin.join()).await;
     tracing::info!(?ending, "stopped");
-    Ok(ending)
+    Ok(running.instance.exit_code(ending))
 }
 
 impl Running {
     fn meter(&self, log: Log, begun: Instant) -> Arc<Meter> {
-        let Self { lifecycle, engine, metrics, ways, identity, .. } = self.clone();
-        Arc::new(Meter { lifecycle, engine, metrics, ways, identity, log, begun, turn: Mutex::default() })
+        let Self { lifecycle, engine, metrics, ways, identity, instance, .. } = self.clone();
+        let turn = Mutex::default();
+        Arc::new(Meter { lifecycle, engine, metrics, ways, identity, instance, log, begun, turn })
+    }
+
+    /// Hears what the instance is called.
+    async fn learn_its_name(self) {
+        self.identity.tell(self.instance.knowledge.named().await.to_string());
     }
 
     /// The public door, as work: the drain waits for its last reply.
@@ -201,8 +214,8 @@ impl Running {
         });
         let metrics = &self.metrics;
         let traffic = Traffic { received: metrics.http_received.clone(), sent: metrics.http_sent.clone() };
-        let connections = metrics.http_connections.clone();
-        let house = House { settings: parts::http(config), gate, connections, traffic };
+        let (connections, hurry) = (metrics.http_connections.clone(), self.lifecycle.kill_token());
+        let house = House { settings: parts::http(config), gate, connections, traffic, hurry };
         let lifecycle = self.lifecycle.clone();
         let draining = async move { lifecycle.draining().await };
         self.lifecycle.spawn("http", server::run(listener, door, house, draining));
@@ -219,7 +232,7 @@ impl Running {
     ) -> anyhow::Result<JoinHandle<()>> {
         let (reloading, draining, clearing) = (self.clone(), self.clone(), self.clone());
         let meter = Arc::clone(meter);
-        let tasks = self.lifecycle.clone();
+        let (tasks, instance) = (self.lifecycle.clone(), self.instance.clone());
         let longest = config.limits.wall + STUCK_MARGIN;
         let controls = Controls {
             health: self.health(&config),
@@ -236,6 +249,7 @@ impl Running {
                 let (running, config) = (reloading.clone(), config.clone());
                 Box::pin(async move { running.reload(&config).await })
             }),
+            pause: Box::new(move |paused| Box::pin(instance.clone().set_paused(paused))),
             drain: Box::new(move || draining.lifecycle.begin_drain()),
             clear_caches: Box::new(move || clearing.engine.clear_caches()),
         };
@@ -316,6 +330,7 @@ impl Running {
             let status = running.engine.status();
             Vitals {
                 phase: running.lifecycle.phase(),
+                paused_by: running.instance.pause.causes(),
                 trouble: status
                     .oldest_job
                     .filter(|age| *age > longest)

@@ -15,6 +15,9 @@ pub use refresh::{Pace, Refresh};
 /// All verbs may be repeated, and nobody waits for them: a busy control plane gets time.
 const VERB: Patience = Patience { attempt: Duration::from_secs(5), attempts: 5 };
 
+/// For whoever asks again by himself, when it is time.
+const ONCE: Patience = Patience { attempts: 1, ..VERB };
+
 /// An Auto Scaling group.
 #[derive(Debug)]
 pub struct AutoScalingGroup {
@@ -26,6 +29,11 @@ impl AutoScalingGroup {
     /// The group with this name. Asks nothing yet; an error means that there can be no TLS here.
     pub fn new(clients: &Clients, name: String) -> Result<Self, Fault> {
         Ok(Self { name, service: Signed::new(clients, Service::AutoScaling, VERB)? })
+    }
+
+    /// The same, but each call is made once, whatever comes of it.
+    pub fn asked_once(clients: &Clients, name: String) -> Result<Self, Fault> {
+        Ok(Self { name, service: Signed::new(clients, Service::AutoScaling, ONCE)? })
     }
 
     /// Keeps the group from choosing this instance when it scales in, or lets it again.

@@ -33,7 +33,7 @@ impl S3Blobs {
         match call.send().await {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
-            Err(error) => Err(unreachable("get", at, self.clients.fault(&error))),
+            Err(error) => Err(unreachable("get", at, told(self.clients.fault(&error)))),
         }
     }
 }
@@ -89,6 +89,17 @@ async fn read(mut body: ByteStream, announced: u64, cap: u64) -> Result<Bytes, T
         whole.extend_from_slice(&part);
     }
     Ok(whole.freeze())
+}
+
+/// Without the right to list a bucket, S3 denies the existence of what is not there as it denies access. Nobody looks for
+/// a missing object because of that word alone.
+fn told(mut fault: Fault) -> Fault {
+    if fault.kind == Kind::Denied {
+        fault
+            .detail
+            .push_str(" (said of objects that are not there too, as long as s3:ListBucket is not granted)");
+    }
+    fault
 }
 
 fn unreachable(act: &'static str, at: &BlobAddress, fault: Fault) -> BlobError {

@@ -147,11 +147,14 @@ impl Signed {
 
     /// Calls `action` with these parameters as a form; answers with the XML that comes back.
     pub(super) async fn form(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Bytes, Fault> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action).append_pair("Version", self.service.version());
-        form.extend_pairs(parameters);
         let headers = vec![("content-type", FORM)];
-        self.call(&Call { headers, body: form.finish() }, xml_error).await
+        // Made before the wait: what makes it cannot pass from thread to thread.
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .append_pair("Version", self.service.version())
+            .extend_pairs(parameters)
+            .finish();
+        self.call(&Call { headers, body }, xml_error).await
     }
 
     /// Tries as often as patience allows, where another try may help.

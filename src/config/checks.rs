@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Authority;
 
 use crate::config::keys::{Config, Key};
 use crate::config::layers::{Layers, Mistake};
@@ -35,6 +36,8 @@ const PUBLISHING: RangeInclusive<Duration> = Duration::from_millis(100)..=Durati
 /// Longest name of a log group, and more than any name derived from a fleet's may have.
 const LONGEST_GROUP: usize = 512;
 const LONGEST_NAME: usize = 64;
+/// How long a lifecycle hook may wait, by the rules of Auto Scaling.
+const HOOK_TIMES: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_hours(2);
 
 /// The longest text of a client that carries no result is shorter.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(256);
@@ -48,6 +51,7 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
     routes(config, layers);
     shadow(config, layers);
     names(config, layers);
+    instance(config, layers);
     warnings(config, machine)
 }
 
@@ -270,9 +274,36 @@ fn names(config: &Config, layers: &mut Layers) {
     }
 }
 
+fn instance(config: &Config, layers: &mut Layers) {
+    let Config { instance, .. } = config;
+    let host = instance.metadata.strip_prefix("http://");
+    if host.is_none_or(|host| host.parse::<Authority>().is_err()) {
+        let wrong = "is not the URL of an instance metadata service";
+        layers.object("instance.metadata", wrong, "write http://, a host, and a port if need be");
+    }
+    if !HOOK_TIMES.contains(&instance.hook_timeout) {
+        let wrong = format!("is not from {} to {}", HOOK_TIMES.start().show(), HOOK_TIMES.end().show());
+        layers.object("instance.hook_timeout", wrong, "write the heartbeat timeout that the hook has");
+    }
+    for (path, given, needs) in [
+        (
+            "instance.lifecycle_hook",
+            instance.lifecycle_hook.is_some(),
+            "tells when the group ends this instance",
+        ),
+        ("instance.protect_while_busy", instance.protect_while_busy, "tells which instance this is"),
+        ("instance.drain_on_rebalance", instance.drain_on_rebalance, "hears of recommendations"),
+    ] {
+        if given && !instance.watch {
+            let wrong = format!("needs instance.watch, which {needs}");
+            layers.object(path, wrong, "set instance.watch = true, or leave this out");
+        }
+    }
+}
+
 fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
     let mut warnings = Vec::new();
-    let Config { sandbox, limits, engine, .. } = config;
+    let Config { sandbox, limits, engine, http, .. } = config;
     let jobs = limits.memory.bytes().saturating_mul(engine.slots as u64);
     let needed = jobs.saturating_add(engine.answer_cache.bytes()).saturating_add(engine.output_cache.bytes());
     if let Some(memory) = machine.memory.filter(|memory| needed > memory.bytes()) {
@@ -289,6 +320,13 @@ fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
         warnings.push(format!(
             "engine.slots = {} is more than this machine's {} cores; compiles will slow each other down",
             engine.slots, machine.cores
+        ));
+    }
+    let open = http.clear_cache_from.iter().find(|network| network.holds_private());
+    if let Some(network) = open.filter(|_| !http.listen.ip().to_canonical().is_loopback()) {
+        warnings.push(format!(
+            "http.clear_cache_from holds {network}, and behind a balancer every caller has an address of a private \
+             network: anybody may clear the caches; empty it, as this machine itself always may"
         ));
     }
     if sandbox.mode == Mode::None {

@@ -305,6 +305,24 @@ settings! {
         every: Duration = "60s",
     }
 
+    /// The instance that this process runs on, if it is one of EC2's: what others intend with it.
+    instance: Instance {
+        /// Ask the instance metadata service every 5 s, and act: drain before the instance ends, pause while it is in Standby.
+        watch: bool = "false",
+        /// URL of the instance metadata service, of which version 2 is used.
+        metadata: String = "http://169.254.169.254",
+        /// Hook of the Auto Scaling group that waits for the drain before the instance ends; nothing means that none does.
+        lifecycle_hook: Option<String> = "",
+        /// How long that hook waits for a sign of life, of which it gets three in this time.
+        hook_timeout: Duration = "90s",
+        /// Ask the group not to choose this instance when it scales in, while it compiles and for a minute after.
+        protect_while_busy: bool = "false",
+        /// Drain at a rebalance recommendation. A group with capacity rebalancing ends an instance once its successor is up; one without would only lose capacity that may never be taken.
+        drain_on_rebalance: bool = "false",
+        /// Directory in which a pause by hand outlives a restart; nothing means that it is forgotten.
+        state: Option<PathBuf> = "",
+    }
+
     /// The events hub, for the command of that name. The defaults are the limits of API Gateway.
     hub: Hub {
         /// Address the hub listens on; port 0 picks a free one.

@@ -16,8 +16,8 @@ use crate::failpoint;
 /// Where every name is listed.
 const LISTED: &str = "check --reference lists them all";
 
-/// Variables of Amazon's own tools, and the keys they stand for.
-const BORROWED: [(&str, &str); 10] = [
+/// Variables of Amazon's own tools and of systemd, and the keys they stand for.
+const BORROWED: [(&str, &str); 11] = [
     ("AWS_REGION", "aws.region"),
     ("AWS_ENDPOINT_URL", "aws.endpoint"),
     ("AWS_ENDPOINT_URL_SQS", "aws.endpoint_sqs"),
@@ -28,6 +28,7 @@ const BORROWED: [(&str, &str); 10] = [
     ("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", "aws.endpoint_elbv2"),
     ("AWS_ENDPOINT_URL_CLOUDWATCH", "aws.endpoint_cloudwatch"),
     ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "aws.endpoint_logs"),
+    ("STATE_DIRECTORY", "instance.state"),
 ];
 
 /// Where a value came from.
@@ -152,7 +153,7 @@ impl Layers {
     }
 
     /// Lays the environment's values down; what does not begin with our prefix is not ours, but for what every program
-    /// that uses Amazon's services goes by. Ours win over those.
+    /// that uses Amazon's services goes by, and every service of systemd. Ours win over those.
     pub(super) fn environment(&mut self, variables: Vec<(OsString, OsString)>) {
         for (variable, path) in BORROWED {
             let value =

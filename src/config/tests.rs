@@ -80,6 +80,16 @@ fn later_layers_win() {
     assert_eq!(origin(&loaded, "log.filter"), "default");
 }
 
+#[test]
+fn the_state_directory_is_what_systemd_says_unless_somebody_knows_better() {
+    let variables = [("STATE_DIRECTORY", "/var/lib/worker")];
+    let loaded = load(inputs(&[], &variables)).unwrap();
+    assert_eq!(loaded.config.instance.state, Some(PathBuf::from("/var/lib/worker")));
+    assert_eq!(origin(&loaded, "instance.state"), "environment STATE_DIRECTORY");
+    let loaded = load(inputs(&["--instance-state", "/srv"], &variables)).unwrap();
+    assert_eq!(loaded.config.instance.state, Some(PathBuf::from("/srv")));
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn a_debug_build_can_be_told_where_to_fail() {
@@ -271,6 +281,24 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "metrics.every = 99ms (flag --metrics-every): is not from 100ms to 900s; write a duration such as 60s",
         ),
         ("--metrics-every 16m", "metrics.every = 16m (flag --metrics-every): is not"),
+            "--instance-metadata https://169.254.169.254",
+            "instance.metadata = https://169.254.169.254 (flag --instance-metadata): is not the URL of an instance",
+        ),
+        ("--instance-metadata http://h/latest", "instance.metadata = http://h/latest"),
+        (
+            "--instance-hook-timeout 29s",
+            "instance.hook_timeout = 29s (flag --instance-hook-timeout): is not from 30s to 7200s; write the",
+        ),
+        (
+            "--instance-lifecycle-hook drain",
+            "instance.lifecycle_hook = drain (flag --instance-lifecycle-hook): needs instance.watch, which tells when",
+        ),
+        (
+            "--instance-protect-while-busy",
+            "needs instance.watch, which tells which instance this is; set instance",
+        ),
+        ("--instance-drain-on-rebalance", "needs instance.watch, which hears of recommendations; set"),
+        ("--instance-state state", "instance.state = state (flag --instance-state): is not an absolute path"),
         ("--log-filter x=loud", "log.filter = x=loud (flag --log-filter): is no filter; "),
         (
             "--sandbox jial",
@@ -307,6 +335,10 @@ fn what_is_unwise_is_a_warning() {
     assert!(crowded[0].contains("engine.slots = 16 jobs of limits.memory = 1280MiB"), "{crowded:?}");
     assert!(crowded[1].contains("more than this machine's 4 cores"), "{crowded:?}");
     assert!(warnings("--sandbox none")[0].contains("for development only"));
+    let open = warnings("--listen 0.0.0.0:10240");
+    assert!(open.len() == 1 && open[0].contains("holds 10.0.0.0/8, and behind a balancer"), "{open:?}");
+    assert_eq!(warnings("--listen 0.0.0.0:10240 --http-clear-cache-from="), Vec::<String>::new());
+    assert_eq!(warnings("--listen [::1]:10240"), Vec::<String>::new());
     assert_eq!(warnings("--engine-slots auto"), Vec::<String>::new());
 }
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use crate::doors::reply::{self, Reply};
 use crate::lifecycle::Phase;
+use crate::lifecycle::pause::Cause;
 
 /// The deployed router's constant. Watchers take "as many attempts as this" for the end.
 const RECONNECTS: u32 = 10;
@@ -17,6 +18,8 @@ const RECONNECTS: u32 = 10;
 pub struct Vitals {
     /// Where in its life it is.
     pub phase: Phase,
+    /// Why it takes nothing from queues, if it does not although it serves. That keeps nobody else from sending work.
+    pub paused_by: Vec<Cause>,
     /// Why it cannot do its main job, if it cannot although its phase would let it.
     pub trouble: Option<String>,
     /// Compilers in the catalogue.
@@ -58,6 +61,10 @@ struct Report {
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
     phase: &'static str,
+    /// Whether jobs are taken from queues, as far as there are any.
+    consuming: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paused_by: Vec<&'static str>,
     compilers: usize,
     slots: usize,
     slots_busy: usize,
@@ -96,6 +103,8 @@ pub async fn report(State(Health(vitals)): State<Health>) -> Reply {
         reconnect_attempts: 0,
         max_reconnect_attempts: RECONNECTS,
         phase: vitals.phase.as_str(),
+        consuming: vitals.paused_by.is_empty(),
+        paused_by: vitals.paused_by.into_iter().map(Cause::as_str).collect(),
         compilers: vitals.compilers,
         slots: vitals.slots,
         slots_busy: vitals.slots_busy,

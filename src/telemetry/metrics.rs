@@ -131,6 +131,13 @@ pub struct ByTask {
     pub task: &'static str,
 }
 
+/// `cause`: why something does not happen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCause {
+    /// One of the causes of a pause.
+    pub cause: &'static str,
+}
+
 /// `phase`: one phase of the process's life.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByPhase {
@@ -293,6 +300,8 @@ metrics! {
     uptime: Gauge = "uptime" in Seconds;
     /// 1 for the phase the process is in, 0 for the others.
     phase: Family<ByPhase, Gauge> = "phase";
+    /// 1 for each cause why nothing is taken from queues, 0 for the others.
+    paused: Family<ByCause, Gauge> = "paused";
     /// Log lines dropped because the reader of standard error was too slow.
     log_dropped: Gauge = "log_dropped_lines";
 }
@@ -384,6 +393,11 @@ impl Metrics {
         self.tasks.get_or_create(&ByTask { task }).set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
+    /// Says whether `cause` keeps us from taking jobs.
+    pub fn set_paused(&self, cause: &'static str, holds: bool) {
+        self.paused.get_or_create(&ByCause { cause }).set(i64::from(holds));
+    }
+
     /// Marks `current` among `all` phases.
     pub fn set_phase(&self, all: impl IntoIterator<Item = &'static str>, current: &'static str) {
         for phase in all {
@@ -434,6 +448,7 @@ mod tests {
         metrics.count_exceeded("pps", 3);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
+        metrics.set_paused("operator", true);
         metrics.compilation_duration.observe(0.2);
         metrics
     }
@@ -464,6 +479,7 @@ mod tests {
             "uptime_seconds 0",
             r#"phase{phase="serving"} 1"#,
             r#"phase{phase="starting"} 0"#,
+            r#"paused{cause="operator"} 1"#,
             "sandbox_start_seconds_count 0",
         ] {
             assert!(page.lines().any(|have| have == line), "no {line} in\n{page}");

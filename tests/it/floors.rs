@@ -25,6 +25,7 @@ const FLOORS: [(&str, u32); 27] = [
     ("publish", 2),
     ("compilers", 2),
     ("engine", 3),
+    ("instance", 3),
     ("relay", 3),
     ("routing", 3),
     // What the doors share lies beneath them; they do not know each other.

@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod image;
 mod infrastructure;
+mod instance;
 mod interop;
 mod jail;
 mod network;

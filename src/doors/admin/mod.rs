@@ -36,8 +36,8 @@ const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.
 /// Scrapers and people; nobody else comes here.
 const MOST_CONNECTIONS: usize = 64;
 
-/// A lever that takes a while, and says what came of it.
-pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
+/// What comes of a lever that takes a while, in words.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// What the operator can see and move.
 pub struct Controls {
@@ -48,7 +48,9 @@ pub struct Controls {
     /// The tasks and what became of them, as JSON.
     pub tasks: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// Loads the catalogue again; a bad one changes nothing.
-    pub reload: Reload,
+    pub reload: Box<dyn Fn() -> Outcome + Send + Sync>,
+    /// Takes nothing more from queues, or takes jobs again, across restarts.
+    pub pause: Box<dyn Fn(bool) -> Outcome + Send + Sync>,
     /// Begins the end.
     pub drain: Box<dyn Fn() + Send + Sync>,
     /// Forgets every remembered answer.
@@ -116,6 +118,8 @@ impl FromRef<Arc<Controls>> for Health {
 fn router(controls: Controls) -> Router {
     let levers = Router::new()
         .route("/admin/reload", post(reload))
+        .route("/admin/pause", post(pause))
+        .route("/admin/resume", post(resume))
         .route("/admin/drain", post(drain))
         .route("/admin/clear-cache", post(clear_cache))
         .route_layer(from_fn(only_here));
@@ -154,6 +158,21 @@ async fn reload(State(controls): State<Arc<Controls>>) -> Reply {
     match (controls.reload)().await {
         Ok(message) => done(&message),
         Err(message) => error(StatusCode::UNPROCESSABLE_ENTITY, &message),
+    }
+}
+
+async fn pause(State(controls): State<Arc<Controls>>) -> Reply {
+    set_paused(&controls, true).await
+}
+
+async fn resume(State(controls): State<Arc<Controls>>) -> Reply {
+    set_paused(&controls, false).await
+}
+
+async fn set_paused(controls: &Controls, paused: bool) -> Reply {
+    match (controls.pause)(paused).await {
+        Ok(message) => done(&message),
+        Err(message) => error(StatusCode::INTERNAL_SERVER_ERROR, &message),
     }
 }
 

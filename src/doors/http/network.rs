@@ -24,6 +24,12 @@ impl Network {
         vec![v4(10, 0, 8), v4(172, 16, 12), v4(192, 168, 16), unique_local]
     }
 
+    /// Whether an address that is never routed over the internet belongs to the block.
+    pub fn holds_private(&self) -> bool {
+        // Of two blocks, one holds the other, or they have nothing in common.
+        Self::private().iter().any(|block| block.contains(self.address) || self.contains(block.address))
+    }
+
     /// Whether `address` belongs to the block.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -82,5 +88,16 @@ mod tests {
         }
         assert!(Network::private().iter().any(|block| block.contains(IpAddr::from([172, 31, 0, 1]))));
         assert!(!Network::private().iter().any(|block| block.contains(IpAddr::from([172, 32, 0, 1]))));
+        for (block, want) in [
+            ("10.0.0.0/8", true),
+            ("10.1.2.3/32", true),
+            ("0.0.0.0/0", true),
+            ("172.0.0.0/8", true),
+            ("::/0", true),
+            ("8.8.8.0/24", false),
+            ("fe80::/10", false),
+        ] {
+            assert_eq!(block.parse::<Network>().unwrap().holds_private(), want, "{block}");
+        }
     }
 }

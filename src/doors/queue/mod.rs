@@ -10,6 +10,9 @@
 //! and not before, so whatever dies on the way, the queue hands it out again (decision D4). What nobody waits for any
 //! more, because its time is over or its client has left, is dropped and counted; what cannot be done is answered; what
 //! keeps killing workers is put aside (D23).
+//!
+//! During a pause nothing is asked for. What the receive that was under way brings is done: to give it back would count
+//! as one of its few receives (D23).
 
 mod cancelled;
 mod delivery;
@@ -33,6 +36,7 @@ use self::pace::{Attention, Pace};
 pub use self::verdict::Settled;
 use crate::doors::workshop::Workshop;
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::pause::Pause;
 use crate::ports::{
     Ask, BlobPlace, BlobStore, LARGEST_BATCH, QueueAddress, QueueSink, QueueSource, ResultBus,
 };
@@ -96,6 +100,8 @@ pub struct Parts<W> {
     pub blobs: Arc<dyn BlobStore>,
     /// When to stop.
     pub lifecycle: Lifecycle,
+    /// When to take nothing for a while.
+    pub pause: Pause,
     /// Told what became of every message.
     pub observe: Box<dyn Fn(&Settled) + Send + Sync>,
 }
@@ -138,7 +144,7 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
         let claim = tokio::select! {
             biased;
             () = lifecycle.draining() => return,
-            claim = desk.claim() => claim,
+            claim = desk.claim_unless_paused() => claim,
         };
         let Some(mut claim) = claim else { return };
         // Never dropped: what a dropped receive brings is hidden from everybody until its time runs out.
@@ -184,6 +190,23 @@ impl<W: Workshop> Desk<W> {
             cancelled: Cancelled::default(),
             company: RwLock::new(()),
             parts,
+        }
+    }
+
+    /// The same as [`Self::claim`], but not while there is a pause: one that begins meanwhile wins.
+    async fn claim_unless_paused(&self) -> Option<Claim> {
+        let pause = &self.parts.pause;
+        loop {
+            if pause.is_on() {
+                tracing::info!(queue = %self.parts.settings.queue, "paused, taking no jobs");
+                pause.over().await;
+                tracing::info!(queue = %self.parts.settings.queue, "taking jobs again");
+            }
+            tokio::select! {
+                biased;
+                () = pause.begun() => {}
+                claim = self.claim() => return claim,
+            }
         }
     }
 

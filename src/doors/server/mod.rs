@@ -32,6 +32,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use self::guard::Guard;
 use self::line::{Line, Tracked};
@@ -107,11 +108,12 @@ pub async fn run(
         epoch: Instant::now(),
     };
     let lame_duck = hall.settings.lame_duck;
-    let gate = house.gate;
+    let (gate, hurry) = (house.gate, house.hurry);
     let mut drain = pin!(async {
         draining.await;
         gate.close(Opening::Leaving);
-        sleep(lame_duck).await;
+        // At the end of patience, the balancer notices too late.
+        let _however = hurry.run_until_cancelled(sleep(lame_duck)).await;
         gate.close(Opening::Refusing);
     });
     let mut pause = FIRST_PAUSE;
@@ -146,6 +148,8 @@ pub struct House {
     pub gate: Gate,
     /// Set to the number of open connections.
     pub connections: Gauge,
+    /// Cancelled when nobody has time any more: the end does not wait for the balancer then.
+    pub hurry: CancellationToken,
     /// Raised by what comes and goes.
     pub traffic: Traffic,
 }

@@ -3,6 +3,7 @@
 use compilation_worker::aws::{AutoScalingGroup, Kind};
 
 use super::server::{Act, Server};
+use crate::support::emulator::Emulator;
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 
@@ -65,4 +66,23 @@ async fn what_may_pass_is_tried_again_and_the_rest_is_told() {
     let server = Server::doing([refusal(400, "Throttling"), xml(200, "<Response/>")]).await;
     group(&server).protect(INSTANCE, false).await.unwrap();
     assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn who_asks_again_by_himself_is_told_at_once() {
+    let server = Server::doing([refusal(400, "Throttling")]).await;
+    let group = AutoScalingGroup::asked_once(&server.clients(), "compilation-asg".to_owned()).unwrap();
+    assert_eq!(group.protect(INSTANCE, true).await.unwrap_err().kind, Kind::Throttled);
+    assert_eq!(server.asked(), 1);
+}
+
+/// It knows the verbs of hooks, and no protection.
+#[tokio::test]
+async fn a_third_party_understands_what_is_said() {
+    let emulator = Emulator::start().await;
+    let group = AutoScalingGroup::new(&emulator.clients(), "compilation-asg".to_owned()).unwrap();
+    group.heartbeat("drain", INSTANCE).await.unwrap();
+    group.complete("drain", INSTANCE).await.unwrap();
+    let unknown = group.protect(INSTANCE, true).await.unwrap_err();
+    assert_eq!((unknown.kind, unknown.code.as_deref()), (Kind::Refused, Some("InvalidAction")), "{unknown}");
 }

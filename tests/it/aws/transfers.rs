@@ -6,8 +6,8 @@ use compilation_worker::aws::{Kind, S3Blobs};
 use compilation_worker::ports::{Blob, BlobAddress, BlobError, BlobStore as _};
 use tokio::time::timeout;
 
-use super::kind;
 use super::server::{Act, Server};
+use super::{kind, said};
 
 /// How long anything may take. A body that stands still is given up within half of it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,6 +51,18 @@ async fn a_part_of_a_blob_is_none() {
         let error = get(&server, 100).await.unwrap_err();
         assert!(matches!(error, BlobError::Unreachable { act: "get", .. }), "{act:?}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_denied_object_may_be_one_that_is_not_there() {
+    let server = Server::doing([Act::xml_error(403, "AccessDenied")]).await;
+    let error = get(&server, 5).await.unwrap_err();
+    assert_eq!(kind(&error), Kind::Denied);
+    assert!(
+        said(&error).contains("not there too, as long as s3:ListBucket is not granted"),
+        "{}",
+        said(&error)
+    );
 }
 
 #[tokio::test]

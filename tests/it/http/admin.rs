@@ -15,6 +15,7 @@ use crate::support::house::vitals;
 struct Levers {
     reloads: AtomicUsize,
     drains: AtomicUsize,
+    pauses: AtomicUsize,
     clears: AtomicUsize,
 }
 
@@ -29,7 +30,7 @@ fn open() -> Admin {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let levers = Arc::<Levers>::default();
-    let (reload, drain, clear) = (Arc::clone(&levers), Arc::clone(&levers), Arc::clone(&levers));
+    let [reload, pause, drain, clear] = [(); 4].map(|()| Arc::clone(&levers));
     let controls = Controls {
         health: Health::new(|| vitals(false)),
         metrics: Box::new(|| "# HELP x\n".to_owned()),
@@ -39,6 +40,12 @@ fn open() -> Admin {
             Box::pin(async move {
                 if first { Ok("5 compilers".to_owned()) } else { Err("no such file".to_owned()) }
             })
+        }),
+        pause: Box::new(move |paused| {
+            pause.pauses.fetch_add(if paused { 1 } else { 10 }, Ordering::SeqCst);
+            Box::pin(
+                async move { if paused { Ok("paused".to_owned()) } else { Err("disk full".to_owned()) } },
+            )
         }),
         drain: Box::new(move || {
             drain.drains.fetch_add(1, Ordering::SeqCst);
@@ -71,9 +78,16 @@ async fn the_operator_sees_and_moves() {
     assert_eq!(client.ask(post("/admin/reload", "", "")).await.json()["message"], "5 compilers");
     let failed = client.ask(post("/admin/reload", "", "")).await;
     assert_eq!((failed.status, &failed.json()["error"]), (422, &"no such file".into()));
+    assert_eq!(client.ask(post("/admin/pause", "", "")).await.json()["message"], "paused");
+    let failed = client.ask(post("/admin/resume", "", "")).await;
+    assert_eq!((failed.status, &failed.json()["error"]), (500, &"disk full".into()));
     assert_eq!(client.ask(post("/admin/drain", "", "")).await.status, 200);
     assert_eq!(client.ask(post("/admin/clear-cache", "", "")).await.json()["success"], true);
-    for request in [get("/admin/drain", "").into_bytes(), post("/metrics", "", "")] {
+    for request in [
+        get("/admin/drain", "").into_bytes(),
+        get("/admin/resume", "").into_bytes(),
+        post("/metrics", "", ""),
+    ] {
         let reply = client.ask(request).await;
         assert!(reply.status == 405 && reply.header("allow").is_some());
     }
@@ -85,11 +99,13 @@ async fn the_operator_sees_and_moves() {
             (403, &"pages of other sites may not do that".into())
         );
     }
+    let refused = client.ask(post("/admin/pause", "Origin: https://example.com\r\n", "")).await;
+    assert_eq!(refused.status, 403);
     let rebound = "POST /admin/drain HTTP/1.1\r\nHost: rebound.example\r\nContent-Length: 0\r\n\r\n";
     let refused = client.ask(rebound).await;
     assert!(refused.status == 403 && refused.text().contains("localhost"), "{}", refused.text());
-    let counts = [&admin.levers.reloads, &admin.levers.drains, &admin.levers.clears];
-    assert_eq!(counts.map(|count| count.load(Ordering::SeqCst)), [2, 1, 1]);
+    let Levers { reloads, pauses, drains, clears } = &*admin.levers;
+    assert_eq!([reloads, pauses, drains, clears].map(|count| count.load(Ordering::SeqCst)), [2, 11, 1, 1]);
     assert_eq!(Client::connect(admin.address).await.ask("BAD\r\n\r\n").await.status, 400);
     admin.close.send(()).unwrap();
     admin.thread.join().unwrap();

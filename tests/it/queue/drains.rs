@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use compilation_worker::lifecycle::Ending;
+use compilation_worker::lifecycle::pause::Cause;
 use tokio::time::Instant;
 
 use super::yard::{QUEUE, Yard, next};
@@ -44,6 +45,46 @@ async fn what_a_receive_brings_after_the_drain_began_is_given_back() {
     assert_eq!(yard.settled(1).await, [("back", None)]);
     assert_eq!(yard.depth(QUEUE), (1, 0));
     assert!(yard.door.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_worker_finishes_what_it_has_and_takes_nothing_more() {
+    let yard = Yard::open();
+    let mut running = yard.wait_for("running").await;
+    let mut caught = yard.wait_for("caught").await;
+    let mut waiting = yard.wait_for("waiting").await;
+    yard.send("running", "sleep 3000").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    yard.pause.set(Cause::Operator, true);
+    // The receive that was under way takes one more, and is the last.
+    yard.send("caught", "hello").await;
+    next(&mut caught).await;
+    caught.acknowledge();
+    yard.send("waiting", "hello").await;
+    next(&mut running).await;
+    running.acknowledge();
+    // Less than the time after which nobody waits for it any more.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!((yard.depth(QUEUE), yard.workshop.begun()), ((1, 0), 2), "nothing is taken");
+    yard.pause.set(Cause::Operator, false);
+    next(&mut waiting).await;
+    waiting.acknowledge();
+    yard.settled(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_comes_while_every_place_is_taken_wins() {
+    let yard = Yard::open();
+    for number in 0..3 {
+        yard.send(&format!("job{number}"), "sleep 3000").await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((yard.workshop.running(), yard.depth(QUEUE)), (2, (1, 2)));
+    yard.pause.set(Cause::Group, true);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((yard.workshop.begun(), yard.depth(QUEUE).0), (2, 1));
+    yard.lifecycle.begin_drain();
+    tokio::time::timeout(Duration::from_secs(1), yard.door).await.expect("a pause holds up the end").unwrap();
 }
 
 #[tokio::test(start_paused = true)]

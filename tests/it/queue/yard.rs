@@ -9,6 +9,7 @@ use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::result::JobStatus;
 use compilation_worker::doors::queue::{self, Parts, QueueSettings, Settled};
 use compilation_worker::lifecycle::Lifecycle;
+use compilation_worker::lifecycle::pause::Pause;
 use compilation_worker::local::blobs::LocalBlobs;
 use compilation_worker::local::bus::LocalBus;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues, LocalSource};
@@ -33,6 +34,7 @@ pub(super) struct Yard {
     pub(super) bus: LocalBus,
     pub(super) blobs: Arc<LocalBlobs>,
     pub(super) lifecycle: Lifecycle,
+    pub(super) pause: Pause,
     pub(super) settled: Arc<Mutex<Vec<Settled>>>,
     pub(super) door: JoinHandle<()>,
 }
@@ -61,6 +63,7 @@ impl Yard {
         change(&mut settings);
         let (workshop, lifecycle, settled) =
             (Fake::default(), Lifecycle::new(), Arc::new(Mutex::new(Vec::new())));
+        let pause = Pause::new();
         let (bus, blobs) = (LocalBus::new(FRAME), Arc::new(LocalBlobs::new(1 << 26)));
         lifecycle.begin_serving();
         let seen = Arc::clone(&settled);
@@ -72,10 +75,11 @@ impl Yard {
             bus: Arc::new(bus.clone()),
             blobs: Arc::clone(&blobs) as _,
             lifecycle: lifecycle.clone(),
+            pause: pause.clone(),
             observe: Box::new(move |one| seen.lock().unwrap().push(one.clone())),
         };
         let door = lifecycle.spawn("queue", queue::run(parts));
-        Self { workshop, queues, bus, blobs, lifecycle, settled, door }
+        Self { workshop, queues, bus, blobs, lifecycle, pause, settled, door }
     }
 
     /// Sends a job under its own group, as our router does.
