@@ -281,6 +281,7 @@ fn values_that_contradict_each_other_are_told_in_sentences() {
             "metrics.every = 99ms (flag --metrics-every): is not from 100ms to 900s; write a duration such as 60s",
         ),
         ("--metrics-every 16m", "metrics.every = 16m (flag --metrics-every): is not"),
+        (
             "--instance-metadata https://169.254.169.254",
             "instance.metadata = https://169.254.169.254 (flag --instance-metadata): is not the URL of an instance",
         ),
