@@ -7,6 +7,7 @@ mod parts;
 mod route;
 mod serve;
 mod shadow;
+mod status;
 
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 use crate::app::fleet::{self, Ways};
-use crate::app::{open_many, parts, shadow};
+use crate::app::status::{Gatherer, Sources};
+use crate::app::{open_many, parts, shadow, status};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
@@ -65,6 +66,7 @@ struct Running {
     metrics: Arc<Metrics>,
     reloading: Arc<tokio::sync::Mutex<()>>,
     ways: Option<Ways>,
+    begun: Instant,
 }
 
 /// Runs the daemon to its end.
@@ -130,7 +132,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<Ending> {
         Arc::clone(&metrics),
     );
     let ways = fleet::open(&config, &lifecycle, &metrics).await?;
-    let running = Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways };
+    let running =
+        Running { lifecycle: lifecycle.clone(), engine, metrics, reloading: Arc::default(), ways, begun };
     let pulse = Pulse::new();
     lifecycle.accompany("pulse", pulse.clone().beat());
     lifecycle.accompany("signals", running.clone().obey_signals(config.clone())?);
@@ -185,6 +188,7 @@ impl Running {
                     metrics.count_job(job);
                 }
                 metrics.http_duration.observe(served.duration.as_secs_f64());
+                metrics.recent.note(status::of_request(served));
             }),
         });
         let connections = self.metrics.http_connections.clone();
@@ -207,9 +211,12 @@ impl Running {
             (self.clone(), self.clone(), self.clone(), self.clone());
         let tasks = self.lifecycle.clone();
         let longest = config.limits.wall + STUCK_MARGIN;
+        let gatherer = self.gatherer(&config, &log);
+        let sampling = gatherer.clone().sample();
         let controls = Controls {
             health: self.health(&config),
             metrics: Box::new(move || scraped.scrape(&log)),
+            status: Box::new(move || gatherer.status()),
             tasks: Box::new(move || {
                 let census: serde_json::Map<_, _> = tasks
                     .tasks()
@@ -228,17 +235,34 @@ impl Running {
         let mut phases = self.lifecycle.phases();
         let engine = self.engine.clone();
         let closing = async move {
-            let stopped = pin!(phases.wait_for(|phase| *phase == Phase::Stopped));
+            let sampling = pin!(sampling);
+            let stopped = pin!(async {
+                tokio::select! { _ = phases.wait_for(|phase| *phase == Phase::Stopped) => {}, () = sampling => {} }
+            });
             match notify::watchdog_interval() {
                 Some(period) => {
                     let moving = || engine.status().oldest_job.is_none_or(|age| age < longest);
                     let fed = pin!(notify::feed_watchdog(period, pulse, moving));
-                    tokio::select! { _ = stopped => {}, () = fed => {} }
+                    tokio::select! { () = stopped => {}, () = fed => {} }
                 }
-                None => drop(stopped.await),
+                None => stopped.await,
             }
         };
         admin::open(listener, controls, closing).context("could not open the admin door")
+    }
+
+    /// Who knows what the status page shows.
+    fn gatherer(&self, config: &Config, log: &Arc<Log>) -> Gatherer {
+        Gatherer::new(Sources {
+            begun: self.begun,
+            engine: self.engine.clone(),
+            metrics: Arc::clone(&self.metrics),
+            lifecycle: self.lifecycle.clone(),
+            ways: self.ways.clone(),
+            health: self.health(config),
+            log: Arc::clone(log),
+            queue: status::queue(config),
+        })
     }
 
     /// First signal: drain. Second: kill. SIGHUP: reload.

@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod interop;
 mod jail;
+mod page;
 mod queue;
 mod support;
 mod tidy;

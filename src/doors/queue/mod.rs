@@ -97,7 +97,7 @@ pub struct Parts<W> {
     /// When to stop.
     pub lifecycle: Lifecycle,
     /// Told what became of every message.
-    pub observe: Box<dyn Fn(&Settled) + Send + Sync>,
+    pub observe: Box<dyn Fn(Settled) + Send + Sync>,
 }
 
 impl<W> fmt::Debug for Parts<W> {

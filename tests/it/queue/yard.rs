@@ -72,7 +72,7 @@ impl Yard {
             bus: Arc::new(bus.clone()),
             blobs: Arc::clone(&blobs) as _,
             lifecycle: lifecycle.clone(),
-            observe: Box::new(move |one| seen.lock().unwrap().push(one.clone())),
+            observe: Box::new(move |one| seen.lock().unwrap().push(one)),
         };
         let door = lifecycle.spawn("queue", queue::run(parts));
         Self { workshop, queues, bus, blobs, lifecycle, settled, door }

@@ -1,6 +1,7 @@
 //! What the black-box tests are made with.
 
 pub(crate) mod bed;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod course;
 pub(crate) mod daemon;
@@ -11,3 +12,4 @@ pub(crate) mod leftovers;
 pub(crate) mod members;
 pub(crate) mod obedient;
 pub(crate) mod proxy;
+pub(crate) mod status;
