@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::http::Uri;
 use anyhow::Context as _;
 
-use crate::app::route;
+use crate::app::{route, status};
 use crate::aws::{AwsRoutes, Clients, S3Blobs, SqsSink, SqsSource};
 use crate::config::keys::Config;
 use crate::domain::limits::MIB;
@@ -147,6 +147,7 @@ impl Ways {
                 if let Some(job) = settled.job {
                     metrics.count_job(job);
                 }
+                metrics.recent.note(status::of_message(settled));
             }),
         };
         drop(lifecycle.spawn("queue", queue::run(parts)));

@@ -9,6 +9,7 @@ mod parts;
 mod route;
 mod serve;
 mod shadow;
+mod status;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -25,7 +25,8 @@ use tokio::time::Instant;
 use crate::app::fleet::{self, Ways};
 use crate::app::instance::Instance;
 use crate::app::meter::{Meter, gauge};
-use crate::app::{open_many, parts, shadow};
+use crate::app::status::{Gatherer, Sources};
+use crate::app::{open_many, parts, shadow, status};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
@@ -210,6 +211,7 @@ impl Running {
                 if let Some(job) = served.job {
                     metrics.count_job(job);
                 }
+                metrics.recent.note(status::of_request(served));
             }),
         });
         let metrics = &self.metrics;
@@ -234,9 +236,17 @@ impl Running {
         let meter = Arc::clone(meter);
         let (tasks, instance) = (self.lifecycle.clone(), self.instance.clone());
         let longest = config.limits.wall + STUCK_MARGIN;
+        let sources = Sources {
+            meter: Arc::clone(&meter),
+            health: self.health(&config),
+            queue: status::queue(&config),
+        };
+        let gatherer = Gatherer::new(sources);
+        let sampling = gatherer.clone().sample();
         let controls = Controls {
             health: self.health(&config),
             metrics: Box::new(move || meter.page()),
+            status: Box::new(move || gatherer.status()),
             tasks: Box::new(move || {
                 let census: serde_json::Map<_, _> = tasks
                     .tasks()
@@ -256,14 +266,17 @@ impl Running {
         let mut phases = self.lifecycle.phases();
         let engine = self.engine.clone();
         let closing = async move {
-            let stopped = pin!(phases.wait_for(|phase| *phase == Phase::Stopped));
+            let sampling = pin!(sampling);
+            let stopped = pin!(async {
+                tokio::select! { _ = phases.wait_for(|phase| *phase == Phase::Stopped) => {}, () = sampling => {} }
+            });
             match notify::watchdog_interval() {
                 Some(period) => {
                     let moving = || engine.status().oldest_job.is_none_or(|age| age < longest);
                     let fed = pin!(notify::feed_watchdog(period, pulse, moving));
-                    tokio::select! { _ = stopped => {}, () = fed => {} }
+                    tokio::select! { () = stopped => {}, () = fed => {} }
                 }
-                None => drop(stopped.await),
+                None => stopped.await,
             }
         };
         admin::open(listener, controls, closing).context("could not open the admin door")

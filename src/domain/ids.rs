@@ -6,6 +6,11 @@ use std::sync::Arc;
 /// Longest identifier accepted from outside, in bytes. Compiler Explorer's longest today is under 64.
 pub const LONGEST_ID: usize = 128;
 
+/// As much of a text that should be an identifier as is worth telling.
+pub fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_ID)]
+}
+
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -100,5 +105,7 @@ mod tests {
                 .contains("129 bytes, more than the 128 allowed")
         );
         assert_ne!(RequestId::mint(), RequestId::mint());
+        assert_eq!(shortened("g132"), "g132");
+        assert_eq!(shortened(&"é".repeat(99)), "é".repeat(64));
     }
 }

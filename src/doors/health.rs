@@ -77,6 +77,11 @@ impl Health {
     pub fn new(vitals: impl Fn() -> Vitals + Send + Sync + 'static) -> Self {
         Self(Arc::new(vitals))
     }
+
+    /// The vitals, now.
+    pub fn vitals(&self) -> Vitals {
+        (self.0)()
+    }
 }
 
 impl Vitals {

@@ -54,9 +54,10 @@ pub use self::slots::Waited;
 /// The digest of a request, byte for byte.
 pub type RequestKey = Key;
 
-/// The caches' names in metrics.
-const OUTPUTS: &str = "default";
-const REPLIES: &str = "reply";
+/// The name in metrics of the cache of compiler outputs.
+pub const OUTPUTS: &str = "default";
+/// The name in metrics of the cache of rendered replies.
+pub const REPLIES: &str = "reply";
 
 /// Callers that may wait for a compile which others have asked for too, beyond those that fill slots and queue.
 const MOST_SHARING: usize = 256;
@@ -440,7 +441,7 @@ impl Engine {
         let kept = repeatable && !raw.doubtful;
         let raw = Arc::new(raw);
         inner.metrics.sandbox_start.observe(raw.start.as_secs_f64());
-        inner.metrics.compilation_duration.observe(raw.wall.as_secs_f64());
+        inner.metrics.count_compile(raw.wall);
         if raw.stdout.truncated || raw.stderr.truncated {
             inner.metrics.output_truncated.inc();
         }

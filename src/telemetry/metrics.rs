@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::domain::ids::LanguageId;
 use crate::domain::result::JobStatus;
 use crate::telemetry::process::Process;
+use crate::telemetry::recent::Recent;
 
 /// A gauge of a quantity that is not a whole number.
 pub type Fraction = Gauge<f64, AtomicU64>;
@@ -165,6 +166,8 @@ macro_rules! metrics {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
+            /// What the status page shows beside them.
+            pub recent: Recent,
             $( #[doc = $help] pub $field: $kind, )+
         }
 
@@ -177,7 +180,7 @@ macro_rules! metrics {
                     metrics!(@register registry, $field, $name, $help $(, $unit)?);
                 )+
                 registry.register_collector(Box::new(Process));
-                Self { registry, $( $field, )+ }
+                Self { registry, recent: Recent::default(), $( $field, )+ }
             }
 
             /// Name, help and unit of every declared metric, in order.
@@ -352,9 +355,32 @@ impl Metrics {
         }
     }
 
+    /// Counts a compile that ran for so long.
+    pub fn count_compile(&self, wall: Duration) {
+        self.compilation_duration.observe(wall.as_secs_f64());
+        self.recent.compiled(wall);
+    }
+
+    /// Lookups in the memory cache `name` that found this.
+    pub fn lookups(&self, name: &'static str, result: Lookup) -> u64 {
+        let series = ByLookup { result, name, r#type: "memory" };
+        self.cache_get.get(&series).map_or(0, |counter| counter.get())
+    }
+
+    /// Messages of the job queue of which this became.
+    pub fn messages(&self, outcome: &'static str) -> u64 {
+        self.queue_messages.get(&ByOutcome { outcome }).map_or(0, |counter| counter.get())
+    }
+
+    /// Looks into the routing table that ended so.
+    pub fn looks(&self, outcome: &'static str) -> u64 {
+        self.routing_lookups.get(&ByLook { outcome }).map_or(0, |counter| counter.get())
+    }
+
     /// Counts a jail that failed at `step`.
     pub fn count_jail_failure(&self, step: &'static str) {
         self.jail_failures.get_or_create(&ByStep { step }).inc();
+        self.recent.jail_failed();
     }
 
     /// Counts what became of a message of the job queue that was so old when it was received.

@@ -2,9 +2,12 @@
 
 pub mod emf;
 pub mod fields;
+pub mod history;
 pub mod identity;
 pub mod log;
 pub mod metrics;
 pub mod network;
 pub mod process;
+pub mod recent;
 pub mod samples;
+pub mod spread;

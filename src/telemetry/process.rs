@@ -14,9 +14,11 @@ pub struct Process;
 
 /// One reading of `/proc/self/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Reading {
-    resident_bytes: u64,
-    threads: u64,
+pub struct Reading {
+    /// Memory in use.
+    pub resident_bytes: u64,
+    /// Threads alive.
+    pub threads: u64,
 }
 
 /// One series of this collector.
@@ -34,8 +36,7 @@ const DESCRIPTORS: Series = Series { name: "process_open_fds", help: "File descr
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         // Without a readable /proc the process simply has no such series; a scrape must not fail for it.
-        if let Ok(status) = fs::read_to_string("/proc/self/status") {
-            let reading = Reading::parse(&status);
+        if let Some(reading) = Reading::take() {
             RESIDENT.write(&mut encoder, reading.resident_bytes)?;
             THREADS.write(&mut encoder, reading.threads)?;
         }
@@ -48,6 +49,11 @@ impl Collector for Process {
 }
 
 impl Reading {
+    /// Reads; nothing without a readable `/proc`.
+    pub fn take() -> Option<Self> {
+        Some(Self::parse(&fs::read_to_string("/proc/self/status").ok()?))
+    }
+
     fn parse(status: &str) -> Self {
         let field = |name: &str| {
             let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -34,19 +34,25 @@ fn help(line: &str) -> (Vec<&str>, String) {
     let command: Vec<&str> = command.take(2).copied().collect();
     let output = program().args(&command).arg("--help").output().unwrap();
     assert!(output.status.success(), "{line}: there is no such command");
-    let flags = words.iter().filter(|word| word.starts_with("--")).map(|word| word.split('=').next().unwrap());
+    let flags =
+        words.iter().filter(|word| word.starts_with("--")).map(|word| word.split('=').next().unwrap());
     (flags.collect(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
 fn every_command_exists_with_its_flags() {
     let mut seen = 0;
-    for path in ["terraform/RUNBOOK.md", "terraform/README.md", "README.md", "init/README.md", "packer/README.md"] {
+    for path in
+        ["terraform/RUNBOOK.md", "terraform/README.md", "README.md", "init/README.md", "packer/README.md"]
+    {
         for line in commands(&file(path)) {
             let (flags, help) = help(&line);
             for flag in flags {
                 let known = help.split(|letter: char| letter.is_whitespace() || "[]=,<>".contains(letter));
-                assert!(known.into_iter().any(|word| word == flag), "{path}: {line}: --help does not know {flag}");
+                assert!(
+                    known.into_iter().any(|word| word == flag),
+                    "{path}: {line}: --help does not know {flag}"
+                );
             }
             seen += 1;
         }

@@ -1,7 +1,10 @@
-//! The operator's door: metrics, health and the levers, on a thread and a runtime of their own, so that they answer
-//! while the main runtime is drowning.
+//! The operator's door: metrics, health, a page to look at and the levers, on a thread and a runtime of their own, so
+//! that they answer while the main runtime is drowning.
 
 mod origin;
+mod page;
+mod problems;
+pub mod status;
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +26,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
+use self::status::Status;
 use crate::doors::health::{self, Health};
 use crate::doors::reply::{self, JSON, Reply};
 use crate::doors::server::{self, House, HttpSettings, Refusal, Service};
@@ -45,6 +49,8 @@ pub struct Controls {
     pub health: Health,
     /// All metrics, as Prometheus reads them.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What the page shows.
+    pub status: Box<dyn Fn() -> Status + Send + Sync>,
     /// The tasks and what became of them, as JSON.
     pub tasks: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// Loads the catalogue again; a bad one changes nothing.
@@ -123,13 +129,18 @@ fn router(controls: Controls) -> Router {
         .route("/admin/drain", post(drain))
         .route("/admin/clear-cache", post(clear_cache))
         .route_layer(from_fn(only_here));
+    let views = Router::new()
+        .route("/admin", get(page::page))
+        .route("/admin/status", get(status))
+        .route("/admin/tasks", get(tasks))
+        .route_layer(from_fn(by_its_name));
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthcheck", get(health::report))
         .route("/health", get(health::report))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/admin/tasks", get(tasks))
+        .merge(views)
         .merge(levers)
         .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"))
         .fallback(async || error(StatusCode::NOT_FOUND, "Not Found"))
@@ -144,14 +155,26 @@ async fn only_here(Extension(peer): Extension<SocketAddr>, request: Request<Body
     }
 }
 
+/// A page of another site, whose name is made to lead here, could read what it is answered.
+async fn by_its_name(request: Request<Body>, next: Next) -> Reply {
+    match origin::stranger(request.headers()) {
+        Some(objection) => error(StatusCode::FORBIDDEN, objection),
+        None => next.run(request).await,
+    }
+}
+
 async fn metrics(State(controls): State<Arc<Controls>>, headers: HeaderMap) -> Reply {
     let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
     let named = accepted.contains("application/openmetrics-text");
     reply::reply(StatusCode::OK, if named { OPEN_METRICS } else { PROMETHEUS }, (controls.metrics)())
 }
 
+async fn status(State(controls): State<Arc<Controls>>) -> Reply {
+    page::guarded(reply::json(StatusCode::OK, &(controls.status)()))
+}
+
 async fn tasks(State(controls): State<Arc<Controls>>) -> Reply {
-    reply::reply(StatusCode::OK, JSON, (controls.tasks)())
+    page::guarded(reply::reply(StatusCode::OK, JSON, (controls.tasks)()))
 }
 
 async fn reload(State(controls): State<Arc<Controls>>) -> Reply {

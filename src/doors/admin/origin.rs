@@ -11,16 +11,26 @@ use http::uri::Authority;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Why a request is not even told anything; `None` if it is.
+pub(super) fn stranger(headers: &HeaderMap) -> Option<&'static str> {
+    (!host(headers).is_none_or(is_this_machine))
+        .then_some("call this door by localhost or an IP address: no other name is trusted to lead here")
+}
+
 /// Why a request may move nothing; `None` if it may.
 pub(super) fn objection(headers: &HeaderMap) -> Option<&'static str> {
-    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-    if !host.is_none_or(is_this_machine) {
-        return Some("call this door by localhost or an IP address: no other name is trusted to lead here");
+    if let Some(objection) = stranger(headers) {
+        return Some(objection);
     }
+    let host = host(headers);
     let ours = |origin: &str| origin.strip_prefix("http://").is_some_and(|origin| Some(origin) == host);
     let from_page = headers.get(ORIGIN).is_some_and(|origin| !origin.to_str().is_ok_and(ours));
     let from_site = headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none");
     (from_page || from_site).then_some("pages of other sites may not do that")
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST).map(|host| host.to_str().unwrap_or_default())
 }
 
 /// Whether a `Host` is a name that nobody can point elsewhere. Behind a tunnel the port is another.

@@ -48,6 +48,7 @@ pub(super) async fn compile<W: Workshop>(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Reply, Rejection> {
+    Call::note(&request, &id);
     let destination = Box::pin(desk.destination(&id)).await?;
     match destination {
         Destination::Url(service) => Box::pin(desk.forward(&service, "compile", request)).await,
@@ -108,6 +109,7 @@ async fn project<W: Workshop>(
     (system, errand): (&str, &str),
     request: Request,
 ) -> Result<Reply, Rejection> {
+    Call::note(&request, id);
     let destination = desk.destination(id).await?;
     if let Destination::Url(service) = &destination {
         return desk.forward(service, errand, request).await;
@@ -174,8 +176,8 @@ impl<W: Workshop> Desk<W> {
         // The bytes are read, but the request made of them takes as much: their room stays taken until it is answered.
         let _room = body.room();
         let id = id.or_else(|| draft.compiler.clone()).unwrap_or_default();
+        call.asks(id.clone());
         let compiler = self.find(&draft, &id)?;
-        call.found(id);
         let request = draft.finish(W::split)?;
         let deadline = self.deadline(&call);
         let job = Job {

@@ -26,7 +26,7 @@ use super::reject::{Rejection, Shape};
 use super::router::{Kind, NOWHERE, Place};
 use super::{Desk, GONE, Served, Shared, encode, negotiate};
 use crate::domain::class::Class;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{self, RequestId};
 use crate::domain::result::JobStatus;
 use crate::doors::reply::{self, Reply};
 use crate::doors::server::{Opening, Refusal};
@@ -42,7 +42,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Call {
     pub(super) id: RequestId,
     pub(super) arrived: Instant,
-    /// The compiler that was found, by the name it was asked by; a remembered answer needs none.
+    /// The compiler, as the caller called it.
     compiler: Arc<OnceLock<String>>,
     /// How long it waited for a slot.
     pub(super) waited: Waited,
@@ -111,15 +111,11 @@ impl<W> Drop for Unanswered<'_, W> {
             return;
         }
         let served = Served {
-            route: self.place.name,
-            status: GONE,
-            class: None,
             job: (self.place.kind == Kind::Compile).then_some(JobStatus::Cancelled),
-            bytes: 0,
-            duration: self.call.arrived.elapsed(),
+            ..self.call.over(self.place, GONE)
         };
-        close(&served, self.call, false);
-        (self.desk.parts.observe)(&served);
+        close(&served);
+        (self.desk.parts.observe)(served);
     }
 }
 
@@ -128,9 +124,33 @@ impl Call {
         Self { id, arrived: Instant::now(), compiler: Arc::default(), waited: Waited::default() }
     }
 
-    /// Notes the compiler that was found.
-    pub(super) fn found(&self, compiler: String) {
-        let _only_one_is_looked_for = self.compiler.set(compiler);
+    /// Notes the compiler that is asked for.
+    pub(super) fn asks(&self, mut compiler: String) {
+        compiler.truncate(ids::shortened(&compiler).len());
+        let _only_one_is_asked_for = self.compiler.set(compiler);
+    }
+
+    /// Notes the compiler that `request` is for, whatever becomes of it.
+    pub(super) fn note(request: &Request, compiler: &str) {
+        if let Some(call) = request.extensions().get::<Self>() {
+            call.asks(compiler.to_owned());
+        }
+    }
+
+    /// What became of the call, as far as it knows.
+    fn over(&self, place: Place, status: u16) -> Served {
+        Served {
+            id: self.id.clone(),
+            route: place.name,
+            compiler: self.compiler.get().cloned(),
+            status,
+            class: None,
+            job: None,
+            cached: false,
+            bytes: 0,
+            waited: self.waited.get(),
+            duration: self.arrived.elapsed(),
+        }
     }
 
     /// The call whose request starts with `head`.
@@ -168,15 +188,14 @@ impl<W: Workshop> Desk<W> {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let served = Served {
-            route: place.name,
-            status: reply.status().as_u16(),
             class: ending.class,
             job: ending.facts.as_ref().map(|facts| facts.job),
+            cached: ending.facts.as_ref().is_some_and(|facts| facts.cached),
             bytes: ending.bytes,
-            duration: call.arrived.elapsed(),
+            ..call.over(place, reply.status().as_u16())
         };
-        close(&served, call, ending.facts.as_ref().is_some_and(|facts| facts.cached));
-        (self.parts.observe)(&served);
+        close(&served);
+        (self.parts.observe)(served);
     }
 }
 
@@ -226,19 +245,19 @@ fn rejected(rejection: &Rejection, shape: Shape, call: &Call) -> Response<Vec<u8
 }
 
 /// The closing event. Never the source, never the arguments.
-fn close(served: &Served, call: &Call, cached: bool) {
+fn close(served: &Served) {
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
-                request.id = %call.id,
+                request.id = %served.id,
                 route = served.route,
-                compiler.id = call.compiler.get().map(String::as_str),
+                compiler.id = served.compiler.as_deref(),
                 status = served.status,
                 class = served.class.map(Class::as_str),
                 job.status = served.job.map(JobStatus::as_str),
-                cached,
+                cached = served.cached,
                 bytes = served.bytes,
-                waited_ms = call.waited.get().map(|waited| waited.as_secs_f64() * 1e3),
+                waited_ms = served.waited.map(|waited| waited.as_secs_f64() * 1e3),
                 duration_ms = served.duration.as_secs_f64() * 1e3,
                 "{}",
                 if served.status == GONE { "the caller left" } else { "answered" }

@@ -118,7 +118,6 @@ impl<W: Workshop> Desk<W> {
             }
             other => other,
         })?;
-        call.found(compiler.to_owned());
         Ok(self.shown(relayed, rendition))
     }
 

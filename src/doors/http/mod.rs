@@ -36,6 +36,7 @@ use tower::ServiceExt as _;
 use tower::util::Oneshot;
 
 use crate::domain::class::Class;
+use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
 use crate::doors::health::Health;
 use crate::doors::reply::Reply;
@@ -94,18 +95,26 @@ impl Default for DoorSettings {
 }
 
 /// What became of one request: the closing event, as others count it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
+    /// What the request is called.
+    pub id: RequestId,
     /// The route's name.
     pub route: &'static str,
+    /// The compiler, as the caller called it, whether there is one or not.
+    pub compiler: Option<String>,
     /// The status; [`GONE`] if nobody was left to send one to.
     pub status: u16,
     /// What kind of failure, if it was one.
     pub class: Option<Class>,
     /// How the job ended, where there was one.
     pub job: Option<JobStatus>,
+    /// Whether the answer was remembered.
+    pub cached: bool,
     /// Bytes of the reply's body.
     pub bytes: usize,
+    /// How long it waited for a slot, if it needed one and had it.
+    pub waited: Option<Duration>,
     /// From the end of the head to the reply.
     pub duration: Duration,
 }
@@ -125,7 +134,7 @@ pub struct Parts<W> {
     /// How open we are.
     pub gate: Gate,
     /// Told of every request that was answered, or whose caller left.
-    pub observe: Box<dyn Fn(&Served) + Send + Sync>,
+    pub observe: Box<dyn Fn(Served) + Send + Sync>,
 }
 
 /// The public door.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -14,7 +15,7 @@ use super::ledger::{Known, Running, Sent};
 use super::verdict::{Settled, Verdict};
 use super::{Claim, Desk, Parts};
 use crate::domain::class::{Class, chain};
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{self, RequestId};
 use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
@@ -38,6 +39,15 @@ struct Handling<'a, W> {
     received: &'a Received,
     begun: Instant,
     deadline: Deadline,
+    notes: Notes,
+}
+
+/// What is learnt on the way that the closing event tells.
+#[derive(Default)]
+struct Notes {
+    compiler: OnceLock<String>,
+    waited: OnceLock<Duration>,
+    cached: AtomicBool,
 }
 
 impl<W: Workshop> Desk<W> {
@@ -47,7 +57,8 @@ impl<W: Workshop> Desk<W> {
         let (read, budget) = (envelope::read(&received.message.body), self.budget(&received));
         let id = name(&read).cloned();
         let deadline = Deadline::at(begun + budget.saturating_sub(received.age));
-        let handling = Handling { desk: &self, received: &received, begun, deadline };
+        let notes = Notes::default();
+        let handling = Handling { desk: &self, received: &received, begun, deadline, notes };
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
         let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
@@ -69,15 +80,19 @@ impl<W: Workshop> Desk<W> {
             }
         };
         let verdict = handling.settle(verdict).await;
+        let Notes { compiler, waited, cached } = handling.notes;
         let settled = Settled {
             id,
+            compiler: compiler.into_inner(),
             outcome: verdict.as_str(),
             job: verdict.job(),
+            cached: cached.into_inner(),
+            waited: waited.into_inner(),
             queued: received.age,
             duration: begun.elapsed(),
         };
         close(&settled, &received);
-        (self.parts.observe)(&settled);
+        (self.parts.observe)(settled);
     }
 
     /// How long after it was sent the job is worth doing. A sender can ask for less than is usual, and not for more.
@@ -212,6 +227,7 @@ impl<W: Workshop> Handling<'_, W> {
     /// The result of a job that was read from `text`.
     async fn make(&self, job: envelope::Job, text: &str) -> Result<Made, Unmade> {
         reach(Point::Begun).await?;
+        let _only_one_is_asked_for = self.notes.compiler.set(ids::shortened(&job.compiler).to_owned());
         let rejected =
             |message: String| Ok(Made::failed(&message, JobStatus::Rejected, self.begun.elapsed()));
         let workshop = &self.desk.parts.workshop;
@@ -291,6 +307,9 @@ impl<W: Workshop> Handling<'_, W> {
                 Some(_) => work.await,
             },
         };
+        if let Some(waited) = waited.get() {
+            let _the_first_slot_counts = self.notes.waited.set(waited);
+        }
         match outcome {
             Ok(Ok(answer)) => Attempt::Made(answer),
             Ok(Err(Failure { class, message, retry_after })) => match class {
@@ -315,6 +334,7 @@ impl<W: Workshop> Handling<'_, W> {
     }
 
     fn made(&self, answer: Answer) -> Made {
+        self.notes.cached.store(answer.cached, Ordering::Relaxed);
         Made { body: answer.body, status: answer.status, took: self.begun.elapsed() }
     }
 

@@ -103,7 +103,7 @@ pub struct Parts<W> {
     /// When to take nothing for a while.
     pub pause: Pause,
     /// Told what became of every message.
-    pub observe: Box<dyn Fn(&Settled) + Send + Sync>,
+    pub observe: Box<dyn Fn(Settled) + Send + Sync>,
 }
 
 impl<W> fmt::Debug for Parts<W> {

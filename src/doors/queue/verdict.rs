@@ -27,10 +27,16 @@ pub(super) enum Verdict {
 pub struct Settled {
     /// Its name, if it had one.
     pub id: Option<RequestId>,
+    /// The compiler, as its sender called it, where the message could be read.
+    pub compiler: Option<String>,
     /// In one word: `done`, `unclaimed`, `regrouped`, `back`, `buried`, `lost`.
     pub outcome: &'static str,
     /// How the job ended, where it did.
     pub job: Option<JobStatus>,
+    /// Whether the answer was remembered.
+    pub cached: bool,
+    /// How long the job waited for a slot, if it had one.
+    pub waited: Option<Duration>,
     /// How long the message had been in the queue when it was received.
     pub queued: Duration,
     /// From the receive to the end.

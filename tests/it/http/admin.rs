@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::support::client::{Client, get, post};
 use crate::support::house::vitals;
+use crate::support::status::{status, well};
 
 #[derive(Default)]
 struct Levers {
@@ -34,6 +35,7 @@ fn open() -> Admin {
     let controls = Controls {
         health: Health::new(|| vitals(false)),
         metrics: Box::new(|| "# HELP x\n".to_owned()),
+        status: Box::new(|| status(well())),
         tasks: Box::new(|| b"[1]".to_vec()),
         reload: Box::new(move || {
             let first = reload.reloads.fetch_add(1, Ordering::SeqCst) == 0;
@@ -91,7 +93,9 @@ async fn the_operator_sees_and_moves() {
         let reply = client.ask(request).await;
         assert!(reply.status == 405 && reply.header("allow").is_some());
     }
-    assert_eq!(client.ask(get("/nowhere", "")).await.status, 404);
+    for path in ["/nowhere", "/admin/nothing", "/adminx"] {
+        assert_eq!(client.ask(get(path, "")).await.status, 404, "{path}");
+    }
     for headers in ["Origin: https://example.com\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
         let refused = client.ask(post("/admin/drain", headers, "")).await;
         assert_eq!(
@@ -104,6 +108,13 @@ async fn the_operator_sees_and_moves() {
     let rebound = "POST /admin/drain HTTP/1.1\r\nHost: rebound.example\r\nContent-Length: 0\r\n\r\n";
     let refused = client.ask(rebound).await;
     assert!(refused.status == 403 && refused.text().contains("localhost"), "{}", refused.text());
+    for path in ["/admin", "/admin/", "/admin/status", "/admin/tasks"] {
+        assert_eq!(client.ask(get(path, "")).await.status, 200, "{path}");
+        let rebound = format!("GET {path} HTTP/1.1\r\nHost: rebound.example\r\n\r\n");
+        assert_eq!(client.ask(rebound).await.status, 403, "{path} is read by a page of another site");
+    }
+    let scraped = client.ask("GET /metrics HTTP/1.1\r\nHost: worker.internal\r\n\r\n").await;
+    assert_eq!(scraped.status, 200, "scrapers may call it by any name");
     let Levers { reloads, pauses, drains, clears } = &*admin.levers;
     assert_eq!([reloads, pauses, drains, clears].map(|count| count.load(Ordering::SeqCst)), [2, 11, 1, 1]);
     assert_eq!(Client::connect(admin.address).await.ask("BAD\r\n\r\n").await.status, 400);

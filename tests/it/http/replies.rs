@@ -157,4 +157,17 @@ async fn every_request_is_told_of_once() {
             ("none", 400, Some("malformed"), None),
         ]
     );
+    client = house.client().await;
+    client.ask(compile("remember")).await;
+    let unknown = format!("/api/compiler/{}/compile", "%3Cb%3E".repeat(50));
+    let named = client.ask(compile("remember")).await.header("x-request-id").unwrap().to_owned();
+    client.ask(post(&unknown, "Content-Type: application/json\r\n", "{\"source\":\"\"}")).await;
+    let served = house.served.lock().unwrap().split_off(3);
+    let told: Vec<_> = served
+        .iter()
+        .map(|one| (one.compiler.as_deref().unwrap(), one.cached, one.waited.is_some()))
+        .collect();
+    let cut = "<b>".repeat(50)[..128].to_owned();
+    assert_eq!(told, [("g1", false, true), ("g1", true, false), (&*cut, false, false)]);
+    assert_eq!(served[1].id.as_str(), named);
 }

@@ -18,6 +18,11 @@ async fn a_job_is_answered_and_its_message_deleted() {
     assert_eq!(yard.depth("compilation-queue.fifo"), (0, 1), "it stays until the receipt");
     subscription.acknowledge();
     assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
+    let told = yard.settled.lock().unwrap()[0].clone();
+    assert_eq!(
+        (told.compiler.as_deref(), told.cached, told.waited),
+        (Some("g1"), false, Some(Duration::ZERO))
+    );
     assert_eq!(yard.depth("compilation-queue.fifo"), (0, 0));
 }
 

@@ -76,7 +76,7 @@ impl Yard {
             blobs: Arc::clone(&blobs) as _,
             lifecycle: lifecycle.clone(),
             pause: pause.clone(),
-            observe: Box::new(move |one| seen.lock().unwrap().push(one.clone())),
+            observe: Box::new(move |one| seen.lock().unwrap().push(one)),
         };
         let door = lifecycle.spawn("queue", queue::run(parts));
         Self { workshop, queues, bus, blobs, lifecycle, pause, settled, door }

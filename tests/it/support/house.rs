@@ -98,7 +98,7 @@ impl House {
             settings: plan.door,
             health: Health::new(move || vitals(*phase.borrow())),
             gate: gate.clone(),
-            observe: Box::new(move |one| seen.lock().unwrap().push(*one)),
+            observe: Box::new(move |one| seen.lock().unwrap().push(one)),
         });
         let house = server::House { settings: plan.http, gate, ..server::House::default() };
         let mut tasks = JoinSet::new();

@@ -1,6 +1,7 @@
 //! What the black-box tests are made with.
 
 pub(crate) mod bed;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod control_plane;
 pub(crate) mod course;
@@ -13,3 +14,4 @@ pub(crate) mod members;
 pub(crate) mod obedient;
 pub(crate) mod proxy;
 pub(crate) mod served;
+pub(crate) mod status;

@@ -1,0 +1,4 @@
+//! The status page, as a browser shows it.
+
+mod real;
+mod shows;
