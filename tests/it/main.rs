@@ -10,6 +10,7 @@ mod fleet;
 mod floors;
 mod hostile;
 mod http;
+mod infrastructure;
 mod interop;
 mod jail;
 mod queue;
