@@ -17,7 +17,7 @@ pub(super) fn declare(context: &mut Context<'_>) {
         ("can", |args| Ok((!args[0].is_null()).into())),
         ("ceil", |args| Ok(whole(number(&args[0])?.ceil()))),
         ("chunklist", chunklist),
-        ("cidrhost", cidrhost),
+        ("cidrhost", |args| Ok(cidrhost(&args[0]))),
         ("coalesce", |args| {
             let found = args.iter().find(|value| !value.is_null() && value.as_str() != Some(""));
             found.cloned().ok_or_else(|| "there is nothing but null".to_owned())
@@ -116,14 +116,13 @@ fn chunklist(args: FuncArgs) -> Answer {
     Ok(chunks.map(|chunk| Value::from(chunk.to_vec())).collect())
 }
 
-/// Only for the first address: the tests ask whether a network is one.
-#[expect(clippy::needless_pass_by_value, reason = "the evaluator calls it so")]
-fn cidrhost(args: FuncArgs) -> Answer {
-    let network = args[0].as_str().and_then(|text| text.split_once('/'));
+/// Only the first address of a network: the tests ask whether it is one.
+fn cidrhost(network: &Value) -> Value {
+    let network = network.as_str().and_then(|text| text.split_once('/'));
     let valid = network.is_some_and(|(address, bits)| {
         address.parse::<std::net::Ipv4Addr>().is_ok() && bits.parse::<u8>().is_ok_and(|bits| bits <= 32)
     });
-    Ok(network.filter(|_| valid).map_or(Value::Null, |(address, _)| address.into()))
+    network.filter(|_| valid).map_or(Value::Null, |(address, _)| address.into())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the evaluator calls it so")]

@@ -12,7 +12,7 @@ use crate::tidy::{sources, without_tests};
 /// The namespace and the one dimension of the daemon's metrics.
 const NAMESPACE: &str = "CompilationWorker";
 const DIMENSION: &str = "Fleet";
-/// The daemon's metrics in CloudWatch.
+/// The daemon's metrics in `CloudWatch`.
 const PUBLISHED: [&str; 27] = [
     "bytes_in",
     "bytes_out",
@@ -258,6 +258,7 @@ fn saved_queries_ask_for_what_is_written() {
     assert!(written.contains("request.id") && !written.contains("listener"), "{written:?}");
     let queries = plan.all("aws_cloudwatch_query_definition.saved");
     assert_eq!(queries.len(), 8);
+    let quotation = Regex::new("'([a-z ]+)'").unwrap();
     for query in queries {
         let text = query["query_string"].as_str().unwrap();
         let asked = fields(text);
@@ -272,7 +273,7 @@ fn saved_queries_ask_for_what_is_written() {
             };
             assert!(known, "nobody writes {field}: {text}");
         }
-        for said in Regex::new("'([a-z ]+)'").unwrap().captures_iter(text).map(|found| found[1].to_owned()) {
+        for said in quotation.captures_iter(text).map(|found| found[1].to_owned()) {
             let quoted = format!("\"{said}\"");
             let is_said = events.iter().any(|event| event.contains(&quoted)) || said == "compilation";
             assert!(is_said, "nobody says {said}: {text}");

@@ -1,4 +1,4 @@
-//! The instances' policy allows exactly the calls that the adapters make, and what the CloudWatch agent needs.
+//! The instances' policy allows exactly the calls that the adapters make, and what the `CloudWatch` agent needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -358,12 +358,13 @@ fn spelled_out(block: &Block, context: &Context<'_>) -> Result<Vec<Value>, hcl::
     let pairs: Vec<(Value, Value)> = match each {
         Value::Array(list) => list.into_iter().enumerate().map(|(at, item)| (at.into(), item)).collect(),
         Value::Object(map) => map.into_iter().map(|(key, item)| (key.into(), item)).collect(),
-        other => panic!("dynamic {}: for_each = {other}", label(block, 0)),
+        // Terraform would refuse it; the attributes that are looked for are then not there.
+        _ => Vec::new(),
     };
-    let content = block.body().blocks().find(|block| block.identifier() == "content").unwrap();
+    let pattern = block.body().blocks().find(|block| block.identifier() == "content").unwrap();
     let instance = |(key, value)| {
         let inner = within(context, label(block, 0), json!({ "key": key, "value": value }));
-        evaluated(content.body(), &inner)
+        evaluated(pattern.body(), &inner)
     };
     pairs.into_iter().map(instance).collect()
 }
