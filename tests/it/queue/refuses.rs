@@ -63,6 +63,21 @@ async fn no_job_is_called_like_what_workers_listen_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_brought_back_is_buried_again_and_no_letter_is_taken_for_a_repeat() {
+    let yard = Yard::open();
+    for dedup in ["first", "redriven"] {
+        yard.post("the same", "g", dedup).await;
+    }
+    assert_eq!(yard.settled(2).await, [("buried", Some("rejected")); 2]);
+    let dead = yard.dead().await;
+    assert_eq!(dead.len(), 2, "both within the five minutes in which a queue drops repeats");
+    for letter in dead {
+        let left: u64 = letter.message.attributes["RemainingMs"].parse().unwrap();
+        assert!(left <= 55_000, "a letter says how long somebody waits from then on: {left}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_without_a_place_for_dead_letters_does_not_loop() {
     let yard = Yard::with(|settings| settings.dead_letters = None);
     yard.post("x", "a", "a").await;
