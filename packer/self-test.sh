@@ -61,6 +61,16 @@ daemon_log() {
   fi
 }
 
+# Prints the last line of the log with these words. Whoever writes the log may be some moments behind.
+logged() {
+  local line tries=100
+  until line=$(daemon_log | grep -F "$1" | tail -n 1) && [ -n "$line" ]; do
+    [ $((tries--)) -gt 0 ] || return 1
+    sleep 0.1
+  done
+  printf '%s\n' "$line"
+}
+
 start() {
   url=http://127.0.0.1:10240
   # Only a fleet's machine has one; the unit does not start without.
@@ -109,7 +119,7 @@ UNIT
 # Not what was configured, but what the running daemon says it has.
 check_jail() {
   local walls wall
-  walls=$(daemon_log | grep -F '"the sandbox holds"' | tail -n 1) || fail "the daemon does not say what its jail is made of"
+  walls=$(logged '"the sandbox holds"') || fail "the daemon does not say what its jail is made of"
   for wall in 'mode: \\"strict\\"' 'landlock: [1-9]' 'syscalls: Some' 'limits: Cgroup'; do
     grep -q "$wall" <<<"$walls" || fail "the jail is weaker than strict: $walls"
   done
@@ -179,7 +189,7 @@ stop() {
     how=$(systemctl show --property Result,ExecMainCode,ExecMainStatus "$unit" | sort | tr '\n' ' ')
     [ "$how" = "ExecMainCode=1 ExecMainStatus=0 Result=success " ] || fail "the unit ended badly: $how"
   fi
-  daemon_log | grep '"ending":"Clean"' >/dev/null || fail "the daemon does not say that it drained: $(daemon_log | tail -n 3)"
+  logged '"ending":"Clean"' >/dev/null || fail "the daemon does not say that it drained: $(daemon_log | tail -n 3)"
 }
 
 [ -r "$expected" ] || fail "$expected is missing: there is nothing to expect"
