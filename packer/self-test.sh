@@ -11,6 +11,7 @@
 set -euo pipefail
 
 readonly unit=compilation-worker.service environment=/etc/compilation-worker/environment
+readonly doctor_unit=/run/systemd/system/compilation-worker-doctor.service
 binary=/usr/local/bin/compilation-worker
 expected=/usr/local/share/compilation-worker/compilers
 url='' pid='' log='' invocation=''
@@ -60,6 +61,16 @@ daemon_log() {
   fi
 }
 
+# Prints the last line of the log with these words. Whoever writes the log may be some moments behind.
+logged() {
+  local line tries=100
+  until line=$(daemon_log | grep -F "$1" | tail -n 1) && [ -n "$line" ]; do
+    [ $((tries--)) -gt 0 ] || return 1
+    sleep 0.1
+  done
+  printf '%s\n' "$line"
+}
+
 start() {
   url=http://127.0.0.1:10240
   # Only a fleet's machine has one; the unit does not start without.
@@ -80,23 +91,35 @@ await_ready() {
     "$url/health/ready" || fail "the daemon was not ready within $patience s"
 }
 
-# Ports of its own, as the daemon holds the configured ones.
+# With ports of its own, as the daemon holds the configured ones.
 ask_doctor() {
-  local doctor=("$binary" doctor --config "${COMPILATION_WORKER_CONFIG:-/etc/compilation-worker/config.toml}"
-    --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0)
+  local question=("$binary" doctor --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0) status=0
   if [ -n "$log" ]; then
-    doctor=("$binary" doctor --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0)
+    "${question[@]}" || status=$?
   else
-    # With the unit's user and control group.
-    doctor=(systemd-run --quiet --wait --pipe --collect --property User=compilation-worker --property Delegate=yes "${doctor[@]}")
+    # As the unit's user, with its settings, and a control group as it has one.
+    cat >"$doctor_unit" <<UNIT
+[Service]
+Type=oneshot
+User=compilation-worker
+Delegate=cpu memory pids
+Environment=COMPILATION_WORKER_CONFIG=/etc/compilation-worker/config.toml
+EnvironmentFile=$environment
+ExecStart=${question[*]}
+UNIT
+    systemctl daemon-reload
+    systemctl start "${doctor_unit##*/}" || status=$?
+    journalctl --quiet --boot --output=cat --unit "${doctor_unit##*/}" --identifier "${binary##*/}"
+    rm "$doctor_unit"
+    systemctl daemon-reload
   fi
-  "${doctor[@]}" || fail "the doctor found what keeps the daemon from its work"
+  [ "$status" -eq 0 ] || fail "the doctor found what keeps the daemon from its work"
 }
 
 # Not what was configured, but what the running daemon says it has.
 check_jail() {
   local walls wall
-  walls=$(daemon_log | grep -F '"the sandbox holds"' | tail -n 1) || fail "the daemon does not say what its jail is made of"
+  walls=$(logged '"the sandbox holds"') || fail "the daemon does not say what its jail is made of"
   for wall in 'mode: \\"strict\\"' 'landlock: [1-9]' 'syscalls: Some' 'limits: Cgroup'; do
     grep -q "$wall" <<<"$walls" || fail "the jail is weaker than strict: $walls"
   done
@@ -166,7 +189,7 @@ stop() {
     how=$(systemctl show --property Result,ExecMainCode,ExecMainStatus "$unit" | sort | tr '\n' ' ')
     [ "$how" = "ExecMainCode=1 ExecMainStatus=0 Result=success " ] || fail "the unit ended badly: $how"
   fi
-  daemon_log | grep -q '"ending":"Clean"' || fail "the daemon does not say that it drained: $(daemon_log | tail -n 3)"
+  logged '"ending":"Clean"' >/dev/null || fail "the daemon does not say that it drained: $(daemon_log | tail -n 3)"
 }
 
 [ -r "$expected" ] || fail "$expected is missing: there is nothing to expect"

@@ -4,9 +4,11 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use compilation_worker::lifecycle;
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use crate::support::daemon::{BINARY, Daemon, open_to_all};
 
@@ -84,6 +86,16 @@ async fn fails(compilers: &Compilers, mode: &str, expected: &str, why: &str) {
 /// Whether jails here can be as strict as an image's must be.
 async fn is_strict_here() -> bool {
     let daemon = Daemon::start(&["--sandbox", "jail", "--log-format", "json"]).await;
+    // The log is written by a thread of its own, and may come after the announcement.
+    let begun = Instant::now();
+    while !daemon.log().contains("the sandbox holds") {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it never says what its jail is made of: {}",
+            daemon.log()
+        );
+        sleep(Duration::from_millis(2)).await;
+    }
     let strict = daemon.log().contains("limits: Cgroup");
     if !strict {
         println!("skipped: no control group is delegated here, so there is no strict jail");
