@@ -15,3 +15,4 @@ mod jail;
 mod queue;
 mod support;
 mod tidy;
+mod unit;
