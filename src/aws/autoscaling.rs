@@ -1,10 +1,16 @@
-//! What an instance says of itself to its Auto Scaling group.
+//! What an instance says of itself to its Auto Scaling group, and what operators ask of it.
+
+mod group;
+mod refresh;
 
 use std::time::Duration;
 
 use crate::aws::clients::{Clients, Patience};
 use crate::aws::fault::Fault;
 use crate::aws::signed::{Service, Signed};
+
+pub use group::{Activity, Group, Member};
+pub use refresh::{Pace, Refresh};
 
 /// All verbs may be repeated, and nobody waits for them: a busy control plane gets time.
 const VERB: Patience = Patience { attempt: Duration::from_secs(5), attempts: 5 };

@@ -7,8 +7,8 @@
 //! | [`RouteStore`](crate::ports::RouteStore) | [`AwsRoutes`] | a DynamoDB table, and a parameter of Systems Manager |
 //! | [`BlobStore`](crate::ports::BlobStore) | [`S3Blobs`] | S3, any bucket |
 //!
-//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and for the operator
-//! [`SqsOverseer`], [`RouteTable`] and [`CloudMetrics`].
+//! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and for the operator [`SqsOverseer`],
+//! [`RouteTable`], [`Balancer`], [`LogGroup`], [`Statistics`] and [`CloudMetrics`].
 //!
 //! All are made from one [`Clients`], which is the one place that knows endpoints, credentials and the HTTP stack.
 //! No type of the SDK is seen above this folder. Patience and retries are said beside each verb, with the reason.
@@ -19,12 +19,14 @@
 
 mod answers;
 mod autoscaling;
+mod balancer;
 mod blobs;
 mod clients;
 mod clock;
 mod color;
 mod fault;
 mod keys;
+mod logs;
 mod messages;
 mod metrics;
 mod overseer;
@@ -34,17 +36,22 @@ mod routes;
 mod signed;
 mod sink;
 mod source;
+mod statistics;
+mod xml;
 
-pub use autoscaling::AutoScalingGroup;
+pub use autoscaling::{Activity, AutoScalingGroup, Group, Member, Pace, Refresh};
+pub use balancer::{Balancer, Forward, Rule, RuleAddress, Share, TargetGroup, TargetHealth};
 pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};
+pub use logs::{Event, LogGroup, Page, Search};
 pub use metrics::{CloudMetrics, Point, Series};
 pub use overseer::SqsOverseer;
 pub use route_table::{LARGEST_WRITE, RouteTable, TableRow, Written};
 pub use routes::AwsRoutes;
 pub use sink::SqsSink;
 pub use source::SqsSource;
+pub use statistics::{Figures, Metric, Span, Statistics};
 
 /// Where the services are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +77,12 @@ pub struct Endpoints {
     pub ssm: Option<String>,
     /// `AWS_ENDPOINT_URL_AUTO_SCALING`.
     pub autoscaling: Option<String>,
+    /// `AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2`.
+    pub elbv2: Option<String>,
     /// `AWS_ENDPOINT_URL_CLOUDWATCH`.
     pub cloudwatch: Option<String>,
+    /// `AWS_ENDPOINT_URL_CLOUDWATCH_LOGS`.
+    pub logs: Option<String>,
 }
 
 impl Endpoints {

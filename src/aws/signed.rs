@@ -37,8 +37,12 @@ pub(super) enum Service {
     Parameters,
     /// Auto Scaling: forms and XML.
     AutoScaling,
+    /// Elastic Load Balancing, version 2: forms and XML.
+    Balancing,
     /// CloudWatch's metrics: forms and XML.
     Metrics,
+    /// CloudWatch Logs: JSON.
+    Logs,
 }
 
 /// A service and the way to it.
@@ -90,16 +94,19 @@ impl Service {
         match self {
             Self::Parameters => "ssm",
             Self::AutoScaling => "autoscaling",
+            Self::Balancing => "elasticloadbalancing",
             Self::Metrics => "monitoring",
+            Self::Logs => "logs",
         }
     }
 
     /// The version of the interface, for those that take forms.
     const fn version(self) -> &'static str {
         match self {
-            // Says it in the target of each call.
-            Self::Parameters => "",
+            // Say it in the target of each call.
+            Self::Parameters | Self::Logs => "",
             Self::AutoScaling => "2011-01-01",
+            Self::Balancing => "2015-12-01",
             Self::Metrics => "2010-08-01",
         }
     }
@@ -108,7 +115,9 @@ impl Service {
         let own = match self {
             Self::Parameters => &endpoints.ssm,
             Self::AutoScaling => &endpoints.autoscaling,
+            Self::Balancing => &endpoints.elbv2,
             Self::Metrics => &endpoints.cloudwatch,
+            Self::Logs => &endpoints.logs,
         };
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let name = self.name();

@@ -268,8 +268,12 @@ settings! {
         endpoint_ssm: Option<String> = "",
         /// The same for Auto Scaling alone.
         endpoint_autoscaling: Option<String> = "",
-        /// The same for CloudWatch's metrics alone.
+        /// The same for the load balancer alone.
+        endpoint_elbv2: Option<String> = "",
+        /// The same for metrics alone.
         endpoint_cloudwatch: Option<String> = "",
+        /// The same for logs alone.
+        endpoint_logs: Option<String> = "",
     }
 
     /// The fleet that this machine belongs to: how figures name it, and where the operator's commands look for it.
@@ -284,6 +288,12 @@ settings! {
         log_group: String = "auto",
         /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.
         metrics_group: String = "auto",
+        /// ARN of the balancer's listener whose rule shares requests among old and new.
+        listener: Option<String> = "",
+        /// Priority of that rule.
+        rule_priority: u64 = "70",
+        /// Name or ARN of the target group that served before this fleet.
+        old_target_group: Option<String> = "",
     }
 
     /// The events hub, for the command of that name. The defaults are the limits of API Gateway.
@@ -357,7 +367,9 @@ impl Aws {
             s3: self.endpoint_s3.clone(),
             ssm: self.endpoint_ssm.clone(),
             autoscaling: self.endpoint_autoscaling.clone(),
+            elbv2: self.endpoint_elbv2.clone(),
             cloudwatch: self.endpoint_cloudwatch.clone(),
+            logs: self.endpoint_logs.clone(),
         };
         aws::Settings { region: self.region.clone(), endpoints }
     }

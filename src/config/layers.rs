@@ -17,7 +17,7 @@ use crate::failpoint;
 const LISTED: &str = "check --reference lists them all";
 
 /// Variables of Amazon's own tools, and the keys they stand for.
-const BORROWED: [(&str, &str); 8] = [
+const BORROWED: [(&str, &str); 10] = [
     ("AWS_REGION", "aws.region"),
     ("AWS_ENDPOINT_URL", "aws.endpoint"),
     ("AWS_ENDPOINT_URL_SQS", "aws.endpoint_sqs"),
@@ -25,7 +25,9 @@ const BORROWED: [(&str, &str); 8] = [
     ("AWS_ENDPOINT_URL_S3", "aws.endpoint_s3"),
     ("AWS_ENDPOINT_URL_SSM", "aws.endpoint_ssm"),
     ("AWS_ENDPOINT_URL_AUTO_SCALING", "aws.endpoint_autoscaling"),
+    ("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", "aws.endpoint_elbv2"),
     ("AWS_ENDPOINT_URL_CLOUDWATCH", "aws.endpoint_cloudwatch"),
+    ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "aws.endpoint_logs"),
 ];
 
 /// Where a value came from.

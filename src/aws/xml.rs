@@ -1,0 +1,99 @@
+//! What the services that answer with XML have in common.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::aws::fault::{Fault, Kind, chain};
+
+/// A list: elements of one name within one of another.
+#[derive(Debug, Deserialize)]
+pub(super) struct List<T> {
+    #[serde(rename = "member", default = "Vec::new")]
+    pub members: Vec<T>,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { members: Vec::new() }
+    }
+}
+
+/// The part of an answer that matters, which each action calls after itself.
+#[derive(Deserialize)]
+struct Answer<T> {
+    #[serde(
+        alias = "CancelInstanceRefreshResult",
+        alias = "DescribeAutoScalingGroupsResult",
+        alias = "DescribeInstanceRefreshesResult",
+        alias = "DescribeRulesResult",
+        alias = "DescribeScalingActivitiesResult",
+        alias = "DescribeTargetGroupsResult",
+        alias = "DescribeTargetHealthResult",
+        alias = "EnterStandbyResult",
+        alias = "ExitStandbyResult",
+        alias = "GetMetricDataResult",
+        alias = "RollbackInstanceRefreshResult",
+        alias = "StartInstanceRefreshResult"
+    )]
+    result: T,
+}
+
+/// Reads the result of an action.
+pub(super) fn result<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    let answer: Result<Answer<T>, _> = quick_xml::de::from_reader(body);
+    answer.map(|answer| answer.result).map_err(|error| Fault::new(Kind::Garbled, &chain(&error)))
+}
+
+/// A moment as they write it; `None` if it is none.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    text.trim().parse().ok()
+}
+
+/// A moment as they read it.
+pub(super) fn write_moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What is said at all, that is, not an empty word.
+pub(super) fn said(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Default)]
+    #[serde(default)]
+    struct Some {
+        #[serde(rename = "Names")]
+        names: List<String>,
+    }
+
+    #[test]
+    fn lists_are_read_whether_full_empty_or_absent() {
+        for (names, expected) in [
+            ("<Names><member>a</member><member>b &amp; c</member></Names>", vec!["a", "b & c"]),
+            ("<Names/>", vec![]),
+            ("<Names></Names>", vec![]),
+            ("", vec![]),
+            ("<Other><x/></Other><Names><member>a</member></Names>", vec!["a"]),
+        ] {
+            let body = format!(
+                "<?xml version=\"1.0\"?><R xmlns=\"x\"><DescribeRulesResult>{names}</DescribeRulesResult>\
+                 <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></R>"
+            );
+            assert_eq!(result::<Some>(body.as_bytes()).unwrap().names.members, expected, "{names}");
+        }
+        assert_eq!(result::<Some>(b"<html>").unwrap_err().kind, Kind::Garbled);
+    }
+
+    #[test]
+    fn moments_are_read_and_written() {
+        let at = moment("2026-11-28T10:00:00.123Z").unwrap();
+        assert_eq!(write_moment(at), "2026-11-28T10:00:00Z");
+        assert_eq!(moment(""), None);
+        assert_eq!(said(" \n"), None);
+    }
+}
