@@ -42,6 +42,73 @@ pub const PERMISSIONS: &[Permission] = &[
     },
     Permission { command: "routes import", actions: &["dynamodb:BatchWriteItem", "dynamodb:Scan"] },
     Permission { command: "routes validate", actions: &["dynamodb:Scan", "sqs:GetQueueUrl"] },
+    Permission {
+        command: "fleet status",
+        actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeInstanceRefreshes",
+            "autoscaling:DescribeScalingActivities",
+            "cloudwatch:GetMetricData",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "logs:GetLogEvents",
+        ],
+    },
+    Permission {
+        command: "fleet scale",
+        actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeScalingActivities",
+            "autoscaling:UpdateAutoScalingGroup",
+        ],
+    },
+    Permission {
+        command: "fleet isolate",
+        actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:EnterStandby",
+            "autoscaling:SetInstanceProtection",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "logs:GetLogEvents",
+        ],
+    },
+    Permission {
+        command: "fleet rejoin",
+        actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:ExitStandby",
+            "autoscaling:SetInstanceProtection",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "logs:GetLogEvents",
+        ],
+    },
+    Permission { command: "fleet logs", actions: &["logs:FilterLogEvents"] },
+    Permission {
+        command: "fleet refresh",
+        actions: &[
+            "autoscaling:CancelInstanceRefresh",
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeInstanceRefreshes",
+            "autoscaling:RollbackInstanceRefresh",
+            "autoscaling:StartInstanceRefresh",
+        ],
+    },
+    Permission {
+        command: "migrate weights",
+        actions: &[
+            "cloudwatch:GetMetricData",
+            "elasticloadbalancing:DescribeRules",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "elasticloadbalancing:ModifyRule",
+        ],
+    },
+    Permission {
+        command: "cost",
+        actions: &["autoscaling:DescribeAutoScalingGroups", "cloudwatch:GetMetricData"],
+    },
 ];
 
 /// What a command needs; nothing for one that is not in the table.
