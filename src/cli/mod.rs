@@ -3,10 +3,14 @@
 //! Exit codes: 0 done, 1 failed, 64 bad command line, 78 bad configuration; `serve` adds 75 when work had to be killed.
 
 pub mod confirm;
+mod cost;
 pub mod doctor;
 mod filters;
+mod fleet;
+mod migrate;
 pub mod operator;
 pub mod out;
+mod patience;
 pub mod progress;
 mod queue;
 pub mod route;
@@ -134,6 +138,13 @@ enum Command {
     /// Lists the routing table, changes it row by row or from a file, and looks for mistakes in it.
     #[command(subcommand)]
     Routes(routes::Deed),
+    /// Looks at the fleet's machines and changes them.
+    Fleet(fleet::Fleet),
+    /// Moves traffic to the fleet, and back.
+    Migrate(migrate::Migrate),
+    /// Computes what the fleet costs, and what Lambda would have cost for the same requests.
+    #[command(after_help = cost::help())]
+    Cost(cost::Cost),
     /// Prints the version.
     Version(Version),
 }
@@ -288,6 +299,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Command::Asm(command) => command.run(roles, streams),
         Command::Queue(deed) => deed.run(streams),
         Command::Routes(deed) => deed.run(roles, streams),
+        Command::Fleet(command) => command.run(streams),
+        Command::Migrate(command) => command.run(streams),
+        Command::Cost(command) => command.run(streams),
         Command::Version(command) => command.run(streams),
     };
     done.unwrap_or_else(|error| {
