@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod interop;
 mod jail;
+mod operator;
 mod queue;
 mod support;
 mod tidy;

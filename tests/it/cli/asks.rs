@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::daemon::program;
 
 /// What one command line prints, says and returns.
-pub(super) fn run(words: &[&str]) -> (String, String, i32) {
+pub(crate) fn run(words: &[&str]) -> (String, String, i32) {
     output(program().args(words))
 }
 

@@ -1,6 +1,6 @@
 //! The commands, run as a shell runs them.
 
-mod asks;
+pub(crate) mod asks;
 mod cloud;
 mod compiles;
 mod faults;

@@ -1,64 +1,29 @@
 //! A third party's emulator of Amazon's services, started by a test on a free port and ended with it.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use compilation_worker::aws::{Clients, Endpoints, Settings};
 use compilation_worker::local::queue::Depth;
 use compilation_worker::ports::QueueAddress;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 use super::client::{Client, post};
-
-/// How long it may take to serve: Python on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::served::Served;
 
 /// A running emulator: nothing persists, nobody is asked for a password.
-pub(crate) struct Emulator {
-    child: Child,
-    address: SocketAddr,
-    /// Where it runs and logs.
-    directory: TempDir,
-}
+pub(crate) struct Emulator(Served);
 
 impl Emulator {
     pub(crate) async fn start() -> Self {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/emulator/bin/hypercorn");
-        assert!(program.exists(), "{} is missing; `.ci/setup --tests` installs it", program.display());
-        let directory = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "a test starts what it talks to")]
-        let mut command = Command::new(program);
-        // Without workers of its own there is one process, and killing it is the end.
-        command.args(["--workers", "0", "--bind", &address.to_string(), "ministack.app:app"]);
-        command.env_clear().env("GATEWAY_PORT", address.port().to_string()).current_dir(&directory);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut emulator = Self { child: command.spawn().unwrap(), address, directory };
-        emulator.wait().await;
-        emulator
-    }
-
-    async fn wait(&mut self) {
-        let begun = Instant::now();
-        while Client::try_connect(self.address).await.is_err() {
-            let alive = self.child.try_wait().unwrap().is_none();
-            assert!(alive && begun.elapsed() < PATIENCE, "the emulator does not serve: {}", self.log());
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+        let served = Served::start("emulator/bin/hypercorn", |command, address| {
+            // Without workers of its own there is one process, and killing it is the end.
+            command.args(["--workers", "0", "--bind", &address.to_string(), "ministack.app:app"]);
+            command.env("GATEWAY_PORT", address.port().to_string());
+        });
+        Self(served.await)
     }
 
     /// Where every service is.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.0.address)
     }
 
     /// Clients that find every service here.
@@ -70,7 +35,7 @@ impl Emulator {
     /// Calls what the adapters have no need of, such as making a queue.
     async fn call(&self, verb: &str, body: Value) -> Value {
         let headers = format!("X-Amz-Target: {verb}\r\nContent-Type: application/x-amz-json-1.0\r\n");
-        let mut client = Client::connect(self.address).await;
+        let mut client = Client::connect(self.0.address).await;
         let reply = client.ask(post("/", &headers, body.to_string())).await;
         assert_eq!(reply.status, 200, "{verb}: {}", reply.text());
         reply.json()
@@ -121,7 +86,7 @@ impl Emulator {
     }
 
     pub(crate) async fn make_bucket(&self, name: &str) {
-        let mut client = Client::connect(self.address).await;
+        let mut client = Client::connect(self.0.address).await;
         let request = format!("PUT /{name} HTTP/1.1\r\nHost: s3\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(client.ask(request).await.status, 200);
     }
@@ -131,10 +96,4 @@ impl Emulator {
 pub(crate) fn clients(endpoints: Endpoints) -> Clients {
     let credentials = aws_credential_types::Credentials::new("AKIDTEST", "secret", None, None, "test");
     Clients::new(Settings { region: "us-east-1".to_owned(), endpoints }, credentials)
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ended = self.child.kill().is_ok() && self.child.wait().is_ok();
-    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bed;
 pub(crate) mod client;
+pub(crate) mod control_plane;
 pub(crate) mod course;
 pub(crate) mod daemon;
 pub(crate) mod emulator;
@@ -11,3 +12,4 @@ pub(crate) mod leftovers;
 pub(crate) mod members;
 pub(crate) mod obedient;
 pub(crate) mod proxy;
+pub(crate) mod served;
