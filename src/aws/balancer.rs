@@ -101,7 +101,7 @@ impl From<RawGroup> for TargetGroup {
 impl From<RawHealth> for TargetHealth {
     fn from(raw: RawHealth) -> Self {
         let RawState { state, reason } = raw.target_health;
-        Self { id: raw.target.id, state, reason: xml::said(reason) }
+        Self { id: raw.target.id, state, reason: xml::said(&reason) }
     }
 }
 

@@ -164,7 +164,9 @@ fn collect(all: &mut [Figures], page: Vec<RawFigures>) {
 }
 
 fn sorted(mut all: Vec<Figures>) -> Vec<Figures> {
-    all.iter_mut().for_each(|series| series.0.sort_by_key(|&(time, _)| time));
+    for series in &mut all {
+        series.0.sort_by_key(|&(time, _)| time);
+    }
     all
 }
 

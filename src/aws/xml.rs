@@ -56,7 +56,7 @@ pub(super) fn write_moment(at: Timestamp) -> String {
 }
 
 /// What is said at all, that is, not an empty word.
-pub(super) fn said(text: String) -> Option<String> {
+pub(super) fn said(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -94,6 +94,6 @@ mod tests {
         let at = moment("2026-11-28T10:00:00.123Z").unwrap();
         assert_eq!(write_moment(at), "2026-11-28T10:00:00Z");
         assert_eq!(moment(""), None);
-        assert_eq!(said(" \n".to_owned()), None);
+        assert_eq!(said(" \n"), None);
     }
 }

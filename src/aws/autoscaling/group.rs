@@ -158,7 +158,7 @@ impl From<RawActivity> for Activity {
             id: raw.activity_id,
             description: raw.description,
             status: raw.status_code,
-            message: xml::said(raw.status_message),
+            message: xml::said(&raw.status_message),
             begun: xml::moment(&raw.start_time),
             progress: raw.progress.trim().parse().unwrap_or(0),
         }

@@ -84,7 +84,7 @@ impl From<RawRefresh> for Refresh {
         Self {
             id: raw.instance_refresh_id,
             status: raw.status,
-            reason: xml::said(raw.status_reason),
+            reason: xml::said(&raw.status_reason),
             percent: raw.percentage_complete.trim().parse().unwrap_or(0),
             left: raw.instances_to_update.trim().parse().unwrap_or(0),
         }

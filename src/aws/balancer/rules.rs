@@ -137,7 +137,7 @@ fn forward(actions: Vec<RawAction>) -> Option<Forward> {
         return None;
     }
     let Some(config) = action.forward_config.filter(|config| !config.target_groups.members.is_empty()) else {
-        let group = xml::said(action.target_group_arn)?;
+        let group = xml::said(&action.target_group_arn)?;
         return Some(Forward { shares: vec![Share { group, weight: 1 }], sticky: None });
     };
     let share = |raw: RawShare| {

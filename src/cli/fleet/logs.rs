@@ -86,7 +86,7 @@ impl Logs {
                 match looked {
                     Ok(_) => seen_once = true,
                     Err(trouble) if follow && seen_once && trouble.fault.kind.may_pass() => {
-                        streams.say(&trouble)
+                        streams.say(&trouble);
                     }
                     Err(trouble) => return Err(trouble.into()),
                 }
@@ -137,7 +137,7 @@ fn person(event: &Event) -> String {
         .filter(|(name, _)| *name == fields::REQUEST_ID && !said.contains_key(*name));
     for (name, value) in own.chain(inherited) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        line.push_str(&format!(" {name}={value}"));
+        line.extend([" ", name, "=", &value]);
     }
     shown(&line)
 }

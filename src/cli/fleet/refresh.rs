@@ -19,6 +19,7 @@ use crate::operate::fleet::Fleet;
 
 /// How.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Refresh {
     /// Of the wanted capacity, how many hundredths must stay healthy.
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]

@@ -11,7 +11,7 @@ use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::{Operator, span};
 use crate::cli::print_json;
-use crate::cli::table::Table;
+use crate::cli::table::{Table, shown};
 use crate::config::flags::OperatorFlags;
 use crate::operate::fleet::Fleet;
 use crate::operate::fleet::status::{Instance, Status as Seen, Told};
@@ -99,38 +99,34 @@ fn show(seen: &Seen, json: bool, streams: &mut Streams) -> anyhow::Result<()> {
 
 /// The whole for people, what is wrong first.
 fn page(seen: &Seen) -> String {
-    let mut page = String::new();
-    for wrong in &seen.wrong {
-        page.push_str(&format!("! {}\n", crate::cli::table::shown(wrong)));
-    }
-    if !seen.wrong.is_empty() {
-        page.push('\n');
+    let mut lines: Vec<String> = seen.wrong.iter().map(|wrong| format!("! {}", shown(wrong))).collect();
+    if !lines.is_empty() {
+        lines.push(String::new());
     }
     let group = &seen.group;
-    page.push_str(&format!(
-        "group      {}: {} wanted (min {}, max {})\n",
+    lines.push(format!(
+        "group      {}: {} wanted (min {}, max {})",
         group.name, group.desired, group.min, group.max
     ));
     if let Some((status, percent)) = &group.refresh {
-        page.push_str(&format!("refresh    {status}, {percent} %\n"));
+        lines.push(format!("refresh    {status}, {percent} %"));
     }
     for Told { what, status, progress, .. } in &group.under_way {
-        page.push_str(&format!("under way  {}: {status}, {progress} %\n", crate::cli::table::shown(what)));
+        lines.push(format!("under way  {}: {status}, {progress} %", shown(what)));
     }
-    let figure =
-        |figure: Option<f64>| figure.map_or_else(|| "no figure".to_owned(), |figure| figure.to_string());
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "?".to_owned(), |figure| figure.to_string());
     let queue = &seen.queue;
-    page.push_str(&format!(
-        "queue      {}: {} waiting, the oldest for {} s\n",
+    lines.push(format!(
+        "queue      {}: {} waiting, the oldest for {} s",
         queue.name,
         figure(queue.waiting),
         figure(queue.oldest_seconds)
     ));
     let letters = &seen.dead_letters;
-    page.push_str(&format!("dead       {}: {}\n", letters.name, figure(letters.waiting)));
+    lines.push(format!("dead       {}: {}", letters.name, figure(letters.waiting)));
     let totals = &seen.totals;
-    page.push_str(&format!(
-        "totals     {} in service of {}, {} healthy, {} of {} slots busy\n",
+    lines.push(format!(
+        "totals     {} in service of {}, {} healthy, {} of {} slots busy",
         totals.in_service, totals.instances, totals.healthy, totals.busy, totals.slots
     ));
     let heads =
@@ -140,10 +136,9 @@ fn page(seen: &Seen) -> String {
         table.row(cells(instance));
     }
     if !table.is_empty() {
-        page.push('\n');
-        page.push_str(&table.render());
+        lines.extend([String::new(), table.render().trim_end().to_owned()]);
     }
-    page
+    format!("{}\n", lines.join("\n"))
 }
 
 fn cells(instance: &Instance) -> [String; 10] {

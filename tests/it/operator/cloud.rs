@@ -234,10 +234,10 @@ impl World {
     }
 
     fn group(&mut self) -> String {
-        let mut instances = String::new();
+        let mut instances = Vec::new();
         for machine in &mut self.machines {
             let Machine { id, lifecycle, protected, .. } = machine;
-            instances.push_str(&format!(
+            instances.push(format!(
                 "<member><InstanceId>{id}</InstanceId><InstanceType>t4g.medium</InstanceType>\
                  <AvailabilityZone>us-east-1a</AvailabilityZone><LifecycleState>{lifecycle}</LifecycleState>\
                  <HealthStatus>Healthy</HealthStatus><ProtectedFromScaleIn>{protected}</ProtectedFromScaleIn></member>"
@@ -248,6 +248,7 @@ impl World {
                 other => other,
             };
         }
+        let instances = instances.concat();
         format!(
             "<AutoScalingGroups><member><MinSize>{}</MinSize><DesiredCapacity>{}</DesiredCapacity>\
              <MaxSize>{}</MaxSize><Instances>{instances}</Instances></member></AutoScalingGroups>",
@@ -288,11 +289,11 @@ impl World {
     }
 
     fn health(&mut self) -> String {
-        let mut all = String::new();
+        let mut all = Vec::new();
         self.initial = self.initial.saturating_sub(1);
         for Machine { id, target, .. } in &mut self.machines {
             let Some(state) = *target else { continue };
-            all.push_str(&format!(
+            all.push(format!(
                 "<member><Target><Id>{id}</Id><Port>10240</Port></Target>\
                  <TargetHealth><State>{state}</State></TargetHealth></member>"
             ));
@@ -302,7 +303,7 @@ impl World {
                 other => Some(other),
             };
         }
-        format!("<TargetHealthDescriptions>{all}</TargetHealthDescriptions>")
+        format!("<TargetHealthDescriptions>{}</TargetHealthDescriptions>", all.concat())
     }
 
     fn rules(&self) -> String {
@@ -330,7 +331,7 @@ impl World {
 
     /// Figures by `NAME of WHAT`, what being the last dimension's value.
     fn metrics(&self, said: &BTreeMap<String, String>) -> String {
-        let (mut all, now) = (String::new(), Timestamp::now().as_second());
+        let (mut all, now) = (Vec::new(), Timestamp::now().as_second());
         for number in 1.. {
             let query = format!("MetricDataQueries.member.{number}");
             let Some(id) = said.get(&format!("{query}.Id")) else { break };
@@ -339,15 +340,16 @@ impl World {
             let name = format!("{} of {}", said[&format!("{metric}.MetricName")], of.unwrap());
             let values = self.figures.get(&name).cloned().unwrap_or_default();
             let member = |text: String| format!("<member>{text}</member>");
-            let times: String = (0..values.len())
-                .map(|at| member(Timestamp::from_second(now - 60 * at as i64).unwrap().to_string()))
-                .collect();
-            let values: String = values.iter().rev().map(|value| member(value.to_string())).collect();
-            all.push_str(&format!(
+            let ago = |minutes: i64| Timestamp::from_second(now - 60 * minutes).unwrap().to_string();
+            let times =
+                (0..).zip(&values).map(|(minutes, _)| member(ago(minutes))).collect::<Vec<_>>().concat();
+            let values =
+                values.iter().rev().map(|value| member(value.to_string())).collect::<Vec<_>>().concat();
+            all.push(format!(
                 "<member><Id>{id}</Id><Timestamps>{times}</Timestamps><Values>{values}</Values></member>"
             ));
         }
-        format!("<MetricDataResults>{all}</MetricDataResults>")
+        format!("<MetricDataResults>{}</MetricDataResults>", all.concat())
     }
 
     /// The newest word of a daemon, which notices its state after it was first asked in it.

@@ -59,7 +59,9 @@ async fn dangerous_steps_are_refused_and_the_way_back_never() {
     let cloud = Cloud::start().await;
     let run = cloud.run(&weights(&["90"])).await;
     assert!(run.code == Some(1) && run.err.contains("go to 50 % first"), "{run:?}");
-    cloud.world().machines.iter_mut().for_each(|machine| machine.target = Some("unhealthy"));
+    for machine in &mut cloud.world().machines {
+        machine.target = Some("unhealthy");
+    }
     let run = cloud.run(&weights(&["20"])).await;
     assert!(run.code == Some(1) && run.err.contains("none of the 2 targets"), "{run:?}");
     assert!(cloud.changes().is_empty());
