@@ -184,7 +184,7 @@ impl Running {
     fn meter(&self, log: Log, begun: Instant) -> Arc<Meter> {
         let Self { lifecycle, engine, metrics, ways, identity, instance, .. } = self.clone();
         let turn = Mutex::default();
-        Arc::new(Meter { lifecycle, engine, metrics, ways, identity, instance, log, begun, turn })
+        Arc::new(Meter { lifecycle, engine, metrics, ways, log, begun, identity, instance, turn })
     }
 
     /// Hears what the instance is called.

@@ -3,50 +3,18 @@
 
 use std::collections::BTreeSet;
 
+use compilation_worker::telemetry::emf::{DIMENSION, NAMESPACE, PUBLISHED};
 use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::infrastructure::plan::{Plan, example, least};
 use crate::tidy::{sources, without_tests};
 
-/// The namespace and the one dimension of the daemon's metrics.
-const NAMESPACE: &str = "CompilationWorker";
-const DIMENSION: &str = "Fleet";
-/// The daemon's metrics in `CloudWatch`.
-const PUBLISHED: [&str; 27] = [
-    "bytes_in",
-    "bytes_out",
-    "cache_hits",
-    "cache_misses",
-    "compilation_duration_seconds",
-    "compilation_queue_seconds",
-    "compile_jobs",
-    "ena_allowance_exceeded",
-    "events_connections",
-    "http_connections",
-    "http_errors",
-    "http_request_duration_seconds",
-    "http_requests",
-    "infra_errors",
-    "jail_failures",
-    "log_dropped_lines",
-    "process_resident_memory_bytes",
-    "queue_messages",
-    "queue_messages_age_seconds",
-    "queue_messages_buried",
-    "queue_waiting",
-    "saturation",
-    "shadow_compared",
-    "shadow_mismatched",
-    "slots",
-    "slots_busy",
-    "task_panics",
-];
 /// What stands beside the metrics in each event.
 const BESIDE: [&str; 6] = ["Fleet", "instance", "version", "phase", "consuming", "uptime_seconds"];
 
 fn published() -> BTreeSet<String> {
-    PUBLISHED.into_iter().map(str::to_owned).collect()
+    PUBLISHED.iter().map(|metric| metric.name.to_owned()).collect()
 }
 
 /// The dashboards' metric rows: namespace, name, and what follows.

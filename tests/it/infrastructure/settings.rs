@@ -14,15 +14,6 @@ use serde_json::{Value as Json, json};
 
 use crate::infrastructure::plan::{Plan, example, least, with};
 
-/// Keys that other parts of this work bring. Each must leave this list when it is there.
-const ARRIVING: [&str; 5] = [
-    "COMPILATION_WORKER_INSTANCE_HOOK_TIMEOUT",
-    "COMPILATION_WORKER_INSTANCE_LIFECYCLE_HOOK",
-    "COMPILATION_WORKER_INSTANCE_PROTECT_WHILE_BUSY",
-    "COMPILATION_WORKER_INSTANCE_WATCH",
-    "COMPILATION_WORKER_METRICS_EMF",
-];
-
 /// The file that a machine finds, as cloud-init writes it.
 pub(super) fn environment(plan: &Plan) -> BTreeMap<String, String> {
     let user_data = plan.one("aws_launch_template.worker")["user_data"].as_str().unwrap();
@@ -56,9 +47,7 @@ fn every_variable_is_a_key() {
     for inputs in [least(), example("small"), example("large"), color] {
         for name in environment(&Plan::of(&inputs)).keys() {
             let is_key = KEYS.iter().any(|key| key.variable() == *name);
-            let is_arriving = ARRIVING.contains(&name.as_str());
-            assert!(is_key || is_arriving, "{name} is no setting of the daemon");
-            assert!(!(is_key && is_arriving), "{name} is there: take it off the list");
+            assert!(is_key, "{name} is no setting of the daemon");
         }
     }
 }

@@ -38,6 +38,7 @@ impl Door {
             status: Box::new(move || telling.lock().unwrap().clone()),
             tasks: Box::new(Vec::new),
             reload: Box::new(|| Box::pin(async { Ok(String::new()) })),
+            pause: Box::new(|_| Box::pin(async { Ok(String::new()) })),
             drain: Box::new(|| {}),
             clear_caches: Box::new(|| {}),
         };

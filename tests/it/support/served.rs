@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::client::Client;
 
 /// How long it may take to serve: Python on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server.
 pub(crate) struct Served {
