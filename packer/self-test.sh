@@ -63,7 +63,7 @@ daemon_log() {
 
 # Prints the last line of the log with these words. Whoever writes the log may be some moments behind.
 logged() {
-  local line tries=100
+  local line tries=30
   until line=$(daemon_log | grep -F "$1" | tail -n 1) && [ -n "$line" ]; do
     [ $((tries--)) -gt 0 ] || return 1
     sleep 0.1

@@ -382,7 +382,8 @@ impl World {
             })
             .collect();
         let page: usize = said.get("nextToken").map_or(0, |token| token.parse().unwrap());
-        let events_here = if page.is_multiple_of(2) { events.iter().skip(page).take(2).collect() } else { Vec::new() };
+        let events_here =
+            if page.is_multiple_of(2) { events.iter().skip(page).take(2).collect() } else { Vec::new() };
         let mut body = json!({ "events": events_here, "searchedLogStreams": [] });
         if page + 1 < events.len() {
             body["nextToken"] = json!((page + 1).to_string());

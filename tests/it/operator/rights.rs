@@ -26,8 +26,7 @@ async fn every_right_in_the_table_is_used() {
     for command in OWN {
         let lines: &[&[&str]] = match command {
             "fleet scale" => &[&["2"]],
-            "fleet isolate" => &[&["i-1"]],
-            "fleet rejoin" => &[&["i-1"]],
+            "fleet isolate" | "fleet rejoin" => &[&["i-1"]],
             "fleet refresh" => &[&[], &["--cancel"], &["--rollback"]],
             "migrate weights" => &[&["0", "--watch", "100ms"]],
             _ => &[&[]],
