@@ -401,12 +401,13 @@ impl Metrics {
         differences: impl IntoIterator<Item = &'static str>,
         [ours, theirs]: [Duration; 2],
     ) {
-        self.shadow_comparisons.get_or_create(&ByVerdict { verdict }).inc();
         for what in differences {
             self.shadow_differences.get_or_create(&ByDifference { what }).inc();
         }
         self.shadow_ours.observe(ours.as_secs_f64());
         self.shadow_theirs.observe(theirs.as_secs_f64());
+        // Last: whoever sees the comparison sees all of it.
+        self.shadow_comparisons.get_or_create(&ByVerdict { verdict }).inc();
     }
 
     /// Counts that an allowance of the instance was exceeded so many times more.

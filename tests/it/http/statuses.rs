@@ -254,6 +254,7 @@ async fn health_is_told_even_while_jobs_run() {
     let want = json!({
         "status": "healthy", "websocket": "disconnected", "reconnectAttempts": 0, "maxReconnectAttempts": 10,
         "phase": "serving", "compilers": 1, "slots": 2, "slotsBusy": 1, "queued": 3, "queueLimit": 4,
+        "consuming": true,
     });
     assert_eq!(report, want);
     assert_eq!(client.ask(get("/health/live", "")).await.json(), json!({"status": "live"}));

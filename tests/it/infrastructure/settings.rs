@@ -29,13 +29,13 @@ pub(super) fn environment(plan: &Plan) -> BTreeMap<String, String> {
     lines.map(|line| line.split_once('=').map(|(name, value)| (name.into(), value.into())).unwrap()).collect()
 }
 
-/// The configuration that the daemon makes of it, on a t4g.medium.
+/// The configuration that the daemon makes of it and of the image's own file, on a t4g.medium.
 pub(super) fn configuration(environment: &BTreeMap<String, String>) -> Config {
-    let arriving = |name: &str| KEYS.iter().all(|key| key.variable() != name);
-    let known = environment.iter().filter(|(name, _)| !arriving(name));
-    let environment = known.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let given = environment.iter();
+    let environment = given.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     let machine = Machine { cores: 2, memory: Some(ByteSize(4096 * MIB)) };
-    let inputs = Inputs { flags: Flags::default(), environment, machine };
+    let file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/init/config.toml").into());
+    let inputs = Inputs { flags: Flags { file, ..Flags::default() }, environment, machine };
     let Loaded { config, warnings, .. } = load(inputs).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     config
