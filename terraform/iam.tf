@@ -99,14 +99,15 @@ locals {
         Resource = "arn:${local.partition}:s3:::${shelf.bucket}/${shelf.prefix}*"
       }
     ],
-    # Without it, S3 calls what is not there forbidden, and a result that has not arrived yet looks like a trouble.
+    # Without it, S3 calls what is not there forbidden, and a result that has not arrived yet looks like a trouble. To ask
+    # for an object names no prefix.
     [
       for shelf in local.shelves : {
         Sid       = "${shelf.sid}Absent"
         Effect    = "Allow"
         Action    = "s3:ListBucket"
         Resource  = "arn:${local.partition}:s3:::${shelf.bucket}"
-        Condition = { StringLike = { "s3:prefix" = "${shelf.prefix}*" } }
+        Condition = { StringLikeIfExists = { "s3:prefix" = "${shelf.prefix}*" } }
       }
     ],
     [

@@ -9,7 +9,7 @@ output "target_group_arn" {
 }
 
 output "listener_rule_arns" {
-  description = "Rules that `migrate weights` changes."
+  description = "Rules that share the requests: `migrate weights` changes the first."
   value       = [for rule in aws_lb_listener_rule.compile : rule.arn]
 }
 
@@ -71,4 +71,17 @@ output "success_criteria" {
 output "environment" {
   description = "What the daemon is told, as the instances find it in /etc/compilation-worker/environment."
   value       = local.environment
+}
+
+output "operator_environment" {
+  description = "What the operator's commands are told, for the shell that they run in."
+  value = {
+    AWS_REGION                             = local.region
+    COMPILATION_WORKER_FLEET_NAME          = var.name
+    COMPILATION_WORKER_FLEET_LISTENER      = var.listener_arn
+    COMPILATION_WORKER_FLEET_RULE_PRIORITY = tostring(var.listener_priorities[0])
+    COMPILATION_WORKER_QUEUES_OWN          = aws_sqs_queue.jobs.url
+    COMPILATION_WORKER_QUEUES_DEAD_LETTERS = aws_sqs_queue.dead_letters.url
+    COMPILATION_WORKER_ROUTING_TABLE       = var.create_routing_table ? aws_dynamodb_table.routing[0].name : var.routing_table
+  }
 }

@@ -564,7 +564,7 @@ variable "existing_target_group_arn" {
 }
 
 variable "compiler_patterns" {
-  description = "Compilers whose requests come here, as patterns of their ids: g* for GCC first, * for all."
+  description = "Compilers whose requests come here, as patterns of their ids: g1* and cg1* for newer GCC first, * for all."
   type        = list(string)
   default     = ["*"]
   nullable    = false
@@ -576,7 +576,7 @@ variable "compiler_patterns" {
 }
 
 variable "listener_priorities" {
-  description = "Priorities of the listener rules. One rule is enough for five paths; what needs more says how many. The deployed tooling uses 70 for prod, 71 for staging and 72 for beta."
+  description = "Priorities of the listener rules. One rule is enough for five paths; what needs more says how many. The deployed tooling uses 70 for prod, 71 for staging and 72 for beta: beside it, write a lower number, which is asked first."
   type        = list(number)
   default     = [70]
   nullable    = false

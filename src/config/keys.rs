@@ -281,10 +281,10 @@ settings! {
     fleet: Fleet {
         /// The fleet's name, in metrics and in the names of log groups.
         name: String = "compilation",
-        /// Its Auto Scaling group.
-        group: String = "compilation-asg",
-        /// The balancer's target group with its instances.
-        target_group: String = "compilation-instances",
+        /// Its Auto Scaling group; auto is NAME-asg.
+        group: String = "auto",
+        /// The balancer's target group with its instances; auto is NAME-instances.
+        target_group: String = "auto",
         /// Log group of the daemons' logs; auto is /compilation-worker/NAME/daemon.
         log_group: String = "auto",
         /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.

@@ -161,9 +161,14 @@ fn load_checked(
 fn derive(layers: &mut Layers, machine: &Machine) {
     derive_slots(layers, machine);
     if let Some(name) = Key::find("fleet.name").and_then(|key| layers.peek::<String>(key)) {
-        for (key, kind) in [("fleet.log_group", "daemon"), ("fleet.metrics_group", "metrics")] {
+        for (key, value) in [
+            ("fleet.group", format!("{name}-asg")),
+            ("fleet.target_group", format!("{name}-instances")),
+            ("fleet.log_group", format!("/compilation-worker/{name}/daemon")),
+            ("fleet.metrics_group", format!("/compilation-worker/{name}/metrics")),
+        ] {
             let Some(key) = Key::find(key) else { return };
-            layers.derive(key, format!("/compilation-worker/{name}/{kind}"), format!("fleet.name = {name}"));
+            layers.derive(key, value, format!("fleet.name = {name}"));
         }
     }
 }

@@ -169,6 +169,18 @@ fn a_broken_file_is_told_by_its_line_and_the_rest_is_still_checked() {
 }
 
 #[test]
+fn all_of_a_fleet_is_named_after_it() {
+    let fleet = |words: &[&str]| load(inputs(words, &[])).unwrap().config.fleet;
+    let usual = fleet(&[]);
+    let [group, target_group] = ["compilation-asg", "compilation-instances"];
+    assert_eq!((usual.group.as_str(), usual.target_group.as_str()), (group, target_group));
+    assert_eq!(usual.metrics_group, "/compilation-worker/compilation/metrics");
+    let other = fleet(&["--fleet-name", "staging", "--fleet-target-group", "mine"]);
+    assert_eq!((other.group.as_str(), other.target_group.as_str()), ("staging-asg", "mine"));
+    assert_eq!(other.log_group, "/compilation-worker/staging/daemon");
+}
+
+#[test]
 fn values_that_contradict_each_other_are_told_in_sentences() {
     for (words, expected) in [
         ("--http-idle 60s", "http.idle = 60s (flag --http-idle): must exceed http.balancer_idle = 60s; "),

@@ -43,8 +43,9 @@ module "compilation" {
   neighbor_queue_arns   = ["arn:aws:sqs:us-east-1:123456789012:prod-compilation-queue-*.fifo"]
   queue_senders         = ["arn:aws:iam::123456789012:role/CeRouterRole"]
 
-  # GCC first, a share of it, and back by one number.
-  compiler_patterns         = ["g*"]
+  # GCC first, a share of it, and back by one number. The rule is asked before that of today's tooling, which has 70.
+  listener_priorities       = [60, 61]
+  compiler_patterns         = ["g1*", "g9*", "cg1*", "cg9*"]
   existing_target_group_arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/compilation-lambda/0123456789abcdef"
   instances_weight          = var.instances_weight
   lambda_function_name      = "compilation"

@@ -147,7 +147,7 @@ fn each_right_is_to_a_thing_of_its_own() {
             );
         }
         if actions == ["s3:ListBucket"] {
-            let prefix = statement["Condition"]["StringLike"]["s3:prefix"].as_str().unwrap();
+            let prefix = statement["Condition"]["StringLikeIfExists"]["s3:prefix"].as_str().unwrap();
             assert!(["cache/*", "sqs-overflow/*"].contains(&prefix), "{statement}");
         }
     }
