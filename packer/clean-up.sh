@@ -12,7 +12,14 @@ say() { printf '== %s s: %s\n' "$SECONDS" "$*"; }
 say "what the self-test left"
 if [ -d /run/systemd/system ]; then
   systemctl stop compilation-worker.service compilation-worker-agent.service rsyslog.service
+  # The builder's own boot has started the agent, for the log group of an example: each instance configures its own.
+  if systemctl cat amazon-cloudwatch-agent.service >/dev/null 2>&1; then
+    systemctl disable --quiet --now amazon-cloudwatch-agent.service
+  fi
 fi
+agent=/opt/aws/amazon-cloudwatch-agent
+rm -rf "$agent"/logs "$agent"/etc/amazon-cloudwatch-agent.d/*
+rm -f "$agent"/etc/amazon-cloudwatch-agent.{json,toml,yaml}
 rm -rf /var/lib/compilation-worker /var/log/compilation-worker /tmp/compilation-worker
 # Written anew by user data: the daemon does not start on a machine that nobody has told what it is.
 rm -f /etc/compilation-worker/environment

@@ -42,7 +42,7 @@ locals {
     write_files = [{
       path        = "/etc/compilation-worker/environment"
       owner       = "root:root"
-      permissions = "0644"
+      permissions = "0600"
       content     = join("", [for name, value in local.environment : "${name}=${value}\n"])
     }]
     # Not awaited: the unit may be ordered after cloud-init.

@@ -78,13 +78,18 @@ impl Instance {
 
     /// Pauses by hand, or ends that; the error says that it holds, but not beyond a restart.
     pub(super) async fn set_paused(self, paused: bool) -> Result<String, String> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         self.pause.set(Cause::Operator, paused);
         let remembered = match self.memory.clone() {
             None => "a restart forgets that, as instance.state names no directory".to_owned(),
             Some(memory) => {
                 let file = memory.file();
-                let kept = lifecycle::blocking("keep pause", move || memory.keep(paused)).await;
+                let kept = lifecycle::blocking("keep pause", move || {
+                    // Held until the file is what was wished, though whoever wished it may have left.
+                    let _turn = turn;
+                    memory.keep(paused)
+                })
+                .await;
                 let kept = kept.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
                 kept.map_err(|error| {
                     let message = format!(

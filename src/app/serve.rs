@@ -49,6 +49,8 @@ use crate::telemetry::metrics::Metrics;
 /// How much longer than its limit a job may hold its slot before the worker counts as stuck: killing a job and
 /// reading its output take milliseconds, on a machine in trouble seconds.
 const STUCK_MARGIN: Duration = Duration::from_secs(30);
+/// How long the end waits for threads that may block.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Compilers asked what they can do before anybody needs to know. A catalogue of thousands is asked on demand.
 const MOST_WARMED: usize = 32;
 
@@ -105,7 +107,10 @@ pub(super) fn serve(loaded: Loaded, announce: Announce) -> anyhow::Result<ExitCo
         .context("could not start the runtime")?;
     let instance = Instance::remembered(&config);
     let born = Born { config, begun, log, catalogue, http, admin, sandbox, instance };
-    runtime.block_on(live(born, announce))
+    let code = runtime.block_on(live(born, announce));
+    // A thread that waits for a file system or a driver which hangs is left behind: the process ends all the same.
+    runtime.shutdown_timeout(LAST_WAIT);
+    code
 }
 
 pub(super) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

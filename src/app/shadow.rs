@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::config::keys::Config;
 use crate::lifecycle::Lifecycle;
 use crate::relay::forward::Forward;
-use crate::relay::shadow::{Parts, Shadow, ShadowSettings, What};
+use crate::relay::shadow::{Parts, Shadow, ShadowSettings, Verdict, What};
 use crate::telemetry::metrics::Metrics;
 use crate::trust;
 
@@ -35,7 +35,9 @@ pub(super) fn open(
         lifecycle: lifecycle.clone(),
         observe: Box::new(move |compared| {
             let differences = compared.verdict.differences().map(What::as_str);
-            let times = [compared.ours, compared.theirs];
+            // What was refused at once, or never came, says nothing of how fast a service is.
+            let answered = compared.verdict != Verdict::Failed;
+            let times = answered.then_some([compared.ours, compared.theirs]);
             metrics.count_comparison(compared.verdict.as_str(), differences, times);
         }),
     })))

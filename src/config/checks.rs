@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::Uri;
 use http::uri::Authority;
 
 use crate::config::keys::{Config, Key};
@@ -12,6 +11,7 @@ use crate::config::machine::Machine;
 use crate::config::value::{ByteSize, Value as _};
 use crate::domain::limits::MIB;
 use crate::ports::{LONGEST_HIDING, QueueAddress};
+use crate::routing;
 use crate::sandbox::Mode;
 use crate::telemetry::log;
 
@@ -244,8 +244,7 @@ fn shadow(config: &Config, layers: &mut Layers) {
 
 /// Whether paths can be asked for under this URL.
 fn is_service(url: &str) -> bool {
-    let Ok(url) = url.parse::<Uri>() else { return false };
-    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.query().is_none()
+    routing::forwardable(url).is_some_and(|url| url.query().is_none())
 }
 
 /// Names that others are made from.

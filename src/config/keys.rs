@@ -221,7 +221,7 @@ settings! {
     shadow: Shadow {
         /// The service's http:// or https:// URL, without /api and what follows; without one nobody is asked.
         url: Option<String> = "",
-        /// Which part of all compile requests it is asked too.
+        /// Which part of the compile requests that are answered here or through the queue it is asked too.
         share: Share = "1%",
         /// Requests it is asked at once; what would be one more is not asked.
         at_once: usize = "4",

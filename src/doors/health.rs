@@ -108,7 +108,7 @@ pub async fn report(State(Health(vitals)): State<Health>) -> Reply {
         reconnect_attempts: 0,
         max_reconnect_attempts: RECONNECTS,
         phase: vitals.phase.as_str(),
-        consuming: vitals.paused_by.is_empty(),
+        consuming: vitals.phase == Phase::Serving && vitals.paused_by.is_empty(),
         paused_by: vitals.paused_by.into_iter().map(Cause::as_str).collect(),
         compilers: vitals.compilers,
         slots: vitals.slots,

@@ -90,6 +90,8 @@ impl<S: Scaling> Protection<S> {
                 (wish.told, wish.worked, wish.last) = (None, false, Instant::now());
             }
             if let Some(protected) = wish.call(Instant::now(), (self.busy)()) {
+                // A call that the drain cuts off may have been heard.
+                wish.told = None;
                 let heard = self.group.protect(&instance, protected).await;
                 wish.called(Instant::now(), heard.is_ok().then_some(protected));
                 match heard {

@@ -93,11 +93,12 @@ impl<S: Source> Watch<S> {
     }
 
     async fn ask(&mut self) -> Result<(), MetadataError> {
+        // First, so that a notice of the end does not hide behind another item that fails.
+        let spot = self.source.look(Item::Spot).await?;
+        self.heed_spot(spot);
         if let Some(target) = self.source.look(Item::Target).await? {
             self.heed_target(target);
         }
-        let spot = self.source.look(Item::Spot).await?;
-        self.heed_spot(spot);
         let rebalance = self.source.look(Item::Rebalance).await?;
         self.heed_rebalance(rebalance);
         if self.knowledge.instance().is_none() { self.ask_who().await } else { Ok(()) }

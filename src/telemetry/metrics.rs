@@ -394,18 +394,21 @@ impl Metrics {
         self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
     }
 
-    /// Counts a comparison with a second service; the places in which it differed; and what both took.
+    /// Counts a comparison with a second service; the places in which it differed; and, if there was an answer to compare,
+    /// what we took and what it took.
     pub fn count_comparison(
         &self,
         verdict: &'static str,
         differences: impl IntoIterator<Item = &'static str>,
-        [ours, theirs]: [Duration; 2],
+        times: Option<[Duration; 2]>,
     ) {
         for what in differences {
             self.shadow_differences.get_or_create(&ByDifference { what }).inc();
         }
-        self.shadow_ours.observe(ours.as_secs_f64());
-        self.shadow_theirs.observe(theirs.as_secs_f64());
+        if let Some([ours, theirs]) = times {
+            self.shadow_ours.observe(ours.as_secs_f64());
+            self.shadow_theirs.observe(theirs.as_secs_f64());
+        }
         // Last: whoever sees the comparison sees all of it.
         self.shadow_comparisons.get_or_create(&ByVerdict { verdict }).inc();
     }
@@ -471,7 +474,7 @@ mod tests {
         metrics.count_jail_failure("mount");
         metrics.count_look("absent");
         metrics.count_message("done", Duration::from_millis(20));
-        metrics.count_comparison("different", ["assembly"], [Duration::from_millis(20); 2]);
+        metrics.count_comparison("different", ["assembly"], Some([Duration::from_millis(20); 2]));
         metrics.count_exceeded("pps", 3);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");

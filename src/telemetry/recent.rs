@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
+use crate::telemetry::metrics::UPKEEP_ROUTES;
 use crate::telemetry::spread::{Counts, Spread};
 
 /// Requests that are remembered.
@@ -109,7 +110,10 @@ impl Recent {
         }
         match entry.status {
             Some(503) => self.refused.fetch_add(1, Ordering::Relaxed),
-            Some(500..) => self.failed.fetch_add(1, Ordering::Relaxed),
+            // Who speaks another protocol is told 505, and that is no failure of ours.
+            Some(500..) if !UPKEEP_ROUTES.contains(&entry.route) => {
+                self.failed.fetch_add(1, Ordering::Relaxed)
+            }
             _ if entry.job == Some(JobStatus::InfraError) => self.failed.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };

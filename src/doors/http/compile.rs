@@ -131,7 +131,9 @@ impl<W: Workshop> FromRequest<Shared<W>> for Order {
         let body = desk.bodies.receive(body).await?;
         let rendition = negotiate::rendition(&head.headers, desk.parts.settings.default_rendition);
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let copy = desk.parts.shadow.as_ref().and_then(|shadow| shadow.copy(&head, &body.bytes));
+        let is_compile = head.uri.path().ends_with("/compile");
+        let shadow = desk.parts.shadow.as_ref().filter(|_| is_compile);
+        let copy = shadow.and_then(|shadow| shadow.copy(&head, &body.bytes));
         Ok(Self { call: Call::of(&head)?, query, media, rendition, body, copy })
     }
 }

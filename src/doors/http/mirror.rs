@@ -7,10 +7,10 @@ use http_body_util::BodyExt as _;
 use super::Desk;
 use super::conduct::Call;
 use super::reject::Rejection;
-use crate::doors::reply::Reply;
+use crate::doors::reply::{self, Reply};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
-use crate::relay::shadow::{Copy, Ours};
+use crate::relay::shadow::{Copy, LARGEST_REPLY, Ours};
 
 /// What the shadow needs to know of a request whose copy it was given.
 pub(super) struct Watched {
@@ -45,6 +45,7 @@ impl<W: Workshop> Desk<W> {
             took: call.arrived.elapsed(),
         };
         match outcome {
+            Ok(reply) if reply::length(reply.body()) > LARGEST_REPLY => Ok(reply),
             Ok(reply) => {
                 // All of it is there already: nothing that is read whole is streamed.
                 let (head, body) = reply.into_parts();

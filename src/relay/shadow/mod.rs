@@ -35,8 +35,8 @@ use crate::relay::forward::{self, Forward};
 
 /// Bytes of the largest request that is copied. Larger ones are few, and a copy outlives its request.
 const LARGEST_REQUEST: usize = 1024 * 1024;
-/// Bytes of the largest reply that is compared: a listing of the size that compilers are allowed.
-const LARGEST_REPLY: usize = 64 * 1024 * 1024;
+/// Bytes of the largest reply that is compared, on either side. Larger ones take room from others while they wait.
+pub const LARGEST_REPLY: usize = 4 * 1024 * 1024;
 
 /// What the owner chooses.
 #[derive(Debug, Clone, PartialEq)]

@@ -46,7 +46,7 @@ fn every_metric_comes_from_a_series_of_the_registry() {
     metrics.count_jail_failure("mount");
     metrics.count_message("buried", Duration::ZERO);
     metrics.count_exceeded("pps", 0);
-    metrics.count_comparison("different", [], [Duration::ZERO; 2]);
+    metrics.count_comparison("different", [], Some([Duration::ZERO; 2]));
     let page = metrics.render();
     let kind = |family: &str| {
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -119,7 +119,7 @@ fn an_event_tells_what_came_since_the_last() {
     assert_eq!(told.get("shadow_compared"), None, "nobody was asked for a second opinion");
     metrics.count_exceeded("pps", 0);
     for verdict in ["same", "different", "failed"] {
-        metrics.count_comparison(verdict, [], [Duration::ZERO; 2]);
+        metrics.count_comparison(verdict, [], Some([Duration::ZERO; 2]));
     }
     let told = event(&page(), &first);
     assert_eq!(told["ena_allowance_exceeded"], json!(0.0));

@@ -24,9 +24,6 @@ pub(super) struct Room {
     mapped: usize,
 }
 
-// SAFETY: the memory belongs to this value alone, whichever thread holds it.
-unsafe impl Send for Room {}
-
 impl Room {
     /// Zeroed room for at least so many bytes.
     pub(super) fn new(bytes: usize) -> io::Result<Self> {

@@ -207,7 +207,10 @@ async function read() {
   try {
     const reply = await fetch("/admin/status", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!reply.ok) throw new Error(`status ${reply.status}`);
-    last = await reply.json();
+    const told = await reply.json();
+    // A document that this page does not understand, as after an upgrade, is no answer either.
+    show(told);
+    last = told;
   } catch {
     lost();
     return;
@@ -215,7 +218,6 @@ async function read() {
   lastAt = performance.now();
   delete document.body.dataset.link;
   byId("lost").hidden = true;
-  show(last);
 }
 
 async function readForEver() {
