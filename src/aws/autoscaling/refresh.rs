@@ -100,6 +100,8 @@ impl Pace {
             preference("MinHealthyPercentage", &self.min_healthy),
             preference("SkipMatching", &self.skip_matching),
             preference("AutoRollback", &self.roll_back),
+            // What an operator has set aside stays as it is; by default a refresh would wait an hour for it, and fail.
+            preference("StandbyInstances", &"Ignore"),
         ];
         all.extend(self.warm_up.map(|seconds| preference("InstanceWarmup", &seconds)));
         all.extend(self.pause.map(|seconds| preference("CheckpointDelay", &seconds)));
@@ -165,6 +167,7 @@ mod tests {
                 "Preferences.MinHealthyPercentage=90",
                 "Preferences.SkipMatching=true",
                 "Preferences.AutoRollback=false",
+                "Preferences.StandbyInstances=Ignore",
                 "Preferences.InstanceWarmup=120",
                 "Preferences.CheckpointDelay=600",
                 "Preferences.CheckpointPercentages.member.1=10",

@@ -27,6 +27,7 @@ async fn a_refresh_is_followed_to_its_end() {
     let asked = world.last("StartInstanceRefresh");
     for (name, value) in [
         ("MinHealthyPercentage", "90"),
+        ("StandbyInstances", "Ignore"),
         ("CheckpointPercentages.member.1", "10"),
         ("CheckpointPercentages.member.2", "50"),
         ("CheckpointPercentages.member.3", "100"),
