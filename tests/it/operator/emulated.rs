@@ -170,7 +170,9 @@ async fn grows(fleet: &Fleet) {
 }
 
 async fn costs(fleet: &Fleet) {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    // What is of this very second is not counted yet: a time does not include its end.
+    let then = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1);
+    let then = then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     for (namespace, name, dimension, value, figure) in [
         ("AWS/AutoScaling", "GroupTotalInstances", "AutoScalingGroupName", "compilation-asg", "2"),
         ("CompilationWorker", "http_requests", "Fleet", "compilation", "1000"),
@@ -182,7 +184,7 @@ async fn costs(fleet: &Fleet) {
             ("MetricData.member.1.Dimensions.member.1.Name", dimension),
             ("MetricData.member.1.Dimensions.member.1.Value", value),
             ("MetricData.member.1.Value", figure),
-            ("MetricData.member.1.Timestamp", &now),
+            ("MetricData.member.1.Timestamp", &then),
         ];
         fleet.plane.form("monitoring", "PutMetricData", &datum).await;
     }
