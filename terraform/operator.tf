@@ -4,7 +4,7 @@
 locals {
   operator_statements = concat(
     [
-      # `fleet status`, `migrate weights`, `cost`: these calls know no single resource.
+      # `fleet status`, `queue stats`, `migrate weights`, `cost`: these calls know no single resource.
       {
         Sid    = "Look"
         Effect = "Allow"
@@ -13,7 +13,6 @@ locals {
           "autoscaling:DescribeInstanceRefreshes",
           "autoscaling:DescribeScalingActivities",
           "cloudwatch:GetMetricData",
-          "cloudwatch:GetMetricStatistics",
           "elasticloadbalancing:DescribeRules",
           "elasticloadbalancing:DescribeTargetGroups",
           "elasticloadbalancing:DescribeTargetHealth",

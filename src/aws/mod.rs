@@ -8,7 +8,7 @@
 //! | [`BlobStore`](crate::ports::BlobStore) | [`S3Blobs`] | S3, any bucket |
 //!
 //! Beside the ports there is [`AutoScalingGroup`], for the life of an instance, and for the operator [`SqsOverseer`],
-//! [`RouteTable`], [`Balancer`], [`LogGroup`], [`Statistics`] and [`CloudMetrics`].
+//! [`RouteTable`], [`Balancer`], [`LogGroup`] and [`Statistics`].
 //!
 //! All are made from one [`Clients`], which is the one place that knows endpoints, credentials and the HTTP stack.
 //! No type of the SDK is seen above this folder. Patience and retries are said beside each verb, with the reason.
@@ -28,7 +28,6 @@ mod fault;
 mod keys;
 mod logs;
 mod messages;
-mod metrics;
 mod overseer;
 mod place;
 mod route_table;
@@ -45,7 +44,6 @@ pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};
 pub use logs::{Event, LogGroup, Page, Search};
-pub use metrics::{CloudMetrics, Point, Series};
 pub use overseer::SqsOverseer;
 pub use route_table::{LARGEST_WRITE, RouteTable, TableRow, Written};
 pub use routes::AwsRoutes;

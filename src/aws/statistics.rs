@@ -62,6 +62,8 @@ struct Results {
 struct RawFigures {
     id: String,
     #[serde(default)]
+    status_code: String,
+    #[serde(default)]
     timestamps: List<String>,
     #[serde(default)]
     values: List<f64>,
@@ -104,6 +106,17 @@ fn id(number: usize) -> String {
     format!("m{number}")
 }
 
+impl RawFigures {
+    /// Why the service has not collected them, though it answers. On a page that is not the last it tries again.
+    fn failure(&self) -> Option<Fault> {
+        match &*self.status_code {
+            "Forbidden" => Some(Fault::answered(403, Some("Forbidden"), None)),
+            "InternalError" => Some(Fault::answered(500, Some("InternalError"), None)),
+            _ => None,
+        }
+    }
+}
+
 impl Figures {
     /// All figures together.
     pub fn sum(&self) -> f64 {
@@ -144,9 +157,10 @@ impl Statistics {
             }
             let body = self.service.form("GetMetricData", &parameters).await?;
             let Results { results, next } = xml::result(&body)?;
+            let failed = results.members.iter().find_map(RawFigures::failure);
             collect(&mut all, results.members);
             if next.is_empty() {
-                return Ok(sorted(all));
+                return failed.map_or_else(|| Ok(sorted(all)), Err);
             }
             token = next;
         }
@@ -189,6 +203,23 @@ mod tests {
         let all = sorted(all);
         assert_eq!((all[0].0.len(), all[0].newest(), next.as_str()), (0, None, "more"));
         assert_eq!((all[1].sum(), all[1].newest(), all[1].largest()), (3.5, Some(2.5), Some(2.5)));
+    }
+
+    #[test]
+    fn figures_that_were_not_collected_are_no_zeros() {
+        for (status, expected) in [
+            ("Complete", None),
+            ("PartialData", None),
+            ("InternalError", Some(Kind::Broken)),
+            ("Forbidden", Some(Kind::Denied)),
+        ] {
+            let body = format!(
+                "<R><GetMetricDataResult><MetricDataResults><member><Id>m1</Id><StatusCode>{status}</StatusCode>\
+                 <Timestamps/><Values/></member></MetricDataResults></GetMetricDataResult></R>"
+            );
+            let Results { results, .. } = xml::result(body.as_bytes()).unwrap();
+            assert_eq!(results.members[0].failure().map(|fault| fault.kind), expected, "{status}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Permission {
 pub const PERMISSIONS: &[Permission] = &[
     Permission {
         command: "queue stats",
-        actions: &["cloudwatch:GetMetricStatistics", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
+        actions: &["cloudwatch:GetMetricData", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
     },
     Permission {
         command: "queue peek",

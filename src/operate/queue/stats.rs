@@ -1,11 +1,12 @@
 //! How full the queues are, and how they are set, beside what the worker relies on.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::aws::{Clients, CloudMetrics, Fault, Series, SqsOverseer};
+use crate::aws::{Clients, Fault, Figures, Metric, Span, SqsOverseer, Statistics};
 use crate::operate::queue::{Queue, Role};
 use crate::operate::trouble::Trouble;
 use crate::wire::envelope::LARGEST_INLINE;
@@ -13,7 +14,7 @@ use crate::wire::envelope::LARGEST_INLINE;
 /// How long a dead letter must be kept: two weeks, the most that SQS can.
 const KEPT: Duration = Duration::from_hours(14 * 24);
 /// How far back the last figure for a message's age may lie: SQS publishes one a minute, a few minutes late.
-const RECENT: Duration = Duration::from_mins(15);
+const RECENT: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the worker relies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub async fn stats(
         .map_err(|fault| queue.trouble(clients, "read the attributes of", "sqs:GetQueueAttributes", fault))?;
     let mut warnings = differences(queue, &attributes, expected, dead_letters);
     let oldest_seconds = age(clients, queue).await.unwrap_or_else(|fault| {
-        let action = "cloudwatch:GetMetricStatistics";
+        let action = "cloudwatch:GetMetricData";
         let trouble = queue.trouble(clients, "ask CloudWatch for the oldest message of", action, fault);
         warnings.push(trouble.to_string().replace('\n', "; "));
         None
@@ -80,16 +81,12 @@ pub async fn stats(
 
 /// The age of the oldest message, which SQS tells to CloudWatch alone.
 async fn age(clients: &Clients, queue: &Queue) -> Result<Option<f64>, Fault> {
-    let series = Series {
-        namespace: "AWS/SQS",
-        metric: "ApproximateAgeOfOldestMessage",
-        dimensions: &[("QueueName", queue.name())],
-        statistic: "Maximum",
-    };
-    let now = SystemTime::now();
-    let from = now.checked_sub(RECENT).unwrap_or(now);
-    let points = CloudMetrics::new(clients)?.points(&series, from, now, Duration::from_mins(1)).await?;
-    Ok(points.last().map(|point| point.value))
+    let age =
+        Metric::new("AWS/SQS", "ApproximateAgeOfOldestMessage", &[("QueueName", queue.name())], "Maximum");
+    let now = Timestamp::now();
+    let span = Span { from: now.checked_sub(RECENT).unwrap_or(now), to: now, period: 60 };
+    let figures = Statistics::new(clients)?.read(&[age], span).await?;
+    Ok(figures.first().and_then(Figures::newest))
 }
 
 /// What is not as the worker relies on it.

@@ -151,7 +151,7 @@ async fn a_fleet_without_queues_or_credentials_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_age_that_cannot_be_had_is_a_warning() {
     let server = Server::start(|request| match verb(request).as_str() {
-        "GetMetricStatistics" => Act::xml_error(403, "AccessDenied"),
+        "GetMetricData" => Act::xml_error(403, "AccessDenied"),
         _ => Act::ok(&json!({ "Attributes": { "ApproximateNumberOfMessages": "7", "FifoQueue": "true" } })),
     })
     .await;
@@ -159,12 +159,27 @@ async fn an_age_that_cannot_be_had_is_a_warning() {
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let (out, err, code) = run(&server, &[&["queue", "stats"][..], &urls].concat());
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
-    assert!(out.contains("cloudwatch:GetMetricStatistics") && out.contains("  7  "), "{out}");
-    let age = "<GetMetricStatisticsResponse><GetMetricStatisticsResult><Datapoints><member>\
-        <Timestamp>2026-11-28T19:05:00Z</Timestamp><Maximum>41</Maximum></member></Datapoints>\
-        </GetMetricStatisticsResult></GetMetricStatisticsResponse>";
+    assert!(out.contains("cloudwatch:GetMetricData") && out.contains("  7  "), "{out}");
+    let failed = "<R><GetMetricDataResult><MetricDataResults><member><Id>m1</Id><StatusCode>InternalError</StatusCode>\
+        </member></MetricDataResults></GetMetricDataResult></R>";
     let server = Server::start(move |request| match verb(request).as_str() {
-        "GetMetricStatistics" => Act::Answer(200, String::new(), age.as_bytes().to_vec()),
+        "GetMetricData" => Act::Answer(200, String::new(), failed.as_bytes().to_vec()),
+        _ => Act::ok(&json!({ "Attributes": {} })),
+    })
+    .await;
+    let urls = self::urls(&server);
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let (out, _, code) = run(&server, &[&["queue", "stats"][..], &urls].concat());
+    assert!(
+        code == 0 && out.contains("service failure: InternalError"),
+        "what is not known is not told as none: {out}"
+    );
+    let age = "<GetMetricDataResponse><GetMetricDataResult><MetricDataResults><member><Id>m1</Id>\
+        <Timestamps><member>2026-11-28T19:04:00Z</member><member>2026-11-28T19:05:00Z</member></Timestamps>\
+        <Values><member>7</member><member>41</member></Values></member></MetricDataResults>\
+        </GetMetricDataResult></GetMetricDataResponse>";
+    let server = Server::start(move |request| match verb(request).as_str() {
+        "GetMetricData" => Act::Answer(200, String::new(), age.as_bytes().to_vec()),
         _ => Act::ok(&json!({ "Attributes": {} })),
     })
     .await;
@@ -172,9 +187,9 @@ async fn an_age_that_cannot_be_had_is_a_warning() {
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let (out, _, _) = run(&server, &[&["queue", "stats"][..], &urls].concat());
     assert!(out.lines().nth(1).unwrap().ends_with("41s"), "{out}");
-    let asked = server.seen().into_iter().find(|request| verb(request) == "GetMetricStatistics").unwrap();
+    let asked = server.seen().into_iter().find(|request| verb(request) == "GetMetricData").unwrap();
     let form = String::from_utf8(asked.body).unwrap();
-    assert!(form.contains("Dimensions.member.1.Value=jobs.fifo"), "{form}");
+    assert!(form.contains("MetricStat.Metric.Dimensions.member.1.Value=jobs.fifo"), "{form}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,7 +50,7 @@ async fn services() -> Server {
                 let done = |entry: &serde_json::Value| json!({ "Id": entry["Id"], "MessageId": "n", "MD5OfMessageBody": "x" });
                 Act::ok(&json!({ "Successful": entries.iter().map(done).collect::<Vec<_>>(), "Failed": [] }))
             }
-            "cloudwatch:GetMetricStatistics" => Act::garbage(200),
+            "cloudwatch:GetMetricData" => Act::garbage(200),
             "dynamodb:Scan" | "dynamodb:GetItem" => {
                 let row = json!({ "compilerId": { "S": "g132" }, "queueName": { "S": "jobs" } });
                 Act::ok(&json!({ "Items": [row], "Item": row }))
