@@ -6,6 +6,7 @@ use crate::config::flags::OperatorFlags;
 use crate::config::keys::Config;
 use crate::config::{self, Inputs};
 use crate::operate::permissions;
+use crate::operate::queue::Names;
 
 /// What a deed stands on.
 #[derive(Debug)]
@@ -28,6 +29,17 @@ pub fn run<T>(
         let clients = Clients::from_environment(config.aws.places()).await;
         deed(&Ground { config, clients }, streams).await
     })
+}
+
+/// How the fleet's queues are named: the one that workers take jobs from, or that routers send them to, and its dead
+/// letters.
+pub fn queues(config: &Config) -> Names {
+    let queues = &config.queues;
+    Names {
+        jobs: queues.own.clone().or_else(|| queues.default.clone()),
+        dead_letters: queues.dead_letters.clone(),
+        fleet: config.fleet.name.clone(),
+    }
 }
 
 /// The end of a command's help: examples, the rights it needs, and its exit codes.

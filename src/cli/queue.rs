@@ -13,12 +13,12 @@ use serde_json::json;
 use crate::cli::confirm::{Change, Destruction};
 use crate::cli::operator::{self, Ground, help};
 use crate::cli::out::Streams;
+use crate::cli::patience::span;
 use crate::cli::progress::Progress;
 use crate::cli::{Misuse, print_json};
 use crate::config::flags::OperatorFlags;
-use crate::config::value::{Raw, Value as _};
 use crate::operate::queue::{
-    Budget, Expectations, Look, Names, Order, Queue, Role, Stats, peek, purge, redrive, stats,
+    Budget, Expectations, Look, Order, Queue, Role, Stats, peek, purge, redrive, stats,
 };
 use crate::ports::BlobPlace;
 
@@ -59,7 +59,10 @@ const PEEK: &str = "  compilation-worker queue peek --dead-letters
 A look is a receive: it hides the message for the moment that the look takes, and it is counted. Dead letters bear
 that. A job does not: the worker takes the count for failures, and tries a job that was received three times alone and
 with half its limits; and while a message is hidden, the rest of its group waits. So the job queue needs --live. Of one group, ten messages
-can be seen at a time.";
+can be seen at a time.
+
+Of a job's headers, --full shows the values of those that say what it is (content-type, accept, user-agent and the
+like); of the others, which may hold keys and addresses, the names alone. A message that is no JSON is shown as it is.";
 
 const REDRIVE: &str = "  compilation-worker queue redrive --dry-run
   compilation-worker queue redrive --count 100
@@ -120,7 +123,7 @@ pub(super) struct RedriveArguments {
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     /// Only letters that have been there for so long.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     older_than: Option<Duration>,
     /// Only the letter of this job.
     #[arg(long)]
@@ -150,10 +153,6 @@ pub(super) struct PurgeArguments {
     destruction: Destruction,
     #[command(flatten)]
     flags: OperatorFlags,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    Duration::read(&Raw::One(text.to_owned())).map_err(|wrong| format!("{}; {}", wrong.what, wrong.fix))
 }
 
 impl Deed {
@@ -196,7 +195,7 @@ impl StatsArguments {
 
 async fn both(ground: &Ground) -> anyhow::Result<[Stats; 2]> {
     let Ground { config, clients } = ground;
-    let names = names(ground);
+    let names = operator::queues(config);
     let jobs = names.find(clients, Role::Jobs).await?;
     let dead = names.find(clients, Role::DeadLetters).await?;
     let expected = Expectations {
@@ -220,7 +219,7 @@ impl PeekArguments {
         }
         operator::run(flags, streams, async |ground, streams| {
             let role = if live { Role::Jobs } else { Role::DeadLetters };
-            let queue = names(ground).find(&ground.clients, role).await?;
+            let queue = operator::queues(&ground.config).find(&ground.clients, role).await?;
             let storage = &ground.config.storage;
             let fetch = match (fetch, &storage.overflow_bucket) {
                 (false, _) => None,
@@ -251,7 +250,7 @@ impl RedriveArguments {
         let Self { count, older_than, guid, force, json, change, flags } = self;
         let order = Order { count, older_than, guid, force, dry_run: change.dry_run };
         operator::run(flags, streams, async |ground, streams| {
-            let names = names(ground);
+            let names = operator::queues(&ground.config);
             let from = names.find(&ground.clients, Role::DeadLetters).await?;
             let to = names.find(&ground.clients, Role::Jobs).await?;
             if from.address == to.address {
@@ -287,7 +286,7 @@ impl PurgeArguments {
         let Self { dead_letters, jobs: _, destruction, flags } = self;
         operator::run(flags, streams, async |ground, streams| {
             let role = if dead_letters { Role::DeadLetters } else { Role::Jobs };
-            let queue = names(ground).find(&ground.clients, role).await?;
+            let queue = operator::queues(&ground.config).find(&ground.clients, role).await?;
             let depth = depth(ground, &queue).await?;
             let lost = format!("All messages of {} will be lost: {depth}.", queue.name());
             if destruction.dry_run {
@@ -306,13 +305,4 @@ impl PurgeArguments {
 async fn depth(ground: &Ground, queue: &Queue) -> anyhow::Result<String> {
     let depth = crate::operate::queue::depth(&ground.clients, queue).await?;
     Ok(format!("{} visible, {} in flight, {} delayed", depth[0], depth[1], depth[2]))
-}
-
-fn names(ground: &Ground) -> Names {
-    let queues = &ground.config.queues;
-    Names {
-        jobs: queues.own.clone().or_else(|| queues.default.clone()),
-        dead_letters: queues.dead_letters.clone(),
-        fleet: ground.config.fleet.name.clone(),
-    }
 }

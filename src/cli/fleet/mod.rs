@@ -12,12 +12,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::cli::operator::Ground;
+use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::span;
 use crate::config::keys::Config;
 use crate::operate::fleet::{Fleet as Deeds, Names};
-use crate::ports::QueueAddress;
+use crate::operate::queue::Role;
 
 /// Looks at the fleet's machines and changes them.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ enum Command {
     /// Shows what the daemons log, and follows it.
     #[command(after_help = logs::help())]
     Logs(logs::Logs),
-    /// Replaces the instances a few at a time, as after a new image.
+    /// Replaces the instances a few at a time by others of the same kind, as after a refresh that was stopped.
     #[command(after_help = refresh::help())]
     Refresh(refresh::Refresh),
 }
@@ -78,17 +78,13 @@ pub(super) fn open(ground: &Ground) -> anyhow::Result<Deeds> {
 }
 
 fn names(config: &Config) -> Names {
-    let fleet = &config.fleet;
-    let named = |queue: &Option<QueueAddress>, kind: &str| {
-        let own = queue.as_ref().and_then(|queue| queue.as_str().rsplit('/').next());
-        own.map_or_else(|| format!("{}-queue{kind}.fifo", fleet.name), str::to_owned)
-    };
+    let (fleet, queues) = (&config.fleet, operator::queues(config));
     Names {
         fleet: fleet.name.clone(),
         group: fleet.group.clone(),
         target_group: fleet.target_group.clone(),
         metrics_group: fleet.metrics_group.clone(),
-        queue: named(&config.queues.own, ""),
-        dead_letters: named(&config.queues.dead_letters, "-dlq"),
+        queue: queues.name(Role::Jobs),
+        dead_letters: queues.name(Role::DeadLetters),
     }
 }

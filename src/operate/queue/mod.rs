@@ -96,6 +96,11 @@ impl Names {
         }
     }
 
+    /// What a queue is called, as figures name it.
+    pub fn name(&self, role: Role) -> String {
+        name_of(&self.address(role)).to_owned()
+    }
+
     /// Finds a queue. One that is named by its URL is not asked for.
     pub async fn find(&self, clients: &Clients, role: Role) -> Result<Queue, Trouble> {
         let address = self.address(role);
@@ -232,5 +237,11 @@ mod tests {
         ] {
             assert_eq!(names(jobs, dead), expected);
         }
+        let named = Names {
+            jobs: Some(QueueAddress::new("https://q/1/x.fifo")),
+            dead_letters: None,
+            fleet: String::new(),
+        };
+        assert_eq!([Role::Jobs, Role::DeadLetters].map(|role| named.name(role)), ["x.fifo", "x-dlq.fifo"]);
     }
 }

@@ -46,6 +46,23 @@ async fn a_fleet_that_serves_is_shown_with_nothing_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn queues_are_those_that_the_commands_on_queues_mean() {
+    let cloud = Cloud::start().await;
+    for (words, expected) in [
+        (&["--queues-own", "https://q/1/mine.fifo"][..], ["mine.fifo", "mine-dlq.fifo"]),
+        (&["--queues-default", "https://q/1/sent.fifo"], ["sent.fifo", "sent-dlq.fifo"]),
+        (
+            &["--fleet-name", "east", "--fleet-target-group", "compilation-instances"],
+            ["east-queue.fifo", "east-queue-dlq.fifo"],
+        ),
+    ] {
+        let run = cloud.run(&[&["fleet", "status", "--json"], words].concat()).await;
+        let page: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!([&page["queue"]["name"], &page["dead_letters"]["name"]], expected, "{words:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_first_and_fails_the_check() {
     let cloud = Cloud::start().await;
     {
