@@ -16,8 +16,19 @@ use crate::wire::envelope::{self, Incoming, REASON, REMAINING};
 const HIDDEN: Duration = Duration::from_secs(20);
 /// Most bytes of a job in the blob store that are fetched to be looked at.
 const LARGEST_FETCH: u64 = 32 * 1024 * 1024;
-/// Headers whose values are nobody's business: today's router sends all of them along.
-const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+/// Headers whose values are shown: what a worker reads, and what tells one kind of client from another. Today's router
+/// sends all that it gets along, and nobody knows what that may be: cookies, keys, addresses.
+const SHOWN: [&str; 7] = [
+    "accept",
+    "accept-encoding",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "user-agent",
+    "x-amzn-trace-id",
+];
+/// What stands for the others.
+const HIDDEN_VALUE: &str = "(not shown)";
 
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,21 +157,22 @@ fn describe(received: &Received, full: bool) -> Seen {
     }
 }
 
-/// An envelope without what its headers should not tell.
+/// An envelope without what its headers should not tell. Headers that are no list of names tell nothing.
 fn veiled(json: Option<Value>) -> Option<Value> {
     let mut json = json?;
-    if let Some(headers) = json.get_mut("headers").and_then(Value::as_object_mut) {
-        for (name, value) in headers {
-            if SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-                *value = Value::from("(not shown)");
+    match json.get_mut("headers") {
+        Some(Value::Object(headers)) => {
+            let is_shown = |name: &str| SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown));
+            for (_, value) in headers.iter_mut().filter(|(name, _)| !is_shown(name)) {
+                *value = Value::from(HIDDEN_VALUE);
             }
         }
+        Some(other) => *other = Value::from(HIDDEN_VALUE),
+        None => {}
     }
     Some(json)
 }
 
-/// The job that lies at `at`, or why it cannot be had. The message says where to look, and anybody may have written it: only
-/// the configured place is read.
 async fn fetch(clients: &Clients, blobs: &S3Blobs, place: &BlobPlace, at: &Place) -> Result<Value, Trouble> {
     let at = BlobAddress { bucket: at.bucket.clone(), key: at.key.clone() };
     if !place.holds(&at) {
@@ -224,6 +236,25 @@ mod tests {
         let garbage = seen("no json");
         assert!(garbage.wrong.is_some() && garbage.guid.is_none());
         assert_eq!(garbage.envelope, Some(Value::from("no json")));
+    }
+
+    #[test]
+    fn only_headers_that_are_known_to_tell_nothing_are_shown() {
+        let job = seen(
+            r#"{"guid":"g","compilerId":"g132","source":"int x;","headers":{"Content-Type":"text/plain","User-Agent":"curl",
+                "cookie":"secret","Authorization":["secret","secret"],"x-forwarded-for":"secret","X-Api-Key":"secret"}}"#,
+        );
+        let headers = &job.envelope.unwrap()["headers"];
+        assert_eq!(
+            (&headers["Content-Type"], &headers["User-Agent"]),
+            (&Value::from("text/plain"), &Value::from("curl"))
+        );
+        assert_eq!(headers["x-forwarded-for"], HIDDEN_VALUE, "that there is one is shown");
+        assert!(!headers.to_string().contains("secret"), "{headers}");
+        for odd in [r#"["cookie","secret"]"#, r#""cookie: secret""#] {
+            let envelope = seen(&format!(r#"{{"guid":"g","headers":{odd}}}"#)).envelope.unwrap();
+            assert_eq!(envelope["headers"], HIDDEN_VALUE, "{odd}");
+        }
     }
 
     proptest::proptest! {
