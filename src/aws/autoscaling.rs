@@ -12,7 +12,9 @@ use crate::aws::signed::{Service, Signed};
 pub use group::{Activity, Group, Member};
 pub use refresh::{Pace, Refresh};
 
-/// All verbs may be repeated, and nobody waits for them: a busy control plane gets time.
+/// Nobody waits for an instance's verbs, and a busy control plane gets time. These may be repeated, and so may all that
+/// look or set a number. What begins, ends or moves something is asked once, because a repeat after a lost answer would
+/// be refused, or would begin it anew: whoever asks looks what has become of it.
 const VERB: Patience = Patience { attempt: Duration::from_secs(5), attempts: 5 };
 
 /// For whoever asks again by himself, when it is time.

@@ -84,6 +84,11 @@ impl LogGroup {
         &self.name
     }
 
+    /// The time by the service's clock, as far as it has told it, in milliseconds of Unix time.
+    pub fn now(&self) -> i64 {
+        jiff::Timestamp::try_from(self.service.now()).map_or(0, jiff::Timestamp::as_millisecond)
+    }
+
     /// One page of the events that a search finds.
     pub async fn search(&self, search: &Search, token: Option<&str>) -> Result<Page, Fault> {
         let mut body = json!({ "logGroupName": self.name, "startTime": search.from });

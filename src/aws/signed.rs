@@ -147,14 +147,29 @@ impl Signed {
 
     /// Calls `action` with these parameters as a form; answers with the XML that comes back.
     pub(super) async fn form(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Bytes, Fault> {
-        let headers = vec![("content-type", FORM)];
-        // Made before the wait: what makes it cannot pass from thread to thread.
+        let call = self.filled(action, parameters);
+        self.call(&call, xml_error).await
+    }
+
+    /// The same, once, whatever comes of it: for what another try would not find as the first did.
+    pub(super) async fn form_once(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Bytes, Fault> {
+        let call = self.filled(action, parameters);
+        self.attempt(&call, xml_error).await
+    }
+
+    /// A form. Made before any wait: what makes it cannot pass from thread to thread.
+    fn filled(&self, action: &str, parameters: &[(&str, &str)]) -> Call<'static> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
             .append_pair("Version", self.service.version())
             .extend_pairs(parameters)
             .finish();
-        self.call(&Call { headers, body }, xml_error).await
+        Call { headers: vec![("content-type", FORM)], body }
+    }
+
+    /// The time by the service's clock, as far as its last answer told it; until then, ours.
+    pub(super) fn now(&self) -> SystemTime {
+        shifted(SystemTime::now(), self.ahead.load(Relaxed))
     }
 
     /// Tries as often as patience allows, where another try may help.
@@ -183,7 +198,7 @@ impl Signed {
     async fn ask(&self, call: &Call<'_>) -> Result<(u16, Bytes), Fault> {
         let credentials = self.clients.keys().current().await;
         let credentials = credentials.map_err(|error| Fault::new(Kind::NoCredentials, &chain(&error)))?;
-        let request = self.request(call, credentials, shifted(SystemTime::now(), self.ahead.load(Relaxed)));
+        let request = self.request(call, credentials, self.now());
         let request = request.map_err(|error| Fault::new(Kind::Refused, &chain(&*error)))?;
         let response = self.http.execute(request).await.map_err(|error| lost(&error))?;
         if let Some(date) =

@@ -55,9 +55,9 @@ pub(super) fn write_moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What is said at all, that is, not an empty word.
+/// What is said at all, that is, not an empty word; in one line.
 pub(super) fn said(text: &str) -> Option<String> {
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    Some(text.trim().replace(char::is_control, " ")).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -95,5 +95,10 @@ mod tests {
         assert_eq!(write_moment(at), "2026-11-28T10:00:00Z");
         assert_eq!(moment(""), None);
         assert_eq!(said(" \n"), None);
+        assert_eq!(
+            said(" two\nlines\u{1b} ").as_deref(),
+            Some("two lines "),
+            "nothing that a terminal would obey"
+        );
     }
 }

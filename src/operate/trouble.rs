@@ -10,6 +10,11 @@ const MISSIGNED: [&str; 3] = ["IncompleteSignature", "InvalidSignatureException"
 /// Codes of what the service does only so often.
 const TOO_SOON: [&str; 2] = ["AWS.SimpleQueueService.PurgeQueueInProgress", "PurgeQueueInProgress"];
 
+/// Codes of what cannot be done while the group does something else.
+const UNDER_WAY: [&str; 3] = ["InstanceRefreshInProgress", "ResourceContention", "ScalingActivityInProgress"];
+/// The code of a refresh that cannot be taken back.
+const IRREVERSIBLE: [&str; 1] = ["IrreversibleInstanceRefresh"];
+
 /// A call, in words for messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -65,6 +70,14 @@ fn fix(call: &Call<'_>, region: &str, fault: &Fault) -> String {
             format!("name one that exists with {} ({key}); {elsewhere}", flag(key))
         }
         _ if said(&TOO_SOON) => "it is done once a minute; wait a minute, and look whether it is done".to_owned(),
+        _ if said(&UNDER_WAY) => {
+            "`fleet status` shows what the group does; wait until that is over, and do it again".to_owned()
+        }
+        _ if said(&IRREVERSIBLE) => {
+            "only a refresh that Terraform began, with a numbered version of the launch template, can be taken back; \
+             `fleet refresh --cancel` stops any"
+                .to_owned()
+        }
         Kind::NoCredentials => {
             "name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this on an \
              instance with a role"
@@ -127,6 +140,8 @@ mod tests {
             (Kind::Refused, Some("ValidationError"), "name one that exists"),
             (Kind::Refused, Some("InvalidParameterValue"), "check --queues-dead-letters"),
             (Kind::Denied, Some("PurgeQueueInProgress"), "once a minute"),
+            (Kind::Refused, Some("InstanceRefreshInProgress"), "wait until that is over"),
+            (Kind::Refused, Some("IrreversibleInstanceRefresh"), "fleet refresh --cancel"),
             (Kind::NoCredentials, None, "AWS_ACCESS_KEY_ID"),
             (Kind::Expired, Some("ExpiredToken"), "log in again"),
             (Kind::TimedOut, None, "check the network"),

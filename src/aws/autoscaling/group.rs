@@ -194,7 +194,7 @@ impl AutoScalingGroup {
     }
 
     /// Takes an instance out of service, and out of the target groups, without ending it. `decrement` makes the group
-    /// want one instance less; otherwise it starts another in its place.
+    /// want one instance less; otherwise it starts another in its place. Asked once: a second time it would be refused.
     pub async fn enter_standby(&self, instance: &str, decrement: bool) -> Result<Vec<Activity>, Fault> {
         let decrement = if decrement { "true" } else { "false" };
         let parameters = [
@@ -202,15 +202,15 @@ impl AutoScalingGroup {
             ("InstanceIds.member.1", instance),
             ("ShouldDecrementDesiredCapacity", decrement),
         ];
-        let body = self.service.form("EnterStandby", &parameters).await?;
+        let body = self.service.form_once("EnterStandby", &parameters).await?;
         let Activities { activities } = xml::result(&body)?;
         Ok(activities.members.into_iter().map(Activity::from).collect())
     }
 
-    /// Puts an instance in Standby back into service; the group wants one instance more then.
+    /// Puts an instance in Standby back into service; the group wants one instance more then. Asked once, likewise.
     pub async fn exit_standby(&self, instance: &str) -> Result<Vec<Activity>, Fault> {
         let parameters = [("AutoScalingGroupName", &*self.name), ("InstanceIds.member.1", instance)];
-        let body = self.service.form("ExitStandby", &parameters).await?;
+        let body = self.service.form_once("ExitStandby", &parameters).await?;
         let Activities { activities } = xml::result(&body)?;
         Ok(activities.members.into_iter().map(Activity::from).collect())
     }

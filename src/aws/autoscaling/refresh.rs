@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::aws::fault::Fault;
+use crate::aws::fault::{Fault, Kind};
 use crate::aws::xml::{self, List};
 
 use super::AutoScalingGroup;
@@ -10,8 +10,9 @@ use super::AutoScalingGroup;
 /// How a refresh is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
-    /// Of the wanted capacity, how many hundredths must stay healthy all the time.
-    pub min_healthy: u8,
+    /// Of the wanted capacity, how many hundredths must stay healthy all the time; if not given, what the group's
+    /// maintenance policy says, or 90.
+    pub min_healthy: Option<u8>,
     /// Seconds until a new instance counts; the group's own warm-up, if not given.
     pub warm_up: Option<u32>,
     /// Hundredths at which it pauses, ascending; ends with 100.
@@ -20,8 +21,6 @@ pub struct Pace {
     pub pause: Option<u32>,
     /// Leave instances alone that are what they should be.
     pub skip_matching: bool,
-    /// Go back by itself when it fails.
-    pub roll_back: bool,
 }
 
 /// A refresh as it is now.
@@ -49,6 +48,11 @@ impl Refresh {
     /// Whether it has done what was asked.
     pub fn has_succeeded(&self) -> bool {
         self.status == "Successful"
+    }
+
+    /// Whether it was stopped, or is being stopped, or taken back.
+    pub fn is_called_off(&self) -> bool {
+        self.status.starts_with("Cancel") || self.status.starts_with("Rollback")
     }
 }
 
@@ -97,12 +101,11 @@ impl Pace {
         let preference =
             |name: &str, value: &dyn ToString| (format!("Preferences.{name}"), value.to_string());
         let mut all = vec![
-            preference("MinHealthyPercentage", &self.min_healthy),
             preference("SkipMatching", &self.skip_matching),
-            preference("AutoRollback", &self.roll_back),
             // What an operator has set aside stays as it is; by default a refresh would wait an hour for it, and fail.
             preference("StandbyInstances", &"Ignore"),
         ];
+        all.extend(self.min_healthy.map(|percent| preference("MinHealthyPercentage", &percent)));
         all.extend(self.warm_up.map(|seconds| preference("InstanceWarmup", &seconds)));
         all.extend(self.pause.map(|seconds| preference("CheckpointDelay", &seconds)));
         let numbered = self.checkpoints.iter().zip(1..);
@@ -114,13 +117,16 @@ impl Pace {
 }
 
 impl AutoScalingGroup {
-    /// Begins to replace every instance; answers with the refresh's id.
+    /// Begins to replace every instance; answers with the refresh's id. Asked once: where the first call was carried out
+    /// and is over, a second would begin another. Nothing is said of what the instances are to become, so it is what the
+    /// group has them be already, and there is nothing to go back to.
     pub async fn refresh(&self, pace: &Pace) -> Result<String, Fault> {
         let pace = pace.parameters();
         let mut parameters = vec![("AutoScalingGroupName", &*self.name), ("Strategy", "Rolling")];
         parameters.extend(pace.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let body = self.service.form("StartInstanceRefresh", &parameters).await?;
-        xml::result::<Begun>(&body).map(|begun| begun.id)
+        let body = self.service.form_once("StartInstanceRefresh", &parameters).await?;
+        let Begun { id } = xml::result(&body)?;
+        xml::said(&id).ok_or_else(|| Fault::new(Kind::Garbled, "the refresh that has begun has no id"))
     }
 
     /// The refreshes of the last six weeks, newest first; at most `most`.
@@ -132,16 +138,16 @@ impl AutoScalingGroup {
         Ok(refreshes.members.into_iter().map(Refresh::from).collect())
     }
 
-    /// Stops the refresh under way; what is replaced stays replaced.
+    /// Stops the refresh under way; what is replaced stays replaced. Asked once: what is stopped is not under way.
     pub async fn cancel_refresh(&self) -> Result<(), Fault> {
         let parameters = [("AutoScalingGroupName", &*self.name)];
-        self.service.form("CancelInstanceRefresh", &parameters).await.map(drop)
+        self.service.form_once("CancelInstanceRefresh", &parameters).await.map(drop)
     }
 
-    /// Stops the refresh under way and takes back what it has done.
+    /// Stops the refresh under way and takes back what it has done. Asked once, likewise.
     pub async fn roll_back_refresh(&self) -> Result<(), Fault> {
         let parameters = [("AutoScalingGroupName", &*self.name)];
-        self.service.form("RollbackInstanceRefresh", &parameters).await.map(drop)
+        self.service.form_once("RollbackInstanceRefresh", &parameters).await.map(drop)
     }
 }
 
@@ -149,25 +155,33 @@ impl AutoScalingGroup {
 mod tests {
     use super::*;
 
+    fn said(pace: &Pace) -> Vec<String> {
+        pace.parameters().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
     #[test]
-    fn a_pace_is_said_in_full() {
-        let pace = Pace {
-            min_healthy: 90,
+    fn a_pace_is_said_as_far_as_it_was_given() {
+        let usual = Pace {
+            min_healthy: None,
+            warm_up: None,
+            checkpoints: Vec::new(),
+            pause: None,
+            skip_matching: true,
+        };
+        assert_eq!(said(&usual), ["Preferences.SkipMatching=true", "Preferences.StandbyInstances=Ignore"]);
+        let full = Pace {
+            min_healthy: Some(90),
             warm_up: Some(120),
             checkpoints: vec![10, 100],
             pause: Some(600),
-            skip_matching: true,
-            roll_back: false,
+            skip_matching: false,
         };
-        let said: Vec<String> =
-            pace.parameters().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            said,
+            said(&full),
             [
-                "Preferences.MinHealthyPercentage=90",
-                "Preferences.SkipMatching=true",
-                "Preferences.AutoRollback=false",
+                "Preferences.SkipMatching=false",
                 "Preferences.StandbyInstances=Ignore",
+                "Preferences.MinHealthyPercentage=90",
                 "Preferences.InstanceWarmup=120",
                 "Preferences.CheckpointDelay=600",
                 "Preferences.CheckpointPercentages.member.1=10",

@@ -14,6 +14,7 @@ use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::Operator;
 use crate::config::flags::OperatorFlags;
+use crate::operate::Trouble;
 use crate::operate::fleet::Fleet;
 use crate::operate::fleet::life::{Sight, Step, Way, next, recent};
 
@@ -25,6 +26,9 @@ pub(super) struct Isolate {
     /// Let the group want one instance less; otherwise it starts another in its place.
     #[arg(long)]
     decrement: bool,
+    /// Take it out even if no other is healthy, so that nobody answers.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     waiting: Waiting,
     #[command(flatten)]
@@ -55,14 +59,15 @@ pub(super) fn help(command: &str) -> String {
          Isolated means: protected from scale-in, in Standby, out of the target group, and its daemon says that it takes \
          no more jobs. Health checks do not replace an instance in Standby. All three are waited for; at the end of \
          --timeout what is missing is told. Both commands go on from what they find: run them again after an \
-         interruption. What came in by HTTP before is answered. Without --decrement the group starts another instance in \
+         interruption. What came in by HTTP before is answered. The last instance that is healthy \
+         stays, unless --force takes it. Without --decrement the group starts another instance in \
          its place, and wants one more when it comes back: `fleet scale` sets the number.",
     )
 }
 
 impl Isolate {
     pub(super) fn run(self, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let way = Way::Out { decrement: self.decrement };
+        let way = Way::Out { decrement: self.decrement, force: self.force };
         let course = Course { way, instance: self.instance, waiting: self.waiting };
         course.run(self.flags, self.change, streams)
     }
@@ -107,12 +112,12 @@ impl Course {
         let ahead: &[&str] = match (self.way, next(self.way, &sight, recent(Timestamp::now()))) {
             (_, Step::Impossible(why)) => bail!("{}: {why}", self.instance),
             (_, Step::Done) => &["nothing is left to do"],
-            (Way::Out { decrement: true }, Step::Protect | Step::EnterStandby) => &[
+            (Way::Out { decrement: true, .. }, Step::Protect | Step::EnterStandby) => &[
                 "would protect it from scale-in",
                 "would put it into Standby, and let the group want one instance less",
                 "would wait until it is out of the target group and takes no more jobs",
             ],
-            (Way::Out { decrement: false }, Step::Protect | Step::EnterStandby) => &[
+            (Way::Out { decrement: false, .. }, Step::Protect | Step::EnterStandby) => &[
                 "would protect it from scale-in",
                 "would put it into Standby; the group starts another in its place",
                 "would wait until it is out of the target group and takes no more jobs",
@@ -155,7 +160,15 @@ impl Course {
                     proofs
                 }
                 step => {
-                    self.take(&step, fleet, streams, &mut since).await?;
+                    match self.take(&step, fleet, streams).await {
+                        Ok(at) => since = at.unwrap_or(since),
+                        // Whether it was done, the next look shows.
+                        Err(trouble) if trouble.fault.kind.may_pass() => {
+                            since = Timestamp::now();
+                            streams.say(&trouble);
+                        }
+                        Err(trouble) => return Err(trouble.into()),
+                    }
                     vec![format!("the last step, {}, has not been seen to work", words(&step))]
                 }
             };
@@ -196,30 +209,30 @@ impl Course {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Takes a step; answers with its time, if from then on words prove something.
     async fn take(
         &self,
         step: &Step,
         fleet: &Fleet,
         streams: &mut Streams,
-        since: &mut Timestamp,
-    ) -> anyhow::Result<()> {
+    ) -> Result<Option<Timestamp>, Trouble> {
         let instance = &self.instance;
         streams.say(format_args!("{instance}: {}", words(step)));
-        let mut begun = |activities: Vec<Activity>| {
-            // By the service's clock, not by the operator's.
+        // By the service's clock, not by the operator's.
+        let begun = |activities: Vec<Activity>| {
             let begun = activities.iter().find_map(|activity| activity.begun);
-            *since = begun.unwrap_or_else(Timestamp::now);
+            Some(begun.unwrap_or_else(Timestamp::now))
         };
         match step {
-            Step::Protect => fleet.protect(instance, true).await?,
-            Step::Unprotect => fleet.protect(instance, false).await?,
+            Step::Protect => fleet.protect(instance, true).await.map(|()| None),
+            Step::Unprotect => fleet.protect(instance, false).await.map(|()| None),
             Step::EnterStandby => {
-                begun(fleet.enter_standby(instance, self.way == Way::Out { decrement: true }).await?);
+                let decrement = matches!(self.way, Way::Out { decrement: true, .. });
+                fleet.enter_standby(instance, decrement).await.map(begun)
             }
-            Step::ExitStandby => begun(fleet.exit_standby(instance).await?),
-            Step::Wait(_) | Step::Done | Step::Impossible(_) => {}
+            Step::ExitStandby => fleet.exit_standby(instance).await.map(begun),
+            Step::Wait(_) | Step::Done | Step::Impossible(_) => Ok(None),
         }
-        Ok(())
     }
 }
 

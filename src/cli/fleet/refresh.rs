@@ -3,27 +3,32 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use tokio::time::Instant;
 
 use super::Waiting;
-use crate::aws::Pace;
+use crate::aws::{Kind, Pace, Refresh as Seen};
 use crate::cli::Misuse;
-use crate::cli::confirm::Change;
+use crate::cli::confirm::Destruction;
 use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::{Operator, span};
 use crate::config::flags::OperatorFlags;
+use crate::operate::Trouble;
 use crate::operate::fleet::Fleet;
+
+/// How often it is looked for what was asked for without an answer: the service takes a moment to list what has begun.
+const LOOKS: u32 = 3;
 
 /// How.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Refresh {
-    /// Of the wanted capacity, how many hundredths must stay healthy.
-    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
-    min_healthy: u8,
+    /// Of the wanted capacity, how many hundredths must stay healthy; what the group's maintenance policy says, if not
+    /// given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
+    min_healthy: Option<u8>,
     /// Time until a new instance counts; the group's own warm-up, if not given.
     #[arg(long, value_name = "DURATION", value_parser = span)]
     warm_up: Option<Duration>,
@@ -36,13 +41,10 @@ pub(super) struct Refresh {
     /// Replace those too that already are what they should be.
     #[arg(long)]
     all: bool,
-    /// Go back by itself if it fails; the group's launch template must then name a numbered version.
-    #[arg(long)]
-    auto_rollback: bool,
     /// Stop the refresh under way; what is replaced stays replaced.
     #[arg(long, conflicts_with_all = ["follow", "rollback"])]
     cancel: bool,
-    /// Stop the refresh under way, and take back what it has done.
+    /// Stop the refresh under way, and take back what it has done; only one that Terraform began can be taken back.
     #[arg(long, conflicts_with = "follow")]
     rollback: bool,
     /// Begin none, but follow the one under way.
@@ -54,7 +56,7 @@ pub(super) struct Refresh {
     #[command(flatten)]
     waiting: Waiting,
     #[command(flatten)]
-    change: Change,
+    destruction: Destruction,
     #[command(flatten)]
     flags: OperatorFlags,
 }
@@ -63,11 +65,15 @@ pub(super) fn help() -> String {
     operator::help(
         "fleet refresh",
         "  compilation-worker fleet refresh --checkpoints 10,50 --pause 10m --timeout 2h\n  \
+           compilation-worker fleet refresh --dry-run\n  \
            compilation-worker fleet refresh --follow --timeout 2h\n  \
            compilation-worker fleet refresh --cancel\n  \
            compilation-worker fleet refresh --rollback\n\n\
-         Instances that end drain first. Those in Standby or protected from scale-in are waited for: rejoin or end them \
-         first. Ctrl-C ends the waiting, not the refresh.",
+         It makes instances what their group has them be already, after asking for the group's name. A new image comes with \
+         Terraform, whose refresh takes itself back if it fails; one that began here has nothing to go back to: --cancel \
+         stops it. Instances that end drain first. Those in Standby stay as they are. One that is in service and protected \
+         from scale-in is waited for for an hour, and then the refresh fails: end its protection with `fleet rejoin`. \
+         Ctrl-C ends the waiting, not the refresh.",
     )
 }
 
@@ -77,50 +83,118 @@ impl Refresh {
         let flags = self.flags.clone();
         operator::run(flags, streams, async |ground: &Ground, streams: &mut Streams| {
             let fleet = super::open(ground)?;
-            let under_way = fleet.newest_refresh().await?.filter(crate::aws::Refresh::is_under_way);
+            let newest = fleet.newest_refresh().await?;
+            let under_way = newest.as_ref().filter(|refresh| refresh.is_under_way());
             let name = &fleet.names().group;
-            let done = if self.cancel || self.rollback {
-                let Some(refresh) = under_way else { bail!("no refresh of {name} is under way") };
-                let how = if self.rollback { "taking back" } else { "stopping" };
-                streams.data(
-                    format!("{name}: {how} refresh {} at {} %\n", refresh.id, refresh.percent).as_bytes(),
-                )?;
-                if !self.change.dry_run {
-                    fleet.stop_refresh(self.rollback).await?;
-                }
-                return self.end_of_stop(&fleet, streams).await;
-            } else if self.follow {
-                under_way.map(|refresh| refresh.id)
-            } else {
-                if let Some(refresh) = under_way {
+            match under_way {
+                None if self.cancel || self.rollback || self.follow => {
                     bail!(
-                        "refresh {} of {name} is under way at {} %\nfix: --follow follows it, --cancel stops it, \
-                         --rollback takes it back",
-                        refresh.id,
-                        refresh.percent
-                    );
-                }
-                let group = fleet.group().await?;
-                streams.data(
-                    format!(
-                        "{name}: replacing {} instances, {} % stay healthy\n",
-                        group.members.len(),
-                        self.min_healthy
+                        "no refresh of {name} is under way\nfix: `fleet refresh --dry-run` says what one would do"
                     )
-                    .as_bytes(),
-                )?;
-                if self.change.dry_run {
-                    return Ok(ExitCode::SUCCESS);
                 }
-                Some(fleet.refresh(&pace).await?)
-            };
-            match done {
-                None => bail!("no refresh of {name} is under way"),
-                Some(id) if self.no_wait => streams.say(format_args!("refresh {id} has begun")),
-                Some(id) => return self.watch(&fleet, &id, streams).await,
+                Some(refresh) if self.cancel || self.rollback => self.stop(&fleet, refresh, streams).await,
+                Some(refresh) if self.follow => self.watch(&fleet, &refresh.id, streams).await,
+                Some(refresh) => bail!(
+                    "refresh {} of {name} is under way at {} %\nfix: --follow follows it, --cancel stops it, \
+                     --rollback takes it back if Terraform began it",
+                    refresh.id,
+                    refresh.percent
+                ),
+                None => {
+                    let before = newest.map(|refresh| refresh.id);
+                    self.begin(&fleet, &pace, before.as_deref(), streams).await
+                }
             }
-            Ok(ExitCode::SUCCESS)
         })
+    }
+
+    /// Begins one and follows it. `before` is the newest that there was.
+    async fn begin(
+        &self,
+        fleet: &Fleet,
+        pace: &Pace,
+        before: Option<&str>,
+        streams: &mut Streams,
+    ) -> anyhow::Result<ExitCode> {
+        let (name, group) = (&fleet.names().group, fleet.group().await?);
+        let count = group.members.iter().filter(|member| member.lifecycle != "Standby").count();
+        let which = if self.all { "all" } else { "what is not as it should be" };
+        let least = self.min_healthy.map_or_else(
+            || "as many stay healthy as the group's maintenance policy says".to_owned(),
+            |percent| format!("{percent} % stay healthy"),
+        );
+        streams.data(format!("{name}: replacing {which} of {count} instances, {least}\n").as_bytes())?;
+        if self.destruction.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let lost =
+            format!("Of {count} instances, {which} will drain and end, and others start in their place.");
+        self.destruction.confirm(streams, &lost, name)?;
+        let id = match fleet.refresh(pace).await {
+            Ok(id) => id,
+            Err(trouble) => {
+                let is_new = |refresh: &Seen| before != Some(&refresh.id);
+                self.in_spite_of(fleet, trouble, is_new, streams).await?.id
+            }
+        };
+        if self.no_wait {
+            streams.say(format_args!("refresh {id} has begun"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.watch(fleet, &id, streams).await
+    }
+
+    /// Stops the one under way, and follows it until it has stopped.
+    async fn stop(&self, fleet: &Fleet, refresh: &Seen, streams: &mut Streams) -> anyhow::Result<ExitCode> {
+        let (name, Seen { id, percent, .. }) = (&fleet.names().group, refresh);
+        let how = if self.rollback { "taking back" } else { "stopping" };
+        streams.data(format!("{name}: {how} refresh {id} at {percent} %\n").as_bytes())?;
+        if self.destruction.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.rollback {
+            let lost = format!("The instances that refresh {id} has started will drain and end.");
+            self.destruction.confirm(streams, &lost, name)?;
+        }
+        if let Err(trouble) = fleet.stop_refresh(self.rollback).await {
+            let is_called_off = |seen: &Seen| seen.id == *id && seen.is_called_off();
+            self.in_spite_of(fleet, trouble, is_called_off, streams).await?;
+        }
+        if self.no_wait {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let stopped = self.follow_to_end(fleet, id, streams).await?;
+        if ["Cancelled", "RollbackSuccessful"].contains(&stopped.status.as_str()) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(unlike(&stopped))
+    }
+
+    /// The newest refresh, if it is what was asked for although no answer said so; the trouble otherwise.
+    async fn in_spite_of(
+        &self,
+        fleet: &Fleet,
+        trouble: Trouble,
+        wanted: impl Fn(&Seen) -> bool,
+        streams: &mut Streams,
+    ) -> anyhow::Result<Seen> {
+        let lost = [Kind::TimedOut, Kind::Unreachable, Kind::Broken, Kind::Garbled];
+        if !lost.contains(&trouble.fault.kind) {
+            return Err(trouble.into());
+        }
+        streams.say(format_args!("{trouble}\nlooking whether it was done all the same"));
+        for _ in 0..LOOKS {
+            tokio::time::sleep(self.waiting.every).await;
+            if let Some(seen) = fleet.newest_refresh().await?.filter(&wanted) {
+                return Ok(seen);
+            }
+        }
+        bail!(
+            "could not {}: {}; nothing of it was seen afterwards\nfix: `fleet refresh --follow` tells whether it was done \
+             since; if not, do it again",
+            trouble.what,
+            trouble.fault
+        )
     }
 
     fn pace(&self) -> anyhow::Result<Pace> {
@@ -139,43 +213,20 @@ impl Refresh {
             checkpoints,
             pause: self.pause.map(seconds),
             skip_matching: !self.all,
-            roll_back: self.auto_rollback,
         })
     }
 
-    /// Waits until what was stopped has stopped.
-    async fn end_of_stop(&self, fleet: &Fleet, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        if self.no_wait || self.change.dry_run {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let stopped = self.follow_to_end(fleet, None, streams).await?;
-        let as_wanted = ["Cancelled", "RollbackSuccessful"].contains(&stopped.status.as_str());
-        Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
     async fn watch(&self, fleet: &Fleet, id: &str, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let over = self.follow_to_end(fleet, Some(id), streams).await?;
-        if over.has_succeeded() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let why = over.reason.as_deref().unwrap_or("no reason was given");
-        bail!(
-            "refresh {id} ended as {}: {why}\nfix: `fleet status` shows the instances; `fleet refresh` begins again",
-            over.status
-        )
+        let over = self.follow_to_end(fleet, id, streams).await?;
+        if over.has_succeeded() { Ok(ExitCode::SUCCESS) } else { Err(unlike(&over)) }
     }
 
-    /// Follows the newest refresh to its end.
-    async fn follow_to_end(
-        &self,
-        fleet: &Fleet,
-        id: Option<&str>,
-        streams: &mut Streams,
-    ) -> anyhow::Result<crate::aws::Refresh> {
+    /// Follows a refresh to its end.
+    async fn follow_to_end(&self, fleet: &Fleet, id: &str, streams: &mut Streams) -> anyhow::Result<Seen> {
         let (begun, mut operator, mut told) = (Instant::now(), Operator::listen()?, String::new());
         loop {
             match fleet.newest_refresh().await {
-                Ok(Some(refresh)) if id.is_none_or(|id| refresh.id == id) => {
+                Ok(Some(refresh)) if refresh.id == id => {
                     let reason =
                         refresh.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
                     let line = format!(
@@ -204,4 +255,13 @@ impl Refresh {
             }
         }
     }
+}
+
+/// What a refresh that did not end as was wanted comes to.
+fn unlike(over: &Seen) -> anyhow::Error {
+    let Seen { id, status, .. } = over;
+    let why = over.reason.as_deref().unwrap_or("no reason was given");
+    anyhow!(
+        "refresh {id} ended as {status}: {why}\nfix: `fleet status` shows the instances; `fleet refresh` begins again"
+    )
 }

@@ -11,10 +11,12 @@ use crate::operate::Trouble;
 /// Which way an instance is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Out of service. With `decrement` the group is to want one instance less, and starts no other.
+    /// Out of service.
     Out {
-        /// See there.
+        /// The group is to want one instance less, and starts no other.
         decrement: bool,
+        /// Even if it is the last that is healthy.
+        force: bool,
     },
     /// Back into service.
     Back,
@@ -29,6 +31,8 @@ pub struct Sight {
     pub member: Member,
     /// How the balancer finds it; `unused` if it does not know it.
     pub target: String,
+    /// How many others the balancer finds healthy.
+    pub others: usize,
     /// What its daemon last said.
     pub word: Option<Word>,
 }
@@ -55,9 +59,24 @@ pub enum Step {
 /// What is to be done next. Words of a daemon before `since` prove nothing.
 pub fn next(way: Way, sight: &Sight, since: Timestamp) -> Step {
     match way {
-        Way::Out { decrement } => out(sight, decrement, since),
+        Way::Out { force: false, .. } if is_last(sight) => Step::Impossible(of_the_last(&sight.group)),
+        Way::Out { decrement, .. } => out(sight, decrement, since),
         Way::Back => back(sight, since),
     }
+}
+
+/// Whether nobody would answer if it left now. One that is not healthy takes nothing away.
+fn is_last(sight: &Sight) -> bool {
+    sight.member.lifecycle == "InService" && sight.target == "healthy" && sight.others == 0
+}
+
+fn of_the_last(group: &Group) -> String {
+    let more = group.desired.saturating_add(1);
+    let bound = if more > group.max { format!(" --max {more}") } else { String::new() };
+    format!(
+        "no other is healthy at the balancer, so nobody would answer: wait until another is (`fleet status`), start one \
+         with `fleet scale {more}{bound}`, or add --force"
+    )
 }
 
 fn out(sight: &Sight, decrement: bool, since: Timestamp) -> Step {
@@ -153,9 +172,10 @@ impl Fleet {
             self.health(&targets).await
         };
         let (health, word) = futures_util::try_join!(health, self.word(instance))?;
-        let target = health.into_iter().find(|target| target.id == instance);
-        let target = target.map_or_else(|| "unused".to_owned(), |target| target.state);
-        Ok(Some(Sight { group, member, target, word }))
+        let (own, others): (Vec<_>, Vec<_>) = health.into_iter().partition(|target| target.id == instance);
+        let others = others.iter().filter(|target| target.state == "healthy").count();
+        let target = own.into_iter().next().map_or_else(|| "unused".to_owned(), |target| target.state);
+        Ok(Some(Sight { group, member, target, others, word }))
     }
 }
 
@@ -185,11 +205,12 @@ mod tests {
             group: Group { min: 2, desired: 3, max: 4, members: vec![member.clone()], suspended: Vec::new() },
             member,
             target: target.to_owned(),
+            others: 1,
             word: Some(word),
         }
     }
 
-    const OUT: Way = Way::Out { decrement: false };
+    const OUT: Way = Way::Out { decrement: false, force: false };
 
     #[test]
     fn each_step_follows_from_what_is_seen() {
@@ -243,7 +264,7 @@ mod tests {
         let since = Timestamp::from_second(900).unwrap();
         let mut low = sight("InService", false, "healthy", Some(true));
         low.group.desired = 2;
-        let told = next(Way::Out { decrement: true }, &low, since);
+        let told = next(Way::Out { decrement: true, force: false }, &low, since);
         assert!(matches!(told, Step::Impossible(why) if why.contains("fleet scale 2 --min 1")));
         assert_eq!(next(OUT, &low, since), Step::Protect, "capacity stays");
         let mut full = sight("Standby", true, "unused", Some(false));
@@ -254,5 +275,29 @@ mod tests {
             let gone = next(way, &sight("Terminating:Wait", true, "draining", None), since);
             assert!(matches!(gone, Step::Impossible(why) if why.contains("Terminating:Wait")), "{way:?}");
         }
+    }
+    #[test]
+    fn the_last_that_is_healthy_stays_unless_it_is_forced_out() {
+        let since = Timestamp::from_second(900).unwrap();
+        let last = |lifecycle: &str, protected, target: &str| Sight {
+            others: 0,
+            ..sight(lifecycle, protected, target, Some(true))
+        };
+        for protected in [false, true] {
+            let told = next(OUT, &last("InService", protected, "healthy"), since);
+            assert!(
+                matches!(told, Step::Impossible(why) if why.contains("`fleet scale 4`") && why.contains("--force"))
+            );
+        }
+        let mut full = last("InService", false, "healthy");
+        full.group.max = 3;
+        let told = next(OUT, &full, since);
+        assert!(matches!(told, Step::Impossible(why) if why.contains("`fleet scale 4 --max 4`")));
+        let forced = Way::Out { decrement: false, force: true };
+        assert_eq!(next(forced, &full, since), Step::Protect);
+        // One that answers nobody takes nothing away, and one that has left already has done so.
+        assert_eq!(next(OUT, &last("InService", false, "unhealthy"), since), Step::Protect);
+        let left = next(OUT, &last("Standby", true, "unused"), since);
+        assert!(matches!(left, Step::Wait(_)), "{left:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A server of the test's that answers as Amazon documents it, for what no emulator does: targets that drain, instances
 //! that come and go in their own time, refreshes, and services in trouble. Each look moves the world a step on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use compilation_worker::lifecycle;
@@ -9,6 +9,7 @@ use compilation_worker::operate::permissions;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::patterns;
 use crate::aws::server::{Act, Request, Server};
 use crate::support::daemon::program;
 
@@ -42,6 +43,8 @@ pub(super) struct World {
     pub(super) activity: Option<(&'static str, &'static str)>,
     /// Statuses that a refresh goes through, a look each, with its hundredths.
     pub(super) refresh: Vec<(&'static str, u8)>,
+    /// Refreshes that were begun by a call; the newest is named after their number.
+    pub(super) begun: u32,
     /// Weights of the old and the new target group.
     pub(super) weights: [u32; 2],
     /// What the rule does, if it is not to forward.
@@ -52,6 +55,8 @@ pub(super) struct World {
     pub(super) events: Vec<(&'static str, i64, String)>,
     /// What is done to an action instead, and how often.
     pub(super) faults: BTreeMap<&'static str, (Act, usize)>,
+    /// Actions whose next answer is lost after they were carried out.
+    pub(super) lost: BTreeSet<&'static str>,
     /// Every action that was asked, with what it said.
     pub(super) asked: Vec<(String, BTreeMap<String, String>)>,
 }
@@ -108,11 +113,13 @@ impl Cloud {
             daemons_notice: true,
             activity: None,
             refresh: Vec::new(),
+            begun: 0,
             weights: [90, 10],
             action: None,
             figures: BTreeMap::new(),
             events: Vec::new(),
             faults: BTreeMap::new(),
+            lost: BTreeSet::new(),
             asked: Vec::new(),
         }));
         let behind = Arc::clone(&world);
@@ -182,11 +189,16 @@ impl World {
             *times -= 1;
             return act.clone();
         }
+        let act = self.carry_out(name, &said);
+        if self.lost.remove(name) { Act::Reset } else { act }
+    }
+
+    fn carry_out(&mut self, name: &str, said: &BTreeMap<String, String>) -> Act {
         match name {
             "DescribeAutoScalingGroups" => xml(name, &self.group()),
             "DescribeScalingActivities" => xml(name, &self.activities()),
             "DescribeInstanceRefreshes" => xml(name, &self.refreshes()),
-            "UpdateAutoScalingGroup" => self.resize(&said),
+            "UpdateAutoScalingGroup" => self.resize(said),
             "SetInstanceProtection" => {
                 self.machine(&said["InstanceIds.member.1"]).protected =
                     said["ProtectedFromScaleIn"] == "true";
@@ -194,27 +206,36 @@ impl World {
             }
             "EnterStandby" => {
                 let machine = self.machine(&said["InstanceIds.member.1"]);
+                if machine.lifecycle != "InService" {
+                    return refusal(400, "ValidationError", "The instance i-1 is not in InService.");
+                }
                 (machine.lifecycle, machine.target) = ("EnteringStandby", Some("draining"));
                 self.desired -= u32::from(said["ShouldDecrementDesiredCapacity"] == "true");
                 xml(name, &activity("InProgress", ""))
             }
             "ExitStandby" => {
                 let machine = self.machine(&said["InstanceIds.member.1"]);
+                if machine.lifecycle != "Standby" {
+                    return refusal(400, "ValidationError", "The instance i-1 is not in Standby.");
+                }
                 (machine.lifecycle, machine.target) = ("Pending", Some("initial"));
                 self.initial = 3;
                 self.desired += 1;
                 xml(name, &activity("InProgress", ""))
             }
-            "StartInstanceRefresh" => xml(name, "<InstanceRefreshId>r-1</InstanceRefreshId>"),
+            "StartInstanceRefresh" => {
+                self.begun += 1;
+                xml(name, &format!("<InstanceRefreshId>r-{}</InstanceRefreshId>", self.begun))
+            }
             "CancelInstanceRefresh" => {
                 self.refresh = vec![("Cancelling", 40), ("Cancelled", 40)];
-                xml(name, "<InstanceRefreshId>r-1</InstanceRefreshId>")
+                xml(name, "")
             }
             "RollbackInstanceRefresh" => {
                 self.refresh = vec![("RollbackInProgress", 40), ("RollbackSuccessful", 0)];
-                xml(name, "<InstanceRefreshId>r-1</InstanceRefreshId>")
+                xml(name, "")
             }
-            "DescribeTargetGroups" => target_group(&said),
+            "DescribeTargetGroups" => target_group(said),
             "DescribeTargetHealth" => xml(name, &self.health()),
             "DescribeRules" => xml(name, &self.rules()),
             "ModifyRule" => {
@@ -226,9 +247,9 @@ impl World {
                 self.weights = [weight(1), weight(2)];
                 xml(name, "")
             }
-            "GetMetricData" => xml(name, &self.metrics(&said)),
+            "GetMetricData" => xml(name, &self.metrics(said)),
             "GetLogEvents" => self.word(&said["logStreamName"]),
-            "FilterLogEvents" => self.search(&said),
+            "FilterLogEvents" => self.search(said),
             other => panic!("{other} was not expected"),
         }
     }
@@ -269,9 +290,10 @@ impl World {
             self.refresh.remove(0);
         }
         format!(
-            "<InstanceRefreshes><member><InstanceRefreshId>r-1</InstanceRefreshId><Status>{status}</Status>\
+            "<InstanceRefreshes><member><InstanceRefreshId>r-{}</InstanceRefreshId><Status>{status}</Status>\
              <PercentageComplete>{percent}</PercentageComplete><InstancesToUpdate>1</InstancesToUpdate>\
-             </member></InstanceRefreshes>"
+             </member></InstanceRefreshes>",
+            self.begun
         )
     }
 
@@ -375,15 +397,16 @@ impl World {
     fn search(&self, said: &BTreeMap<String, String>) -> Act {
         let from: i64 = said["startTime"].parse().unwrap();
         let of = |stream: &str| said.get("logStreamNames").is_none_or(|names| names.contains(stream));
-        let events = self.events.iter().enumerate().filter(|(_, (stream, at, _))| *at >= from && of(stream));
-        let events: Vec<Value> = events
-            .map(|(id, (stream, at, message))| {
-                json!({ "eventId": id.to_string(), "logStreamName": stream, "timestamp": at, "message": message })
-            })
-            .collect();
+        let pattern = said.get("filterPattern");
+        let fits = |message: &str| pattern.is_none_or(|pattern| patterns::fits(pattern, message));
+        let events = self.events.iter().enumerate();
+        let events = events.filter(|(_, (stream, at, message))| *at >= from && of(stream) && fits(message));
+        let events: Vec<_> = events.collect();
         let page: usize = said.get("nextToken").map_or(0, |token| token.parse().unwrap());
-        let events_here =
-            if page.is_multiple_of(2) { events.iter().skip(page).take(2).collect() } else { Vec::new() };
+        let most = if page.is_multiple_of(2) { 2 } else { 0 };
+        let events_here: Vec<Value> = events.iter().skip(page).take(most).map(|(id, (stream, at, message))| {
+            json!({ "eventId": id.to_string(), "logStreamName": stream, "timestamp": at, "message": message })
+        }).collect();
         let mut body = json!({ "events": events_here, "searchedLogStreams": [] });
         if page + 1 < events.len() {
             body["nextToken"] = json!((page + 1).to_string());

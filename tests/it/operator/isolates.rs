@@ -139,9 +139,45 @@ async fn services_in_trouble_are_told_with_the_way_out() {
     cloud.world().trouble("DescribeAutoScalingGroups", refusal(400, "Throttling", "Rate exceeded"), 5);
     let run = cloud.run(&words(&ISOLATE, &[])).await;
     assert!(run.code == Some(1) && run.err.contains("throttled: Throttling"), "{run:?}");
-    // Asked again by the adapter, an answer that never comes costs five seconds and nothing else.
+    // Asked again after the next look, an answer that never comes costs five seconds and nothing else.
     cloud.world().trouble("EnterStandby", Act::Hang, 1);
     let run = cloud.run(&words(&ISOLATE, &[])).await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.err.contains("could not put into Standby instance i-1"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_although_no_answer_said_so_is_not_done_again() {
+    let cloud = Cloud::start().await;
+    cloud.world().lost.extend(["EnterStandby", "ExitStandby"]);
+    cloud.world().min = 1;
+    for (command, change, end) in [
+        (&[&ISOLATE[..], &["--decrement"]].concat()[..], "EnterStandby", "i-1: isolated"),
+        (&REJOIN, "ExitStandby", "i-1: back"),
+    ] {
+        let run = cloud.run(&words(command, &[])).await;
+        assert!(run.code == Some(0) && run.out.starts_with(end), "{run:?}");
+        assert!(run.err.contains("unreachable"), "the loss is told: {run:?}");
+        let asked = cloud.changes().into_iter().filter(|asked| asked == change).count();
+        assert_eq!(asked, 1, "{:?}", cloud.changes());
+    }
+    assert_eq!(cloud.world().desired, 2, "one less, and one more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_that_answers_is_not_taken_by_accident() {
+    let cloud = Cloud::start().await;
+    cloud.world().machine("i-2").target = Some("unhealthy");
+    for more in [&[][..], &["--dry-run"]] {
+        let run = cloud.run(&words(&ISOLATE, more)).await;
+        assert!(run.code == Some(1) && run.err.contains("no other is healthy"), "{run:?}");
+        assert!(run.err.contains("`fleet scale 3`") && run.err.contains("--force"), "{run:?}");
+    }
+    assert!(cloud.changes().is_empty(), "{:?}", cloud.changes());
+    let run = cloud.run(&words(&ISOLATE, &["--force"])).await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    // The other one answers nobody: it may go.
+    let run = cloud.run(&words(&["fleet", "isolate", "i-2"], &[])).await;
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 

@@ -6,6 +6,7 @@ mod costs;
 mod emulated;
 mod isolates;
 mod logs;
+mod patterns;
 mod refreshes;
 mod rights;
 mod scales;
