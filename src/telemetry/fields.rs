@@ -2,6 +2,8 @@
 
 /// What one request is called, here and in the reply's `X-Request-Id`.
 pub const REQUEST_ID: &str = "request.id";
+/// The trace that a request is part of, as X-Ray shows it.
+pub const TRACE_ID: &str = "trace.id";
 /// The compiler asked for.
 pub const COMPILER_ID: &str = "compiler.id";
 /// The language asked for.

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::{Operator, span};
 use crate::config::flags::OperatorFlags;
-use crate::operate::fleet::events::{Follower, Level, Wanted};
+use crate::operate::fleet::events::{Follower, Level, Looked, MOST_PAGES, Wanted};
 use crate::telemetry::fields;
 
 /// Which events.
@@ -31,6 +32,9 @@ pub(super) struct Logs {
     /// Of this request alone, by the X-Request-Id of its reply.
     #[arg(long, value_name = "ID")]
     request: Option<String>,
+    /// Of this trace alone, by what follows Root= in a request's X-Amzn-Trace-Id.
+    #[arg(long, value_name = "ID", value_parser = trace)]
+    trace: Option<String>,
     /// With this text in what they say.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
@@ -52,9 +56,26 @@ pub(super) fn help() -> String {
         "fleet logs",
         "  compilation-worker fleet logs --follow --level warn\n  \
            compilation-worker fleet logs --since 1d --request 3f1c0f0e-6a0e-4b57-9d0f-2f2f6c1c9a11\n  \
+           compilation-worker fleet logs --since 1h --trace 1-67891233-abcdef012345678912345678\n  \
            compilation-worker fleet logs --instance i-0123456789abcdef0 --json | jq -r .message\n\n\
-         Following shows each event once; one that comes more than two minutes late is not seen. Ctrl-C ends it.",
+         Following shows each event once; one that comes more than two minutes late is not seen. Ctrl-C ends it. One look \
+         reads five hundred pages of up to a megabyte; what it leaves out is told, and following goes on there. What a \
+         daemon prints before its log begins, such as why it does not start, stays on the instance: \
+         journalctl -u compilation-worker.",
     )
+}
+
+/// A trace's id, with or without what the header has before it.
+fn trace(text: &str) -> Result<String, String> {
+    let id = text.trim().strip_prefix("Root=").unwrap_or(text.trim());
+    let is_hex =
+        |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_trace = match id.split('-').collect::<Vec<_>>()[..] {
+        ["1", time, rest] => is_hex(time, 8) && is_hex(rest, 24),
+        _ => false,
+    };
+    let odd = || "a trace is 1-, eight hexadecimal digits, - and twenty-four, as in 1-67891233-abcdef012345678912345678";
+    if is_trace { Ok(id.to_owned()) } else { Err(odd().to_owned()) }
 }
 
 fn level(name: &str) -> Result<Level, String> {
@@ -63,11 +84,11 @@ fn level(name: &str) -> Result<Level, String> {
 
 impl Logs {
     pub(super) fn run(self, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let Self { follow, since, instance, request, message, level, json, every, flags } = self;
+        let Self { follow, since, instance, request, trace, message, level, json, every, flags } = self;
         operator::run(flags, streams, async |ground: &Ground, streams: &mut Streams| {
             let ago = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
             let from = Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH).as_millisecond();
-            let wanted = Wanted { from, instance, request, message, level };
+            let wanted = Wanted { from, instance, request, trace, message, level };
             let mut follower = Follower::new(&ground.clients, &ground.config.fleet.log_group, wanted)?;
             let mut operator = Operator::listen()?;
             let mut seen_once = false;
@@ -84,7 +105,17 @@ impl Logs {
                     other => other?,
                 }
                 match looked {
-                    Ok(_) => seen_once = true,
+                    Ok(Looked::Partly) if follow => {
+                        seen_once = true;
+                        streams
+                            .say(format_args!("{MOST_PAGES} pages were read and there are more: going on"));
+                    }
+                    Ok(Looked::Partly) => bail!(
+                        "{MOST_PAGES} pages were read, and there are more, of which nothing is shown\n\
+                         fix: ask for less with --since, --instance, --request, --trace or --level, or for all of it \
+                         with --follow"
+                    ),
+                    Ok(Looked::Through | Looked::Enough) => seen_once = true,
                     Err(trouble) if follow && seen_once && trouble.fault.kind.may_pass() => {
                         streams.say(&trouble);
                     }
@@ -131,10 +162,9 @@ fn person(event: &Event) -> String {
     let own = said
         .iter()
         .filter(|(name, _)| !["level", "message", "timestamp", "target", "span"].contains(&name.as_str()));
-    let inherited = span
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| *name == fields::REQUEST_ID && !said.contains_key(*name));
+    let inherited = span.into_iter().flatten().filter(|(name, _)| {
+        [fields::REQUEST_ID, fields::TRACE_ID].contains(&name.as_str()) && !said.contains_key(*name)
+    });
     for (name, value) in own.chain(inherited) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         line.extend([" ", name, "=", &value]);
@@ -162,6 +192,25 @@ mod tests {
             timestamp: 1_700_000_000_123,
             message: message.to_owned(),
             ..Event::default()
+        }
+    }
+
+    #[test]
+    fn a_trace_is_read_as_the_header_has_it() {
+        let id = "1-67891233-abcdef012345678912345678";
+        for text in [id, &format!("Root={id}"), &format!(" {id}\n")] {
+            assert_eq!(trace(text).as_deref(), Ok(id), "{text}");
+        }
+        for odd in [
+            "",
+            "1",
+            "1-2-3",
+            &id[2..],
+            &format!("{id}0"),
+            &id.replace('a', "g"),
+            &format!("Root={id};Sampled=1"),
+        ] {
+            assert!(trace(odd).unwrap_err().contains("1-67891233-"), "{odd}");
         }
     }
 

@@ -145,6 +145,8 @@ async fn logs(fleet: &Fleet, instances: &[String]) {
     assert_eq!(event["instance"], json!(instances[1]));
     let (out, err, _) = fleet.run(&["fleet", "logs", "--request", "r-1"]).await;
     assert!(out.lines().count() == 1 && out.contains("request.id=r-1"), "{out} {err}");
+    let (out, err, _) = fleet.run(&["fleet", "logs", "--request", "r-2 \"odd\""]).await;
+    assert!(out.lines().count() == 1 && out.contains("r-2"), "{out} {err}");
 }
 
 async fn shares(fleet: &Fleet) {

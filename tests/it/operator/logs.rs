@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use compilation_worker::lifecycle;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::SOON;
 use super::cloud::Cloud;
@@ -50,8 +52,94 @@ async fn all_pages_are_read_and_only_what_is_wanted_is_shown() {
     let world = cloud.world();
     let patterns: Vec<&String> =
         world.asked.iter().filter_map(|(_, said)| said.get("filterPattern")).collect();
-    assert!(patterns.iter().any(|pattern| *pattern == r#""r-\"3\"""#), "{patterns:?}");
-    assert!(patterns.iter().any(|pattern| *pattern == "?ERROR ?WARN"), "{patterns:?}");
+    assert!(patterns.iter().any(|pattern| *pattern == r#""r-1""#), "{patterns:?}");
+    assert!(patterns.iter().any(|pattern| pattern.starts_with("?ERROR ?WARN ?panicked ")), "{patterns:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_an_odd_text_and_last_words_are_found() {
+    const TRACE: &str = "1-67891233-abcdef012345678912345678";
+    let cloud = Cloud::start().await;
+    let now = Timestamp::now().as_millisecond();
+    let event = |message: Value| ("i-1", now - 1000, message.to_string());
+    let path = r#"no "C:\gcc" here"#;
+    cloud.world().events = vec![
+        event(json!({ "level": "INFO", "message": "traced", "trace.id": TRACE })),
+        event(
+            json!({ "level": "INFO", "message": "within", "span": { "trace.id": TRACE, "request.id": "r-1" } }),
+        ),
+        event(json!({ "level": "INFO", "message": "another", "trace.id": TRACE.replace("67", "76") })),
+        event(json!({ "level": "WARN", "message": path })),
+        ("i-1", now - 900, "thread 'main' panicked at src/x.rs:1:1:".to_owned()),
+        ("i-1", now - 800, format!("error: plain {path}")),
+    ];
+    let trace = format!("Root={TRACE}");
+    for (words, expected) in [
+        (&["--trace", &trace][..], vec!["traced trace.id=", "within request.id=r-1 trace.id="]),
+        (&["--trace", TRACE, "--request", "r-1"], vec!["within"]),
+        (&["--message", path], vec![path, "error: plain"]),
+        (&["--message", "\\"], vec![path, "error: plain"]),
+        (&["--level", "warn"], vec![path, "panicked", "error: plain"]),
+    ] {
+        let run = cloud.run(&[&["fleet", "logs"], words].concat()).await;
+        assert_eq!((run.err.as_str(), run.code), ("", Some(0)), "{words:?}");
+        let lines: Vec<&str> = run.out.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "{words:?}: {lines:#?}");
+        assert!(lines.iter().zip(expected).all(|(line, part)| line.contains(part)), "{words:?}: {lines:#?}");
+    }
+    let run = cloud.run(&["fleet", "logs", "--trace", "1-2-3"]).await;
+    assert!(run.code == Some(64) && run.err.contains("1-67891233-abcdef012345678912345678"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_fleet_is_not_searched_from_the_start_each_time() {
+    let cloud = Cloud::start().await;
+    let mut command = cloud.command(&[&["fleet", "logs", "--follow", "--since", "1h"], &SOON[..]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let starts = || -> Vec<i64> {
+        cloud.world().asked.iter().map(|(_, said)| said["startTime"].parse().unwrap()).collect()
+    };
+    while starts().len() < 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    kill_process(id, Signal::INT).unwrap();
+    let ended = lifecycle::blocking("program", move || child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let (starts, now) = (starts(), Timestamp::now().as_millisecond());
+    assert!(now - starts[0] >= 3_600_000, "{starts:?}");
+    let window = now - starts[1];
+    assert!((120_000..300_000).contains(&window), "what comes late is looked for, and no more: {window} ms");
+    assert!(starts.is_sorted(), "{starts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_look_leaves_out_is_told_and_following_reads_it() {
+    let cloud = Cloud::start().await;
+    cloud.world().events = (0..700).map(|ago| event(ago / 2, "i-1", "INFO", "r-1")).collect();
+    let run = cloud.run(&["fleet", "logs"]).await;
+    assert_eq!((run.code, run.out.lines().count()), (Some(1), 500), "{}", run.err);
+    assert!(
+        run.err.contains("500 pages were read, and there are more") && run.err.contains("fix: "),
+        "{}",
+        run.err
+    );
+    let mut command = cloud.command(&[&["fleet", "logs", "--follow"], &SOON[..]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let seen = lifecycle::blocking("lines", move || {
+        let seen = lines.by_ref().take(700).map_while(Result::ok).count();
+        kill_process(id, Signal::INT).unwrap();
+        (seen, lines.count())
+    });
+    assert_eq!(seen.await.unwrap(), (700, 0), "each once");
+    let ended = lifecycle::blocking("program", move || child.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        ended.status.code() == Some(0) && said.contains("500 pages were read and there are more"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
