@@ -61,6 +61,11 @@ fn is_absence(fault: &Fault) -> bool {
     invalid || ["NotFound", "DoesNotExist", "NonExistent", "NoSuch"].iter().any(|word| code.contains(word))
 }
 
+/// Whether Auto Scaling says that an instance is not in the state that it was seen in.
+fn is_overtaken(fault: &Fault) -> bool {
+    fault.code.as_deref() == Some("ValidationError") && fault.detail.contains(" is not in ")
+}
+
 fn fix(call: &Call<'_>, region: &str, fault: &Fault) -> String {
     let Call { thing, action, key, .. } = call;
     let said = |codes: &[&str]| fault.code.as_deref().is_some_and(|code| codes.contains(&code));
@@ -73,6 +78,7 @@ fn fix(call: &Call<'_>, region: &str, fault: &Fault) -> String {
         _ if said(&UNDER_WAY) => {
             "`fleet status` shows what the group does; wait until that is over, and do it again".to_owned()
         }
+        _ if is_overtaken(fault) => "its state has changed meanwhile: run the command again to go on".to_owned(),
         _ if said(&IRREVERSIBLE) => {
             "only a refresh that Terraform began, with a numbered version of the launch template, can be taken back; \
              `fleet refresh --cancel` stops any"
@@ -155,6 +161,11 @@ mod tests {
             assert!(told.starts_with("could not read the attributes of queue jobs.fifo: "), "{told}");
             assert!(told.contains(kind.as_str()) && told.contains("\nfix: "), "{told}");
         }
+        let overtaken = Fault {
+            detail: "ValidationError: The instance i-1 is not in InService.".to_owned(),
+            ..fault(Kind::Refused, Some("ValidationError"))
+        };
+        assert!(Trouble::new(&CALL, "x", overtaken).fix.contains("run the command again"));
         let trouble = |code| Trouble::new(&CALL, "x", fault(Kind::Refused, Some(code)));
         assert!(trouble("QueueDoesNotExist").is_absence() && !trouble("InvalidParameterValue").is_absence());
     }
