@@ -11,7 +11,7 @@ use crate::aws::fault::{Fault, Kind};
 use crate::aws::signed::{Service, Signed};
 use crate::aws::xml::{self, List};
 
-pub use rules::{Forward, Rule, RuleAddress, Share};
+pub use rules::{Forward, Rule, Share};
 
 /// An operator waits for each verb, and all may be repeated.
 const VERB: Patience = Patience { attempt: Duration::from_secs(5), attempts: 4 };

@@ -39,7 +39,7 @@ mod statistics;
 mod xml;
 
 pub use autoscaling::{Activity, AutoScalingGroup, Group, Member, Pace, Refresh};
-pub use balancer::{Balancer, Forward, Rule, RuleAddress, Share, TargetGroup, TargetHealth};
+pub use balancer::{Balancer, Forward, Rule, Share, TargetGroup, TargetHealth};
 pub use blobs::S3Blobs;
 pub use clients::Clients;
 pub use fault::{Fault, Kind};

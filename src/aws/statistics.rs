@@ -120,7 +120,8 @@ impl RawFigures {
 impl Figures {
     /// All figures together.
     pub fn sum(&self) -> f64 {
-        self.0.iter().map(|(_, value)| value).sum()
+        // Not `sum`, whose nothing is -0.
+        self.0.iter().fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// The newest figure.

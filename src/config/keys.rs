@@ -289,9 +289,9 @@ settings! {
         log_group: String = "auto",
         /// Log group of their metrics; auto is /compilation-worker/NAME/metrics.
         metrics_group: String = "auto",
-        /// ARN of the balancer's listener whose rule shares requests among old and new.
+        /// ARN of the balancer's listener whose rules share requests among old and new.
         listener: Option<String> = "",
-        /// Priority of that rule.
+        /// Priority of the rule that `migrate weights --force` puts the fleet into, where no rule names it.
         rule_priority: u64 = "70",
         /// Name or ARN of the target group that served before this fleet.
         old_target_group: Option<String> = "",

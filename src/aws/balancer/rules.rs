@@ -1,4 +1,4 @@
-//! A listener's rules, and how one of them shares requests among target groups.
+//! A listener's rules, and how they share requests among target groups.
 
 use serde::Deserialize;
 
@@ -10,22 +10,17 @@ use super::Balancer;
 /// Pages of a listener's rules that are read; a page has up to 400, and a listener by default at most 100.
 const MOST_PAGES: usize = 8;
 
-/// Which rule is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleAddress {
-    /// The listener's ARN.
-    pub listener: String,
-    /// The rule's priority, which is its own within the listener.
-    pub priority: u64,
-}
-
 /// A rule of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its ARN.
     pub arn: String,
+    /// Its priority, which is its own within the listener; the default rule has none.
+    pub priority: Option<u64>,
     /// What it does with requests, if that is to forward them and nothing else.
     pub forward: Option<Forward>,
+    /// Every target group that it names, whatever else it does.
+    pub groups: Vec<String>,
     /// The paths that it is for, as far as it goes by paths.
     pub paths: Vec<String>,
 }
@@ -126,8 +121,21 @@ impl From<RawRule> for Rule {
             let own = condition.path_pattern_config.map(|paths| paths.values.members);
             own.filter(|own| !own.is_empty()).unwrap_or(condition.values.members)
         });
-        Self { arn: raw.rule_arn, paths: paths.collect(), forward: forward(raw.actions.members) }
+        Self {
+            arn: raw.rule_arn,
+            priority: raw.priority.trim().parse().ok(),
+            paths: paths.collect(),
+            groups: raw.actions.members.iter().flat_map(groups).collect(),
+            forward: forward(raw.actions.members),
+        }
     }
+}
+
+/// The target groups that an action names.
+fn groups(action: &RawAction) -> Vec<String> {
+    let shares = action.forward_config.iter().flat_map(|config| &config.target_groups.members);
+    let shares: Vec<String> = shares.map(|share| share.target_group_arn.clone()).collect();
+    if shares.is_empty() { xml::said(&action.target_group_arn).into_iter().collect() } else { shares }
 }
 
 /// The sharing that these actions are, if they are nothing else.
@@ -170,22 +178,20 @@ impl Forward {
 }
 
 impl Balancer {
-    /// The rule at this address; `None` if the listener has none with this priority.
-    pub async fn rule(&self, at: &RuleAddress) -> Result<Option<Rule>, Fault> {
-        let priority = at.priority.to_string();
-        let mut marker = String::new();
+    /// Every rule of a listener, in the order in which they are asked.
+    pub async fn rules(&self, listener: &str) -> Result<Vec<Rule>, Fault> {
+        let (mut all, mut marker) = (Vec::new(), String::new());
         for _ in 0..MOST_PAGES {
-            let mut parameters = vec![("ListenerArn", &*at.listener)];
+            let mut parameters = vec![("ListenerArn", listener)];
             if !marker.is_empty() {
                 parameters.push(("Marker", &marker));
             }
             let body = self.service.form("DescribeRules", &parameters).await?;
             let Rules { rules, next } = xml::result(&body)?;
-            if let Some(rule) = rules.members.into_iter().find(|rule| rule.priority == priority) {
-                return Ok(Some(Rule::from(rule)));
-            }
+            all.extend(rules.members.into_iter().map(Rule::from));
             if next.is_empty() {
-                return Ok(None);
+                all.sort_by_key(|rule| (rule.priority.is_none(), rule.priority));
+                return Ok(all);
             }
             marker = next;
         }
@@ -237,8 +243,14 @@ mod tests {
         ] {
             let rule = rule(&actions);
             assert_eq!(rule.forward, expected, "{actions}");
-            assert_eq!(rule.paths, ["/a"]);
+            assert_eq!((rule.priority, &*rule.paths), (Some(70), &["/a".to_owned()][..]));
         }
+        let twofold = rule(&format!("<member><Type>authenticate-oidc</Type></member>{plain}"));
+        assert_eq!(
+            (twofold.groups, rule(weighted).groups),
+            (vec!["old".into()], vec!["old".into(), "new".into()])
+        );
+        assert_eq!(rule(fixed).groups, [""; 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod cost;
 pub mod events;
 pub mod life;
 pub mod status;
+pub mod verdict;
 pub mod weights;
 mod word;
 

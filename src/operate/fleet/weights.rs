@@ -1,24 +1,29 @@
-//! Moving traffic between what served before and the fleet, by the weights of one rule of the balancer.
+//! Moving traffic between what served before and the fleet, by the weights of the balancer's rules.
+//!
+//! A listener has several rules of the fleet where its paths do not fit into one. All that share between both sides are
+//! moved together; whatever else leads to the fleet is named, and left as it is.
 
 use jiff::Timestamp;
 
 use crate::aws::{
-    Balancer, Clients, Fault, Figures, Forward, Metric, Rule, RuleAddress, Share, Span, Statistics,
-    TargetGroup,
+    Balancer, Clients, Fault, Figures, Forward, Metric, Rule, Share, Span, Statistics, TargetGroup,
 };
+use crate::operate::fleet::verdict::Doing;
 use crate::operate::{Call, Trouble};
 
-/// Requests that either side must have answered before anything is said of it.
-pub const ENOUGH: f64 = 100.0;
+/// Longest period that `CloudWatch` makes one figure of, in seconds.
+const LONGEST_PERIOD: u32 = 86_400;
 
-/// Which rule, and between whom it shares.
+/// Where the rules are, and between whom they share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sides {
-    /// The rule.
-    pub rule: RuleAddress,
+    /// The listener's ARN.
+    pub listener: String,
+    /// Priority of the rule that is taken over by force where none names the fleet.
+    pub priority: u64,
     /// Name of the fleet's target group.
     pub new: String,
-    /// Name or ARN of the other; the one that the rule names, if not given.
+    /// Name or ARN of the other; the one that the rules name, if not given.
     pub old: Option<String>,
 }
 
@@ -34,109 +39,85 @@ pub struct Scales {
 /// What lies on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weighed {
-    /// The rule.
-    pub rule: Rule,
-    /// How it shares now.
-    pub forward: Forward,
+    /// The rules that are moved, in the order in which they are asked.
+    pub parts: Vec<Part>,
+    /// The rules that lead to the fleet and are not moved.
+    pub left: Vec<Left>,
     /// The fleet's target group.
     pub new: TargetGroup,
-    /// The other's ARN; none if the rule knows none and none is configured.
+    /// The other's ARN; none if no rule names one and none is configured.
     pub old: Option<String>,
-    /// Hundredths of the requests that go to the fleet.
-    pub percent: u8,
     /// Targets of the fleet that are healthy, of how many.
     pub healthy: (usize, usize),
 }
 
-/// How one side does.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Doing {
-    /// Requests.
-    pub requests: f64,
-    /// Of these, answered with a 5xx.
-    pub errors: f64,
-    /// Seconds within which nineteen of twenty were answered, in the worst minute.
-    pub p95: Option<f64>,
+/// A rule that is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The rule.
+    pub rule: Rule,
+    /// How it shares now.
+    pub forward: Forward,
+    /// Hundredths of its requests that go to the fleet.
+    pub percent: u8,
 }
 
-/// How much worse the fleet may do.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// Hundredths of requests that may fail beyond those of the other side.
-    pub errors: f64,
-    /// How many times as long as the other side it may take.
-    pub latency: f64,
+/// A rule that leads to the fleet and is not moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// What it is called: `rule 70`.
+    pub name: String,
+    /// Why not.
+    pub why: String,
 }
 
-/// What the figures say.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// There are too few of them.
-    TooFew,
-    /// The fleet does as well as it has to.
-    Well,
-    /// It does not, and how.
-    Worse(String),
-}
-
-impl Doing {
-    fn error_percent(self) -> f64 {
-        if self.requests > 0.0 { 100.0 * self.errors / self.requests } else { 0.0 }
-    }
-}
-
-/// What the figures of both sides say.
-pub fn judge(old: Doing, new: Doing, limits: Limits) -> Verdict {
-    if new.requests < ENOUGH {
-        return Verdict::TooFew;
-    }
-    let compared = old.requests >= ENOUGH;
-    let (before, after) = (if compared { old.error_percent() } else { 0.0 }, new.error_percent());
-    if after > before + limits.errors {
-        return Verdict::Worse(format!(
-            "{after:.2} % of its requests fail, against {before:.2} % + {:.2} % allowed",
-            limits.errors
-        ));
-    }
-    match (old.p95.filter(|_| compared), new.p95) {
-        (Some(before), Some(after)) if after > before * limits.latency => Verdict::Worse(format!(
-            "its p95 is {after:.3} s, against {before:.3} s x {:.2} allowed",
-            limits.latency
-        )),
-        _ => Verdict::Well,
-    }
+/// What a rule is called in messages.
+pub fn name(rule: &Rule) -> String {
+    rule.priority.map_or_else(|| "the default rule".to_owned(), |priority| format!("rule {priority}"))
 }
 
 /// Why `percent` is not to be set, if it is not.
 pub fn objection(weighed: &Weighed, percent: u8, most: u8) -> Option<String> {
-    let Weighed { percent: now, healthy: (healthy, targets), new, .. } = weighed;
-    if percent > *now && *healthy == 0 {
+    let Weighed { healthy: (healthy, targets), new, left, .. } = weighed;
+    let (lowest, _) = weighed.percents();
+    if percent <= lowest {
+        return None;
+    }
+    if *healthy == 0 {
         let name = &new.name;
         return Some(format!("none of the {targets} targets of {name} is healthy: nobody would answer"));
     }
-    let step = percent.saturating_sub(*now);
+    if let Some(Left { name, why }) = left.first() {
+        return Some(format!("{name} leads to the fleet too, and would not be moved: {why}"));
+    }
+    let step = percent - lowest;
     (step > most).then(|| {
         format!(
-            "from {now} % to {percent} % is a step of {step}, and {most} is the most without --force: \
+            "from {lowest} % to {percent} % is a step of {step}, and {most} is the most without --force: \
              go to {} % first",
-            now + most
+            lowest + most
         )
     })
 }
 
 impl Weighed {
-    /// How the rule is to share with this many hundredths to the fleet. All else stays.
-    pub fn with(&self, percent: u8) -> Result<Forward, String> {
+    /// The smallest and the largest share that the fleet has of a rule.
+    pub fn percents(&self) -> (u8, u8) {
+        let all = self.parts.iter().map(|part| part.percent);
+        (all.clone().min().unwrap_or(0), all.max().unwrap_or(0))
+    }
+
+    /// How each rule is to share with this many hundredths to the fleet. All else stays.
+    pub fn with(&self, percent: u8) -> Result<Vec<(&Rule, Forward)>, String> {
         let Some(old) = &self.old else {
-            return Err(
-                "the rule names no other target group: say which with --fleet-old-target-group".to_owned()
-            );
+            return Err("no rule names another target group than the fleet's: say which with \
+                        --fleet-old-target-group"
+                .to_owned());
         };
-        let shares = vec![
-            Share { group: old.clone(), weight: u32::from(100 - percent) },
-            Share { group: self.new.arn.clone(), weight: u32::from(percent) },
-        ];
-        Ok(Forward { shares, sticky: self.forward.sticky })
+        let share = |group: &String, weight: u8| Share { group: group.clone(), weight: weight.into() };
+        let shares = [share(old, 100 - percent), share(&self.new.arn, percent)];
+        let with = |part: &Part| Forward { shares: shares.to_vec(), sticky: part.forward.sticky };
+        Ok(self.parts.iter().map(|part| (&part.rule, with(part))).collect())
     }
 }
 
@@ -148,11 +129,50 @@ fn percent_of(forward: &Forward, group: &str) -> u8 {
     u8::try_from((100 * own + all / 2).checked_div(all).unwrap_or(0)).unwrap_or(100)
 }
 
+/// The target groups other than `new` that these rules share with, each once.
+fn others<'a>(rules: &'a [Rule], new: &str) -> Vec<&'a str> {
+    let shares = rules.iter().filter(|rule| rule.priority.is_some()).filter_map(|rule| rule.forward.as_ref());
+    let mut all: Vec<&str> = shares.flat_map(|forward| &forward.shares).map(|share| &*share.group).collect();
+    all.retain(|group| *group != new);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// A rule that leads to the fleet, or is to: whether it is moved. `named` says that the operator has said what `old` is.
+fn part(rule: Rule, new: &str, old: Option<&str>, named: bool) -> Result<Part, Left> {
+    let left = |rule: &Rule, why: String| Left { name: name(rule), why };
+    let changed_there = "it is changed where it is made";
+    if rule.priority.is_none() {
+        return Err(left(&rule, changed_there.to_owned()));
+    }
+    let Some(forward) = rule.forward.clone() else {
+        return Err(left(&rule, format!("it does more than forward requests; {changed_there}")));
+    };
+    let known = |share: &&Share| share.group == new || Some(&*share.group) == old;
+    if let Some(third) = forward.shares.iter().find(|share| !known(share)) {
+        return Err(left(&rule, format!("it also forwards to {}, which is neither side", third.group)));
+    }
+    // Who else could serve its paths is not to be guessed from other rules.
+    if old.is_some() && !named && forward.shares.iter().all(|share| share.group == new) {
+        let why = "it names no other target group; --fleet-old-target-group says which it is to have";
+        return Err(left(&rule, why.to_owned()));
+    }
+    let percent = percent_of(&forward, new);
+    Ok(Part { rule, forward, percent })
+}
+
 /// How figures name the balancer of a listener: `app/NAME/ID`.
 fn balancer_of(listener: &str) -> Option<String> {
     let path = listener.rsplit_once(":listener/")?.1;
     let parts: Vec<&str> = path.split('/').collect();
     (parts.len() == 4).then(|| parts[..3].join("/"))
+}
+
+/// The one period that a time is, in whole minutes.
+fn period_of(from: Timestamp, to: Timestamp) -> u32 {
+    let minutes = (to.as_second() - from.as_second()).max(1) / 60 + 1;
+    u32::try_from(60 * minutes).unwrap_or(LONGEST_PERIOD).min(LONGEST_PERIOD)
 }
 
 impl Scales {
@@ -166,36 +186,33 @@ impl Scales {
         })
     }
 
-    /// What lies on them now.
-    pub async fn weigh(&self) -> anyhow::Result<Weighed> {
-        let RuleAddress { listener, priority } = &self.sides.rule;
-        let rule = self.balancer.rule(&self.sides.rule).await;
-        let rule = rule.map_err(|fault| {
-            let thing = format!("listener {listener}");
-            let action = "elasticloadbalancing:DescribeRules";
-            self.trouble("read the rules of", &thing, action, "fleet.listener", fault)
-        })?;
-        let Some(rule) = rule else {
-            anyhow::bail!(
-                "listener {listener} has no rule of priority {priority}\n\
-                 fix: name the one that has the compile paths with --fleet-rule-priority (fleet.rule_priority)"
-            );
-        };
-        let Some(forward) = rule.forward.clone() else {
-            anyhow::bail!(
-                "the rule of priority {priority} does more than forward requests: change it where it is made"
-            );
-        };
+    /// What lies on them now. By `force`, the rule at the configured priority counts where none names the fleet.
+    pub async fn weigh(&self, force: bool) -> anyhow::Result<Weighed> {
         let new = self.group(&self.sides.new, "fleet.target_group").await?;
-        let other = forward.shares.iter().map(|share| &share.group).find(|&group| *group != new.arn);
-        let old = match (&self.sides.old, other) {
-            (Some(name), _) => Some(self.group(name, "fleet.old_target_group").await?.arn),
-            (None, other) => other.cloned(),
+        let rules = self.rules(&new, force).await?;
+        let old = match &self.sides.old {
+            Some(name) => Some(self.group(name, "fleet.old_target_group").await?.arn),
+            None => match others(&rules, &new.arn)[..] {
+                [] => None,
+                [one] => Some(one.to_owned()),
+                ref many => anyhow::bail!(
+                    "the rules of the fleet share with several target groups: {}\n\
+                     fix: name one with --fleet-old-target-group (fleet.old_target_group); rules with another are left \
+                     as they are then",
+                    many.join(", ")
+                ),
+            },
         };
-        if let Some(third) =
-            forward.shares.iter().find(|share| share.group != new.arn && Some(&share.group) != old.as_ref())
-        {
-            anyhow::bail!("the rule also forwards to {}, which is neither side", third.group);
+        let (mut parts, mut left) = (Vec::new(), Vec::new());
+        for rule in rules {
+            match part(rule, &new.arn, old.as_deref(), self.sides.old.is_some()) {
+                Ok(part) => parts.push(part),
+                Err(one) => left.push(one),
+            }
+        }
+        if parts.is_empty() {
+            let left: Vec<String> = left.iter().map(|Left { name, why }| format!("{name}: {why}")).collect();
+            anyhow::bail!("no rule of the fleet can be moved: {}", left.join("; "));
         }
         let health = self.balancer.health(&new).await.map_err(|fault| {
             let thing = format!("target group {}", new.name);
@@ -203,15 +220,44 @@ impl Scales {
             self.trouble("read the health of", &thing, action, "fleet.target_group", fault)
         })?;
         let healthy = health.iter().filter(|target| target.state == "healthy").count();
-        let percent = percent_of(&forward, &new.arn);
-        Ok(Weighed { rule, percent, forward, new, old, healthy: (healthy, health.len()) })
+        Ok(Weighed { parts, left, new, old, healthy: (healthy, health.len()) })
     }
 
-    /// Makes the rule share so.
+    /// The rules that lead to the fleet; by `force`, the one that is to where none does.
+    async fn rules(&self, new: &TargetGroup, force: bool) -> anyhow::Result<Vec<Rule>> {
+        let Sides { listener, priority, .. } = &self.sides;
+        let rules = self.balancer.rules(listener).await.map_err(|fault| {
+            let thing = format!("listener {listener}");
+            let action = "elasticloadbalancing:DescribeRules";
+            self.trouble("read the rules of", &thing, action, "fleet.listener", fault)
+        })?;
+        let (ours, theirs): (Vec<Rule>, Vec<Rule>) =
+            rules.into_iter().partition(|rule| rule.groups.contains(&new.arn));
+        if !ours.is_empty() {
+            return Ok(ours);
+        }
+        let name = &new.name;
+        match theirs.into_iter().find(|rule| rule.priority == Some(*priority)) {
+            Some(rule) if force => Ok(vec![rule]),
+            Some(rule) => anyhow::bail!(
+                "no rule of listener {listener} forwards to target group {name}, and that of priority {priority} is \
+                 somebody else's ({})\n\
+                 fix: let Terraform make the fleet's rules, or take that one over with --force",
+                rule.paths.join(" ")
+            ),
+            None => anyhow::bail!(
+                "listener {listener} has no rule that forwards to target group {name}, and no rule of priority \
+                 {priority}\n\
+                 fix: let Terraform make the fleet's rules, or name the right listener with --fleet-listener \
+                 (fleet.listener), or with --force the rule to take over with --fleet-rule-priority (fleet.rule_priority)"
+            ),
+        }
+    }
+
+    /// Makes a rule share so.
     pub async fn set(&self, rule: &Rule, forward: &Forward) -> Result<(), Trouble> {
         self.balancer.share(rule, forward).await.map_err(|fault| {
-            let RuleAddress { listener, priority } = &self.sides.rule;
-            let thing = format!("rule {priority} of listener {listener}");
+            let thing = format!("{} of listener {}", name(rule), self.sides.listener);
             self.trouble("change", &thing, "elasticloadbalancing:ModifyRule", "fleet.listener", fault)
         })
     }
@@ -223,7 +269,7 @@ impl Scales {
         from: Timestamp,
         to: Timestamp,
     ) -> anyhow::Result<[Doing; 2]> {
-        let listener = &self.sides.rule.listener;
+        let listener = &self.sides.listener;
         let Some(balancer) = balancer_of(listener) else {
             anyhow::bail!("{listener} is no ARN of a listener of an application load balancer");
         };
@@ -233,31 +279,31 @@ impl Scales {
             let dimensions = [("LoadBalancer", &*balancer), ("TargetGroup", group)];
             Metric::new("AWS/ApplicationELB", name, &dimensions, statistic)
         };
-        let of = |group: &String| {
-            [
-                metric(group, "RequestCount", "Sum"),
-                metric(group, "HTTPCode_Target_5XX_Count", "Sum"),
-                metric(group, "TargetResponseTime", "p95"),
-            ]
+        // What a target does not answer at all is an error of the balancer's own, and counted as no answer of the target's.
+        let counted = ["RequestCount", "HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount"];
+        let counts = groups.iter().flat_map(|group| counted.map(|name| metric(group, name, "Sum")));
+        let counts = self.figures(&counts.collect::<Vec<_>>(), Span { from, to, period: 60 }).await?;
+        // Of all this time at once: the p95 of a single minute is that of its few requests.
+        let times: Vec<Metric> =
+            groups.iter().map(|group| metric(group, "TargetResponseTime", "p95")).collect();
+        let times = self.figures(&times, Span { from, to, period: period_of(from, to) }).await?;
+        let doing = |side: usize| {
+            let count = |at: usize| counts.get(counted.len() * side + at).map_or(0.0, Figures::sum);
+            Doing {
+                requests: count(0),
+                errors: count(1) + count(2),
+                p95: times.get(side).and_then(Figures::largest),
+                newest: counts.get(counted.len() * side).and_then(|figures| Some(figures.0.last()?.0)),
+            }
         };
-        let metrics: Vec<Metric> = groups.iter().flat_map(of).collect();
-        let read = self.statistics.read(&metrics, Span { from, to, period: 60 }).await;
-        let read = read.map_err(|fault| {
-            self.trouble(
-                "read the figures of",
-                "both target groups",
-                "cloudwatch:GetMetricData",
-                "fleet.listener",
-                fault,
-            )
-        })?;
-        let doing = |figures: &[Figures]| Doing {
-            requests: figures.first().map_or(0.0, Figures::sum),
-            errors: figures.get(1).map_or(0.0, Figures::sum),
-            p95: figures.get(2).and_then(Figures::largest),
-        };
-        let (old, new) = read.split_at(read.len() / 2);
-        Ok([doing(old), doing(new)])
+        Ok([doing(0), doing(1)])
+    }
+
+    async fn figures(&self, metrics: &[Metric], span: Span) -> Result<Vec<Figures>, Trouble> {
+        self.statistics.read(metrics, span).await.map_err(|fault| {
+            let action = "cloudwatch:GetMetricData";
+            self.trouble("read the figures of", "both target groups", action, "fleet.listener", fault)
+        })
     }
 
     async fn group(&self, name: &str, key: &'static str) -> Result<TargetGroup, Trouble> {
@@ -283,13 +329,24 @@ impl Scales {
 mod tests {
     use super::*;
 
-    fn weighed(old: u32, new: u32, healthy: usize) -> Weighed {
-        let share = |group: &str, weight| Share { group: group.to_owned(), weight };
-        let forward = Forward { shares: vec![share("old", old), share("new", new)], sticky: Some(60) };
+    fn rule(priority: Option<u64>, shares: &[(&str, u32)]) -> Rule {
+        let share = |&(group, weight): &(&str, u32)| Share { group: group.to_owned(), weight };
+        Rule {
+            arn: format!("rule/{priority:?}"),
+            priority,
+            groups: shares.iter().map(|(group, _)| (*group).to_owned()).collect(),
+            forward: Some(Forward { shares: shares.iter().map(share).collect(), sticky: Some(60) }),
+            paths: vec!["/a".to_owned()],
+        }
+    }
+
+    fn weighed(shares: &[[u32; 2]], healthy: usize) -> Weighed {
+        let rule = |(&[old, new], priority): (&[u32; 2], u64)| {
+            part(rule(Some(priority), &[("old", old), ("new", new)]), "new", Some("old"), false).unwrap()
+        };
         Weighed {
-            rule: Rule { arn: "rule".to_owned(), forward: Some(forward.clone()), paths: Vec::new() },
-            percent: percent_of(&forward, "new"),
-            forward,
+            parts: shares.iter().zip(70..).map(rule).collect(),
+            left: Vec::new(),
             new: TargetGroup { arn: "new".to_owned(), name: "fleet".to_owned(), balancers: Vec::new() },
             old: Some("old".to_owned()),
             healthy: (healthy, 3),
@@ -298,54 +355,77 @@ mod tests {
 
     #[test]
     fn weights_are_hundredths_whatever_their_scale() {
-        for (old, new, percent) in
-            [(100, 0, 0), (0, 100, 100), (999, 1, 0), (3, 1, 25), (0, 0, 0), (1, 2, 67)]
+        for (shares, percent) in
+            [([100, 0], 0), ([0, 100], 100), ([999, 1], 0), ([3, 1], 25), ([0, 0], 0), ([1, 2], 67)]
         {
-            assert_eq!(weighed(old, new, 1).percent, percent, "{old} {new}");
+            assert_eq!(weighed(&[shares], 1).percents(), (percent, percent), "{shares:?}");
         }
-        let changed = weighed(90, 10, 1).with(50).unwrap();
-        assert_eq!(changed.sticky, Some(60));
-        assert_eq!(changed.shares.iter().map(|share| share.weight).collect::<Vec<_>>(), [50, 50]);
-        assert!(Weighed { old: None, ..weighed(0, 1, 1) }.with(50).unwrap_err().contains("old-target-group"));
+        let weighed = weighed(&[[90, 10], [1, 0]], 1);
+        assert_eq!(weighed.percents(), (0, 10));
+        let changed = weighed.with(50).unwrap();
+        assert_eq!(changed.len(), 2, "every rule");
+        for (_, forward) in changed {
+            assert_eq!(forward.sticky, Some(60));
+            assert_eq!(forward.shares.iter().map(|share| share.weight).collect::<Vec<_>>(), [50, 50]);
+        }
+        assert!(Weighed { old: None, ..weighed }.with(50).unwrap_err().contains("old-target-group"));
     }
 
     #[test]
     fn steps_up_are_bounded_and_steps_down_are_not() {
-        for (now, to, healthy, objected) in [
-            (10, 50, 1, None),
-            (10, 51, 1, Some("go to 50 % first")),
-            (10, 20, 0, Some("none of the 3 targets of fleet is healthy")),
-            (100, 0, 0, None),
-            (50, 50, 0, None),
+        for (shares, to, healthy, objected) in [
+            (&[[90, 10]][..], 50, 1, None),
+            (&[[90, 10]], 51, 1, Some("go to 50 % first")),
+            (&[[90, 10]], 20, 0, Some("none of the 3 targets of fleet is healthy")),
+            (&[[0, 100]], 0, 0, None),
+            (&[[50, 50]], 50, 0, None),
+            // The furthest step counts.
+            (&[[90, 10], [100, 0]], 50, 1, Some("from 0 % to 50 % is a step of 50")),
+            (&[[90, 10], [100, 0]], 40, 1, None),
         ] {
-            let told = objection(&weighed(100 - now, now, healthy), u8::try_from(to).unwrap(), 40);
+            let told = objection(&weighed(shares, healthy), to, 40);
             match objected {
                 None => assert_eq!(told, None),
                 Some(words) => assert!(told.as_ref().is_some_and(|told| told.contains(words)), "{told:?}"),
             }
         }
+        let left = vec![Left { name: "rule 9".to_owned(), why: "odd".to_owned() }];
+        let weighed = Weighed { left, ..weighed(&[[90, 10]], 1) };
+        assert!(objection(&weighed, 20, 40).unwrap().contains("rule 9 leads to the fleet too"));
+        assert_eq!(objection(&weighed, 0, 40), None, "back is always open");
     }
 
     #[test]
-    fn the_new_side_is_measured_by_the_old() {
-        let doing = |requests, errors, p95| Doing { requests, errors, p95 };
-        let limits = Limits { errors: 0.1, latency: 1.5 };
-        let fine = doing(1000.0, 1.0, Some(0.5));
-        for (old, new, worse) in [
-            (fine, doing(99.0, 99.0, None), None),
-            (fine, fine, Some("")),
-            (fine, doing(1000.0, 3.0, Some(0.5)), Some("fail")),
-            (fine, doing(1000.0, 2.0, Some(0.5)), Some("")),
-            (fine, doing(1000.0, 0.0, Some(0.76)), Some("p95")),
-            (fine, doing(1000.0, 0.0, None), Some("")),
-            (doing(10.0, 10.0, Some(9.0)), doing(1000.0, 2.0, Some(0.1)), Some("fail")),
-            (doing(10.0, 0.0, Some(0.1)), doing(1000.0, 0.0, Some(9.0)), Some("")),
+    fn only_rules_between_both_sides_are_moved() {
+        let odd = Rule { forward: None, ..rule(Some(3), &[("new", 1)]) };
+        for (rule, old, named, why) in [
+            (rule(Some(1), &[("old", 9), ("new", 1)]), Some("old"), false, ""),
+            (rule(Some(1), &[("new", 1)]), None, false, ""),
+            (rule(Some(1), &[("new", 1)]), Some("old"), true, ""),
+            (rule(Some(1), &[("old", 1)]), Some("old"), false, ""),
+            (rule(Some(1), &[("new", 1)]), Some("old"), false, "names no other target group"),
+            (rule(Some(1), &[("old", 1), ("new", 1), ("x", 1)]), Some("old"), true, "also forwards to x"),
+            (rule(None, &[("old", 1), ("new", 1)]), Some("old"), true, "changed where it is made"),
+            (odd, Some("old"), true, "does more than forward"),
         ] {
-            match (judge(old, new, limits), worse) {
-                (Verdict::TooFew, None) | (Verdict::Well, Some("")) => {}
-                (Verdict::Worse(why), Some(word)) if !word.is_empty() && why.contains(word) => {}
-                (verdict, _) => panic!("{new:?}: {verdict:?}"),
+            match part(rule.clone(), "new", old, named) {
+                Ok(_) => assert_eq!(why, "", "{rule:?}"),
+                Err(left) => assert!(!why.is_empty() && left.why.contains(why), "{left:?}"),
             }
+        }
+        let rules = [
+            rule(Some(1), &[("old", 9), ("new", 1)]),
+            rule(Some(2), &[("new", 1), ("a", 1)]),
+            rule(None, &[("b", 1)]),
+        ];
+        assert_eq!(others(&rules, "new"), ["a", "old"]);
+    }
+
+    #[test]
+    fn a_time_is_one_period_of_whole_minutes() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (to, period) in [(0, 60), (59, 60), (60, 120), (1799, 1800), (200_000, 86_400)] {
+            assert_eq!(period_of(at(0), at(to)), period, "{to}");
         }
     }
 

@@ -28,6 +28,15 @@ pub(super) struct Machine {
     pub(super) version: &'static str,
 }
 
+/// A rule of the listener: its priority, the target groups that it shares between, with their weights, and what it does
+/// if that is not to forward.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub(super) priority: &'static str,
+    pub(super) shares: Vec<(&'static str, u32)>,
+    pub(super) action: Option<&'static str>,
+}
+
 /// The world behind the server.
 #[derive(Debug)]
 pub(super) struct World {
@@ -45,12 +54,12 @@ pub(super) struct World {
     pub(super) refresh: Vec<(&'static str, u8)>,
     /// Refreshes that were begun by a call; the newest is named after their number.
     pub(super) begun: u32,
-    /// Weights of the old and the new target group.
-    pub(super) weights: [u32; 2],
-    /// What the rule does, if it is not to forward.
-    pub(super) action: Option<&'static str>,
+    /// The rules of the listener.
+    pub(super) rules: Vec<Rule>,
     /// Figures by name and what they are of, one a period.
     pub(super) figures: BTreeMap<String, Vec<f64>>,
+    /// Minutes ago of the newest of them.
+    pub(super) figures_ago: i64,
     /// Log events: stream, milliseconds of Unix time, message.
     pub(super) events: Vec<(&'static str, i64, String)>,
     /// What is done to an action instead, and how often.
@@ -73,6 +82,9 @@ pub(super) const OLD: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgro
 pub(super) const NEW: &str =
     "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/compilation-instances/0000000000000002";
 
+pub(super) const OTHER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/routers/0000000000000003";
+
 impl Machine {
     pub(super) fn new(id: &'static str) -> Self {
         Self {
@@ -90,6 +102,40 @@ impl Machine {
     pub(super) fn isolated(id: &'static str) -> Self {
         let consuming = Some(false);
         Self { lifecycle: "Standby", protected: true, target: None, consuming, ..Self::new(id) }
+    }
+}
+
+impl Rule {
+    pub(super) fn new(priority: &'static str, shares: &[(&'static str, u32)]) -> Self {
+        Self { priority, shares: shares.to_vec(), action: None }
+    }
+
+    fn arn(&self) -> String {
+        format!("arn:rule/{}", self.priority)
+    }
+
+    fn xml(&self) -> String {
+        let shares: String = self
+            .shares
+            .iter()
+            .map(|(group, weight)| {
+                format!("<member><TargetGroupArn>{group}</TargetGroupArn><Weight>{weight}</Weight></member>")
+            })
+            .collect();
+        let forward = format!(
+            "<member><Type>forward</Type><ForwardConfig><TargetGroups>{shares}</TargetGroups>\
+             <TargetGroupStickinessConfig><Enabled>true</Enabled><DurationSeconds>60</DurationSeconds>\
+             </TargetGroupStickinessConfig></ForwardConfig></member>"
+        );
+        let first =
+            self.action.map_or_else(String::new, |action| format!("<member><Type>{action}</Type></member>"));
+        format!(
+            "<member><RuleArn>{}</RuleArn><Priority>{}</Priority><Conditions><member>\
+             <Field>path-pattern</Field><Values><member>/api/compiler/*/compile</member></Values></member>\
+             </Conditions><Actions>{first}{forward}</Actions></member>",
+            self.arn(),
+            self.priority
+        )
     }
 }
 
@@ -114,9 +160,9 @@ impl Cloud {
             activity: None,
             refresh: Vec::new(),
             begun: 0,
-            weights: [90, 10],
-            action: None,
+            rules: vec![Rule::new("70", &[(OLD, 90), (NEW, 10)]), Rule::new("default", &[(OLD, 1)])],
             figures: BTreeMap::new(),
+            figures_ago: 0,
             events: Vec::new(),
             faults: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -151,6 +197,13 @@ impl Cloud {
         command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "secret");
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("COMPILATION_WORKER_FLEET_LISTENER", LISTENER);
         command
+    }
+
+    /// The weights of the rule at this priority.
+    pub(super) fn weights(&self, priority: &str) -> Vec<u32> {
+        let world = self.world();
+        let rule = world.rules.iter().find(|rule| rule.priority == priority).unwrap();
+        rule.shares.iter().map(|(_, weight)| *weight).collect()
     }
 
     /// The actions so far that changed something, in order.
@@ -237,16 +290,8 @@ impl World {
             }
             "DescribeTargetGroups" => target_group(said),
             "DescribeTargetHealth" => xml(name, &self.health()),
-            "DescribeRules" => xml(name, &self.rules()),
-            "ModifyRule" => {
-                let weight = |number: u8| {
-                    let group = format!("Actions.member.1.ForwardConfig.TargetGroups.member.{number}");
-                    assert_eq!(said[&format!("{group}.TargetGroupArn")], [OLD, NEW][usize::from(number) - 1]);
-                    said[&format!("{group}.Weight")].parse().unwrap()
-                };
-                self.weights = [weight(1), weight(2)];
-                xml(name, "")
-            }
+            "DescribeRules" => xml(name, &self.rules(said.get("Marker"))),
+            "ModifyRule" => self.modify(said),
             "GetMetricData" => xml(name, &self.metrics(said)),
             "GetLogEvents" => self.word(&said["logStreamName"]),
             "FilterLogEvents" => self.search(said),
@@ -328,27 +373,24 @@ impl World {
         format!("<TargetHealthDescriptions>{}</TargetHealthDescriptions>", all.concat())
     }
 
-    fn rules(&self) -> String {
-        let action = self.action.map_or_else(
-            || {
-                let share = |group: &str, weight: u32| {
-                    format!("<member><TargetGroupArn>{group}</TargetGroupArn><Weight>{weight}</Weight></member>")
-                };
-                format!(
-                    "<Type>forward</Type><ForwardConfig><TargetGroups>{}{}</TargetGroups>\
-                     <TargetGroupStickinessConfig><Enabled>true</Enabled><DurationSeconds>60</DurationSeconds>\
-                     </TargetGroupStickinessConfig></ForwardConfig>",
-                    share(OLD, self.weights[0]),
-                    share(NEW, self.weights[1])
-                )
-            },
-            |action| format!("<Type>{action}</Type>"),
-        );
-        format!(
-            "<Rules><member><RuleArn>arn:rule</RuleArn><Priority>70</Priority><Conditions><member>\
-             <Field>path-pattern</Field><Values><member>/api/compiler/*/compile</member></Values></member>\
-             </Conditions><Actions><member>{action}</member></Actions></member></Rules>"
-        )
+    /// A page for each rule, the last first.
+    fn rules(&self, marker: Option<&String>) -> String {
+        let left = marker.map_or(self.rules.len(), |marker| marker.parse().unwrap());
+        let Some(rule) = left.checked_sub(1).map(|at| &self.rules[at]) else { return "<Rules/>".to_owned() };
+        let next = if left > 1 { format!("<NextMarker>{}</NextMarker>", left - 1) } else { String::new() };
+        format!("<Rules>{}</Rules>{next}", rule.xml())
+    }
+
+    fn modify(&mut self, said: &BTreeMap<String, String>) -> Act {
+        let rule = self.rules.iter_mut().find(|rule| rule.arn() == said["RuleArn"]).unwrap();
+        let share = |number: u8| {
+            let group = format!("Actions.member.1.ForwardConfig.TargetGroups.member.{number}");
+            let arn = said.get(&format!("{group}.TargetGroupArn"))?;
+            let known = [OLD, NEW, OTHER].into_iter().find(|known| known == arn).unwrap();
+            Some((known, said[&format!("{group}.Weight")].parse().unwrap()))
+        };
+        rule.shares = (1..).map_while(share).collect();
+        xml("ModifyRule", "")
     }
 
     /// Figures by `NAME of WHAT`, what being the last dimension's value.
@@ -362,7 +404,9 @@ impl World {
             let name = format!("{} of {}", said[&format!("{metric}.MetricName")], of.unwrap());
             let values = self.figures.get(&name).cloned().unwrap_or_default();
             let member = |text: String| format!("<member>{text}</member>");
-            let ago = |minutes: i64| Timestamp::from_second(now - 60 * minutes).unwrap().to_string();
+            let ago = |minutes: i64| {
+                Timestamp::from_second(now - 60 * (minutes + self.figures_ago)).unwrap().to_string()
+            };
             let times =
                 (0..).zip(&values).map(|(minutes, _)| member(ago(minutes))).collect::<Vec<_>>().concat();
             let values =
@@ -465,7 +509,7 @@ fn activity(status: &str, message: &str) -> String {
 
 fn target_group(said: &BTreeMap<String, String>) -> Act {
     let wanted = said.values().next().unwrap();
-    let known = [("lambda", OLD), ("compilation-instances", NEW)];
+    let known = [("lambda", OLD), ("compilation-instances", NEW), ("routers", OTHER)];
     let Some((name, arn)) = known.into_iter().find(|(name, arn)| wanted == name || wanted == arn) else {
         return refusal(400, "TargetGroupNotFound", "One or more target groups not found");
     };
