@@ -12,9 +12,12 @@ use serde_json::json;
 use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
 use crate::cli::patience::span;
-use crate::cli::{fleet, print_json};
+use crate::cli::{Misuse, fleet, print_json};
 use crate::config::flags::OperatorFlags;
 use crate::operate::fleet::cost::{Bill, Prices, Unbilled, bill};
+
+/// Shortest time that has a whole period in it.
+const SHORTEST: Duration = Duration::from_mins(2);
 
 /// Which time, and at which prices.
 #[derive(Debug, Args)]
@@ -73,9 +76,10 @@ pub(super) fn help() -> String {
         "  compilation-worker cost --since 7d --price-hour t4g.medium=0.0336 --price-hour t4g.large=0.0672 \\\n      \
            --lambda-gb-second 0.0000133334 --lambda-request 0.0000002 --lambda-memory-mb 1024\n\n\
          Instances and requests are counted from figures that were measured; prices are those you give, as they change and \
-         differ by region. Lambda is billed for as long as a request takes, waiting included. Balancer, queues, traffic \
-         and logs are not in it: they cost the same either way. The group's figures have to be switched on \
-         (terraform does).",
+         differ by region. Whole periods count: minutes; of a time that begins more than 15 days ago, five minutes, and \
+         more than 63 days ago, hours, because finer figures are not kept for so long. Lambda is billed for as long as a \
+         request takes, waiting included. Balancer, queues, traffic and logs are not in it: they cost the same either way. \
+         The group's figures have to be switched on (terraform does).",
     )
 }
 
@@ -83,6 +87,9 @@ impl Cost {
     pub(super) fn run(self, streams: &mut Streams) -> anyhow::Result<ExitCode> {
         let Self { since, price_hour, lambda_gb_second, lambda_request, lambda_memory_mb, json, flags } =
             self;
+        if since < SHORTEST {
+            return Err(Misuse("--since is two minutes or more: whole minutes are counted".to_owned()).into());
+        }
         let prices = Prices {
             hour: price_hour.into_iter().map(|price| (price.kind, price.usd)).collect(),
             lambda_gb_second,
@@ -117,8 +124,8 @@ fn page(bill: &Bill, prices: &Prices) -> String {
     let measured = &bill.measured;
     let of = |price: Option<f64>| price.unwrap_or_default();
     let mut lines = vec![format!(
-        "{} to {}: figures of {:.0} of {:.0} hours",
-        measured.from, measured.to, measured.hours_with_figures, measured.hours
+        "{} to {}: figures of {:.2} of {:.2} hours, in periods of {} s",
+        measured.from, measured.to, measured.hours_with_figures, measured.hours, measured.period_seconds
     )];
     if measured.kinds.len() > 1 {
         let kinds: Vec<String> =
@@ -126,7 +133,7 @@ fn page(bill: &Bill, prices: &Prices) -> String {
         lines.push(format!("types are counted in the proportion of now: {}", kinds.join(", ")));
     }
     lines.push(format!(
-        "instances  {:.1} instance-hours x {:.6} USD = {:.2} USD",
+        "instances  {:.2} instance-hours x {:.6} USD = {:.2} USD",
         measured.instance_hours, bill.price_hour, bill.instances
     ));
     let Some(lambda) = &bill.lambda else {

@@ -10,8 +10,10 @@ use super::Fleet;
 use crate::aws::{Figures, Metric, Span};
 use crate::operate::Trouble;
 
-/// Seconds of one period of figures.
-const PERIOD: u32 = 3600;
+/// How long `CloudWatch` keeps figures of a period: seconds of age, and of the period.
+const KEPT: [(i64, u32); 2] = [(15 * 86_400, 60), (63 * 86_400, 300)];
+/// Period of what is older, in seconds; after 455 days nothing is left.
+const LONGEST_PERIOD: u32 = 3600;
 
 /// Prices, in dollars.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,10 +31,12 @@ pub struct Prices {
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
-    /// From when.
+    /// From when, on the edge of a period.
     pub from: String,
-    /// To when.
+    /// To when, likewise.
     pub to: String,
+    /// Seconds of each period that there is a figure of, the finest that is kept for so long.
+    pub period_seconds: u32,
     /// Hours that all instances ran, together.
     pub instance_hours: f64,
     /// Hours of the time of which there are figures of instances.
@@ -123,7 +127,7 @@ fn share(count: usize, all: usize) -> f64 {
 }
 
 impl Fleet {
-    /// What was measured between these moments.
+    /// What was measured between these moments, in whole periods.
     pub async fn measure(&self, from: Timestamp, to: Timestamp) -> Result<Measured, Trouble> {
         let own = [("Fleet", &*self.names().fleet)];
         let metrics = [
@@ -136,26 +140,45 @@ impl Fleet {
             Metric::new("CompilationWorker", "http_requests", &own, "Sum"),
             Metric::new("CompilationWorker", "http_request_duration_seconds", &own, "Sum"),
         ];
-        let figures = self.figures(&metrics, Span { from, to, period: PERIOD }).await?;
+        let span = whole_periods(from, to);
+        let figures = self.figures(&metrics, span).await?;
         let mut kinds = BTreeMap::new();
         for member in self.group().await?.members {
             *kinds.entry(member.kind).or_default() += 1;
         }
-        Ok(measured(&figures, kinds, from, to))
+        Ok(measured(&figures, kinds, span))
     }
 }
 
-fn measured(figures: &[Figures], kinds: BTreeMap<String, usize>, from: Timestamp, to: Timestamp) -> Measured {
-    let sum = |at: usize| figures.get(at).map_or(0.0, Figures::sum);
-    let periods = figures.first().map_or(0, |figures| figures.0.len());
-    let hours = f64::from(u32::try_from(to.as_second() - from.as_second()).unwrap_or(0)) / 3600.0;
-    let with = f64::from(u32::try_from(periods).unwrap_or(u32::MAX)) * f64::from(PERIOD) / 3600.0;
+/// The whole periods between these moments, as fine as they are still kept: a period that had only begun would count an
+/// instance for time in which it was not looked at.
+fn whole_periods(from: Timestamp, to: Timestamp) -> Span {
+    let age = to.as_second() - from.as_second();
+    let period = KEPT.iter().find(|(kept, _)| age < *kept).map_or(LONGEST_PERIOD, |&(_, period)| period);
+    let edge = |at: Timestamp| {
+        let second = at.as_second();
+        Timestamp::from_second(second - second.rem_euclid(i64::from(period))).unwrap_or(at)
+    };
+    Span { from: edge(from), to: edge(to), period }
+}
+
+fn measured(figures: &[Figures], kinds: BTreeMap<String, usize>, span: Span) -> Measured {
+    let Span { from, to, period } = span;
+    // Of a service that did not keep to the edges, too.
+    let within = |at: usize| {
+        let all = figures.get(at).into_iter().flat_map(|figures| &figures.0);
+        all.filter(|(time, _)| (from..to).contains(time)).map(|&(_, value)| value)
+    };
+    let sum = |at: usize| within(at).fold(0.0, |sum, value| sum + value);
+    let hours = |periods: i64| f64::from(u32::try_from(periods).unwrap_or(0)) * f64::from(period) / 3600.0;
+    let periods = (to.as_second() - from.as_second()) / i64::from(period);
     Measured {
         from: from.strftime("%Y-%m-%dT%H:%MZ").to_string(),
         to: to.strftime("%Y-%m-%dT%H:%MZ").to_string(),
-        instance_hours: sum(0) * f64::from(PERIOD) / 3600.0,
-        hours_with_figures: with,
-        hours,
+        period_seconds: period,
+        instance_hours: sum(0) * f64::from(period) / 3600.0,
+        hours_with_figures: hours(i64::try_from(within(0).count()).unwrap_or(0)),
+        hours: hours(periods),
         kinds,
         requests: sum(1),
         request_seconds: sum(2),
@@ -170,6 +193,7 @@ mod tests {
         Measured {
             from: String::new(),
             to: String::new(),
+            period_seconds: 60,
             instance_hours: 504.0,
             hours_with_figures: 168.0,
             hours: 168.0,
@@ -219,14 +243,35 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_counted_from_averages() {
-        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
-        let figures = |values: &[f64]| {
-            Figures(values.iter().zip(0..).map(|(&value, hour)| (at(hour), value)).collect())
+    fn hours_are_counted_from_averages_of_whole_periods() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let figures = |from: i64, values: &[f64]| {
+            Figures(values.iter().zip(from..).map(|(&value, minute)| (at(minute), value)).collect())
         };
-        let all = [figures(&[2.0, 3.5]), figures(&[100.0, 50.0]), figures(&[7.5])];
-        let measured = measured(&all, BTreeMap::new(), at(0), at(3));
-        assert_eq!((measured.instance_hours, measured.hours_with_figures, measured.hours), (5.5, 2.0, 3.0));
-        assert_eq!((measured.requests, measured.request_seconds), (150.0, 7.5));
+        // An instance that came half an hour ago has cost half an hour, and not two begun ones.
+        let half = [0.0; 20].into_iter().chain([2.0; 20]).collect::<Vec<_>>();
+        let all = [figures(100, &half), figures(139, &[100.0, 50.0]), figures(140, &[7.5])];
+        let span = whole_periods(at(110), Timestamp::from_second(140 * 60 + 59).unwrap());
+        let measured = measured(&all, BTreeMap::new(), span);
+        assert_eq!((measured.hours, measured.hours_with_figures), (0.5, 0.5));
+        assert!((measured.instance_hours - 2.0 / 3.0).abs() < 1e-9, "{measured:?}");
+        assert_eq!(
+            (measured.requests, measured.request_seconds),
+            (100.0, 0.0),
+            "what is not over does not count"
+        );
+    }
+
+    #[test]
+    fn periods_are_as_fine_as_they_are_kept() {
+        let now = Timestamp::from_second(1_700_000_123).unwrap();
+        for (days, period) in [(1, 60), (14, 60), (15, 300), (62, 300), (63, 3600), (400, 3600)] {
+            let span = whole_periods(Timestamp::from_second(now.as_second() - days * 86_400).unwrap(), now);
+            assert_eq!(span.period, period, "{days} days");
+            for edge in [span.from, span.to] {
+                assert_eq!(edge.as_second() % i64::from(period), 0, "{days} days");
+            }
+            assert!(span.to <= now && now.as_second() - span.to.as_second() < i64::from(period));
+        }
     }
 }

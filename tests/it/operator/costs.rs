@@ -17,12 +17,17 @@ const PRICES: [&str; 8] = [
 
 async fn measured() -> Cloud {
     let cloud = Cloud::start().await;
+    // Three hours, of which one instance ran for half of the last.
+    let instances = [2.0, 3.0, 2.0].map(|count| [count; 60]).concat();
+    let instances =
+        instances.iter().zip(0..).map(|(&count, minute)| if minute < 30 { count + 1.0 } else { count });
     let figures = [
-        ("GroupTotalInstances of compilation-asg", vec![2.0, 3.0, 2.5]),
+        ("GroupTotalInstances of compilation-asg", instances.collect()),
         ("http_requests of compilation", vec![100_000.0, 400_000.0]),
         ("http_request_duration_seconds of compilation", vec![50_000.0, 200_000.0]),
     ];
     cloud.world().figures = figures.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+    cloud.world().figures_ago = 1;
     cloud
 }
 
@@ -32,11 +37,11 @@ async fn the_arithmetic_is_shown() {
     let run = cloud.run(&[&["cost", "--since", "4h"], &PRICES[..]].concat()).await;
     assert_eq!((run.err.as_str(), run.code), ("", Some(0)), "{run:?}");
     let lines: Vec<&str> = run.out.lines().collect();
-    assert!(lines[0].ends_with("figures of 3 of 4 hours"), "{lines:?}");
+    assert!(lines[0].ends_with("figures of 3.00 of 4.00 hours, in periods of 60 s"), "{lines:?}");
     assert_eq!(
         lines[1..],
         [
-            "instances  7.5 instance-hours x 0.040000 USD = 0.30 USD",
+            "instances  7.50 instance-hours x 0.040000 USD = 0.30 USD",
             "lambda     500000 requests x 0.0000002 USD = 0.10 USD",
             "           250000 s x 512 MB / 1024 = 125000 GB-s x 0.00001 USD = 1.25 USD",
             "           together 1.35 USD",
@@ -58,8 +63,10 @@ async fn nothing_is_guessed() {
     assert!(run.err.contains("fix: add --lambda-gb-second USD --lambda-memory-mb N\n"), "{run:?}");
     let run = cloud.run(&["cost", "--since", "4h", "--price-hour", "t4g.medium=0.04"]).await;
     assert!(run.code == Some(0) && run.out.contains("= 0.30 USD\nlambda     not compared"), "{run:?}");
-    let run = cloud.run(&["cost", "--price-hour", "t4g.medium=cheap"]).await;
-    assert_eq!(run.code, Some(64), "{run:?}");
+    for odd in [&["--price-hour", "t4g.medium=cheap"][..], &["--since", "59s"]] {
+        let run = cloud.run(&[&["cost"], odd].concat()).await;
+        assert_eq!(run.code, Some(64), "{run:?}");
+    }
     cloud.world().trouble("GetMetricData", refusal(403, "AccessDenied", "no"), 1);
     let run = cloud.run(&[&["cost"], &PRICES[..]].concat()).await;
     assert!(run.err.contains("cloudwatch:GetMetricData"), "{run:?}");
