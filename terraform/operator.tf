@@ -66,7 +66,6 @@ locals {
         Sid    = "Routes"
         Effect = "Allow"
         Action = [
-          "dynamodb:BatchWriteItem",
           "dynamodb:DeleteItem",
           "dynamodb:GetItem",
           "dynamodb:Scan",

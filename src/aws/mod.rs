@@ -45,7 +45,7 @@ pub use clients::Clients;
 pub use fault::{Fault, Kind};
 pub use logs::{Event, LogGroup, Page, Search};
 pub use overseer::SqsOverseer;
-pub use route_table::{LARGEST_WRITE, RouteTable, TableRow, Written};
+pub use route_table::{RouteTable, TableRow, Written};
 pub use routes::AwsRoutes;
 pub use sink::SqsSink;
 pub use source::SqsSource;

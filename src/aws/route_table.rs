@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
-use tokio::time::sleep;
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::aws::clients::{Clients, Patience};
 use crate::aws::fault::{Fault, Kind};
@@ -15,13 +14,6 @@ use crate::aws::fault::{Fault, Kind};
 const VERB: Patience = Patience { attempt: Duration::from_secs(5), attempts: 4 };
 /// Pages read at most; all deployments together fill two.
 const MOST_PAGES: usize = 64;
-/// Most rows that one call writes.
-pub const LARGEST_WRITE: usize = 25;
-/// How often what the table had no room for is written again.
-const TRIES: u32 = 8;
-/// First and longest pause before that.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// The key's attribute.
 const KEY: &str = "compilerId";
 /// How DynamoDB says that the row is no longer what was expected.
@@ -132,37 +124,6 @@ impl RouteTable {
         let call = call.set_expression_attribute_names(Some(names));
         let call = call.set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()));
         fate(call.send().await.map(drop).map_err(|error| self.clients.fault(&error)))
-    }
-
-    /// Puts some rows and deletes others, at most [`LARGEST_WRITE`] together, whatever stood there. What the table has no
-    /// room for yet is written again, ever more slowly.
-    pub async fn write(&self, put: &[TableRow], delete: &[&str]) -> Result<(), Fault> {
-        let refused =
-            |error: aws_sdk_dynamodb::error::BuildError| Fault::new(Kind::Refused, &error.to_string());
-        let mut requests = Vec::new();
-        for row in put {
-            let put = PutRequest::builder().set_item(Some(row.item.clone())).build().map_err(refused)?;
-            requests.push(WriteRequest::builder().put_request(put).build());
-        }
-        for key in delete {
-            let delete = DeleteRequest::builder().key(KEY, text(key)).build().map_err(refused)?;
-            requests.push(WriteRequest::builder().delete_request(delete).build());
-        }
-        let mut pause = PAUSE.0;
-        for _ in 0..TRIES {
-            if requests.is_empty() {
-                return Ok(());
-            }
-            let call = self.client.batch_write_item().request_items(&self.name, requests);
-            let answer = call.send().await.map_err(|error| self.clients.fault(&error))?;
-            requests = answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
-            if !requests.is_empty() {
-                sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                pause = PAUSE.1.min(pause * 2);
-            }
-        }
-        let detail = format!("{} rows were not written after {TRIES} tries", requests.len());
-        if requests.is_empty() { Ok(()) } else { Err(Fault::new(Kind::Throttled, &detail)) }
     }
 }
 

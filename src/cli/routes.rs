@@ -19,7 +19,8 @@ use crate::cli::progress::Progress;
 use crate::cli::{Misuse, Roles, print_json};
 use crate::config::flags::OperatorFlags;
 use crate::operate::routes::{
-    self, Entry, Grounds, Installed, Row, Target, apply, check, key, plan, read_csv, read_json, validate,
+    self, Applied, Entry, Finding, Grounds, Installed, Row, Target, apply, check, key, plan, read_csv,
+    read_json, validate,
 };
 use crate::ports::QueueAddress;
 
@@ -27,6 +28,9 @@ use crate::ports::QueueAddress;
 const TABLE: &str = "CompilerRouting";
 /// Most bytes of a file that is imported.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// Rows that are named of those that somebody else changed.
+const MOST_NAMED: usize = 20;
 
 /// What is done with the table.
 #[derive(Debug, Subcommand)]
@@ -72,15 +76,17 @@ routes.json:
   [{\"compiler\": \"g132\", \"environment\": \"prod\", \"queue\": \"prod-compilation-queue\"}]
 
 The whole file is read first: one mistake anywhere, and nothing is written. What is not in the file stays, unless --prune
-deletes it, which it does only in environments that the file names. An import that failed on its way is done again.";
+deletes it, which it does only in environments that the file names. A row that somebody else changed after it was read
+stays as they left it, and is named (exit code 1). An import that failed on its way is done again.";
 
 const VALIDATE: &str = "  compilation-worker routes validate
   compilation-worker routes validate --installed --environment prod     on a worker
   compilation-worker routes validate --json | jq '.findings[] | select(.wrong)'
 
 It finds rows that routers cannot read or misread, queues that do not exist (in both colors, with --queues-colours), what
-is no URL, rows that others hide, and with --installed compilers of this machine without a row, and the reverse. What
-is wrong is marked so, and makes the exit code 1; the rest is worth knowing.";
+is no URL, rows of one compiler of which one goes first, and with --installed compilers of this machine without a row, and
+the reverse. What is wrong is marked so, and makes the exit code 1, as does a queue that may not be asked for; the rest is
+worth knowing.";
 
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
@@ -255,23 +261,41 @@ impl ImportArguments {
             let rows = routes::rows(&table, region, |rows| progress.tell(streams, rows)).await?;
             let plan = plan(&rows, &entries, prune, SystemTime::now());
             let dry_run = destruction.dry_run;
-            if json {
-                let page = json!({ "dry_run": dry_run, "same": plan.same, "steps": plan.steps });
-                print_json(streams, &page)?;
-            } else {
+            if !json {
                 streams.data(show::plan(&plan, dry_run).as_bytes())?;
             }
-            if dry_run || plan.steps.is_empty() {
-                return Ok(ExitCode::SUCCESS);
+            let applied = if dry_run || plan.steps.is_empty() {
+                Applied::default()
+            } else {
+                let deleted = plan.count("delete");
+                if deleted > 0 {
+                    let lost = format!("{deleted} rows of table {} will be lost.", table.name());
+                    destruction.confirm(streams, &lost, table.name())?;
+                }
+                let mut progress = Progress::new("rows written:", Some(plan.steps.len()));
+                let applied = apply(&table, region, &plan, |done| progress.tell(streams, done)).await?;
+                streams.say(format_args!("{} rows are written to {}", applied.done, table.name()));
+                applied
+            };
+            if json {
+                let page = json!({
+                    "dry_run": dry_run, "same": plan.same, "steps": plan.steps,
+                    "written": applied.done, "overtaken": applied.overtaken,
+                });
+                print_json(streams, &page)?;
             }
-            let deleted = plan.count("delete");
-            if deleted > 0 {
-                let lost = format!("{deleted} rows of table {} will be lost.", table.name());
-                destruction.confirm(streams, &lost, table.name())?;
+            let overtaken = &applied.overtaken;
+            if !overtaken.is_empty() {
+                let named: Vec<&str> = overtaken.iter().take(MOST_NAMED).map(String::as_str).collect();
+                let more = overtaken.len().saturating_sub(MOST_NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                bail!(
+                    "somebody changed {} of the rows meanwhile, and they are as they left them: {}{more}\n\
+                     fix: look at them with `routes list`; the same import writes over them",
+                    overtaken.len(),
+                    named.join(", ")
+                );
             }
-            let mut progress = Progress::new("rows written:", Some(plan.steps.len()));
-            apply(&table, region, &plan, |done| progress.tell(streams, done)).await?;
-            streams.say(format_args!("{} rows are written to {}", plan.steps.len(), table.name()));
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -331,17 +355,23 @@ impl ValidateArguments {
             let rows = routes::rows(&table, clients.region(), |rows| progress.tell(streams, rows)).await?;
             let mut progress = Progress::new("queues asked for:", None);
             let findings = validate(clients, &rows, &grounds, |asked| progress.tell(streams, asked)).await?;
-            let wrong = findings.iter().filter(|finding| finding.wrong).count();
+            let count = |of: fn(&&Finding) -> bool| findings.iter().filter(of).count();
+            let (wrong, unseen) = (count(|finding| finding.wrong), count(|finding| finding.unseen));
             if json {
                 let page = json!({ "table": table.name(), "rows": rows.len(), "findings": findings });
                 print_json(streams, &page)?;
             } else {
                 streams.data(show::findings(&findings).as_bytes())?;
-                let odd = findings.len() - wrong;
-                streams
-                    .say(format_args!("{} rows: {wrong} things are wrong, {odd} worth knowing", rows.len()));
+                let odd = findings.len() - wrong - unseen;
+                let end = if unseen > 0 {
+                    format!(", {unseen} queues could not be looked for")
+                } else {
+                    String::new()
+                };
+                let rows = rows.len();
+                streams.say(format_args!("{rows} rows: {wrong} things are wrong, {odd} worth knowing{end}"));
             }
-            Ok(if wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            Ok(if wrong + unseen > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         })
     }
 }

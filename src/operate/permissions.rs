@@ -40,7 +40,10 @@ pub const PERMISSIONS: &[Permission] = &[
         command: "routes set",
         actions: &["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
     },
-    Permission { command: "routes import", actions: &["dynamodb:BatchWriteItem", "dynamodb:Scan"] },
+    Permission {
+        command: "routes import",
+        actions: &["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Scan", "dynamodb:UpdateItem"],
+    },
     Permission { command: "routes validate", actions: &["dynamodb:Scan", "sqs:GetQueueUrl"] },
     Permission {
         command: "fleet status",

@@ -69,15 +69,27 @@ pub(super) fn findings(findings: &[Finding]) -> String {
     }
     let mut table = Table::new(&["", "row", "what"]);
     for finding in findings {
-        table.row([if finding.wrong { "WRONG" } else { "note" }, &finding.key, ""]);
+        table.row([kind(finding), &finding.key, ""]);
     }
+    let widest = |cell: fn(&Finding) -> usize| findings.iter().map(cell).max().unwrap_or(0);
+    // Two columns, each with its gap.
+    let at =
+        widest(|finding| kind(finding).len()) + widest(|finding| shown(&finding.key).chars().count()) + 4;
     // What is wrong may be long, and is the point: it is not cut.
     let mut page = String::new();
     for (line, finding) in table.render().lines().skip(1).zip(findings) {
-        let width = findings.iter().map(|finding| shown(&finding.key).chars().count()).max().unwrap_or(0);
         let what: String =
             finding.what.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-        let _infallible = writeln!(page, "{line:<at$}{what}", at = width + 9).is_err();
+        let _infallible = writeln!(page, "{line:<at$}{what}").is_err();
     }
     page
+}
+
+/// What a finding is, in a word.
+const fn kind(finding: &Finding) -> &'static str {
+    match (finding.wrong, finding.unseen) {
+        (true, _) => "WRONG",
+        (false, true) => "unseen",
+        (false, false) => "note",
+    }
 }

@@ -9,7 +9,7 @@ mod validate;
 
 pub use change::{Changed, set};
 pub use import::{Entry, ImportError, Mistake, check, read_csv, read_json};
-pub use plan::{Plan, Step, apply, plan};
+pub use plan::{Applied, Plan, Step, apply, plan};
 pub use row::{Row, Target, key};
 pub use validate::{Finding, Grounds, Installed, validate};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::aws::{Clients, SqsOverseer, TableRow};
+use crate::aws::{Clients, Kind, SqsOverseer, TableRow};
 use crate::domain::ids::CompilerId;
 use crate::operate::routes::row::{Row, Target, key};
 use crate::operate::trouble::{Call, Trouble};
@@ -46,11 +46,14 @@ pub struct Finding {
     pub key: String,
     /// Whether requests go astray, or are refused, because of it; everything else is only worth knowing.
     pub wrong: bool,
+    /// Whether it could not be looked at, so that nobody knows.
+    pub unseen: bool,
     /// What.
     pub what: String,
 }
 
-/// Looks through these rows, and asks for every queue that they name. `tell` hears how many queues were asked for.
+/// Looks through these rows, and asks for every queue that they name; one that may not be asked for is a finding. `tell`
+/// hears how many queues were asked for.
 pub async fn validate(
     clients: &Clients,
     rows: &[TableRow],
@@ -78,9 +81,14 @@ pub async fn validate(
             let thing = format!("queue {}", name_of(&address));
             let call =
                 Call { doing: "look for", thing: &thing, action: "sqs:GetQueueUrl", key: "queues.default" };
-            let found = overseer.find(name_of(&address)).await;
-            if found.map_err(|fault| Trouble::new(&call, clients.region(), fault))?.is_none() {
-                absent.push(name_of(&address).to_owned());
+            match overseer.find(name_of(&address)).await {
+                Ok(Some(_)) => {}
+                Ok(None) => absent.push(name_of(&address).to_owned()),
+                // It is this queue's; anything else would befall the next one too.
+                Err(fault) if matches!(fault.kind, Kind::Denied | Kind::Refused) => {
+                    findings.push(unseen(&keys, &Trouble::new(&call, clients.region(), fault)));
+                }
+                Err(fault) => return Err(Trouble::new(&call, clients.region(), fault)),
             }
             asked += 1;
             tell(asked);
@@ -116,11 +124,22 @@ pub(super) fn is_environment(name: &str) -> bool {
 }
 
 fn wrong(key: &str, what: String) -> Finding {
-    Finding { key: key.to_owned(), wrong: true, what }
+    Finding { key: key.to_owned(), wrong: true, unseen: false, what }
 }
 
 fn odd(key: &str, what: String) -> Finding {
-    Finding { key: key.to_owned(), wrong: false, what }
+    Finding { key: key.to_owned(), wrong: false, unseen: false, what }
+}
+
+/// A queue that could not be asked for, told once for all rows that lead there.
+fn unseen(keys: &[&str], trouble: &Trouble) -> Finding {
+    let others = match keys.len() {
+        1 => String::new(),
+        all => format!(" (and {} other rows lead there)", all - 1),
+    };
+    let what = trouble.to_string().replace("\nfix: ", "; fix: ");
+    let key = keys.first().copied().unwrap_or_default().to_owned();
+    Finding { key, wrong: false, unseen: true, what: format!("{what}{others}") }
 }
 
 /// What is wrong with a row taken alone.
@@ -170,25 +189,24 @@ fn form(row: &TableRow, grounds: &Grounds) -> Vec<Finding> {
     found
 }
 
-/// Rows without an environment that lead elsewhere than those with one, which hide them.
+/// Rows without an environment beside rows of the same compiler with one. A router asks for its environment's row first
+/// (contract-cloud 2.2), so each has its meaning; whoever changes one of them should know of the other.
 fn shadows(rows: &[TableRow]) -> Vec<Finding> {
     let all: Vec<Row> = rows.iter().map(Row::read).collect();
     let bare: BTreeMap<&str, &Row> =
         all.iter().filter(|row| row.environment.is_none()).map(|row| (row.compiler.as_str(), row)).collect();
-    let mut found = Vec::new();
-    for row in all.iter().filter(|row| row.environment.is_some()) {
-        let Some(hidden) = bare.get(row.compiler.as_str()) else { continue };
-        found.push(if hidden.target == row.target {
-            odd(&hidden.key, format!("{} hides it, and leads to the same", row.key))
+    let beside = |row: &Row| {
+        let bare = bare.get(row.compiler.as_str())?;
+        let environment = row.environment.as_deref()?;
+        let to = if bare.target == row.target {
+            "the same".to_owned()
         } else {
-            let to = format!(
-                "it leads to {}, but {} hides it, and leads to {}",
-                hidden.target, row.key, row.target
-            );
-            wrong(&hidden.key, to)
-        });
-    }
-    found
+            format!("{} instead of {}", row.target, bare.target)
+        };
+        let first = format!("in {environment}, {} goes first, and leads to {to}", row.key);
+        Some(odd(&bare.key, format!("{first}; elsewhere this one counts")))
+    };
+    all.iter().filter_map(beside).collect()
 }
 
 /// Where jobs for the queue `name` go, in every color there is.
@@ -318,17 +336,19 @@ mod tests {
     }
 
     #[test]
-    fn hidden_rows_are_wrong_where_they_lead_elsewhere() {
+    fn a_row_for_all_environments_beside_one_of_an_environment_is_explained() {
         let rows = [
             row("g", &queue("a")),
             row("prod#g", &queue("b")),
             row("beta#g", &queue("a")),
             row("h", &queue("a")),
         ];
-        let found = shadows(&rows);
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].wrong && found[0].what.contains("prod#g hides it"), "{found:?}");
-        assert!(!found[1].wrong && found[1].what.contains("beta#g"), "{found:?}");
+        let told: Vec<(String, bool, String)> =
+            shadows(&rows).into_iter().map(|found| (found.key, found.wrong, found.what)).collect();
+        let first =
+            "in prod, prod#g goes first, and leads to queue b instead of queue a; elsewhere this one counts";
+        let second = "in beta, beta#g goes first, and leads to the same; elsewhere this one counts";
+        assert_eq!(told, [("g".into(), false, first.into()), ("g".into(), false, second.into())]);
     }
 
     #[test]

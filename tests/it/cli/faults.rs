@@ -2,8 +2,8 @@
 //! failure is told with the call, the thing and the way out, and nothing is lost.
 
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -290,40 +290,128 @@ async fn who_was_overtaken_is_told_and_what_was_expected_was_said() {
     }
 }
 
+/// Imports rows a, b and c, of which a is there already.
+fn import(server: &Server, words: &[&str]) -> (String, String, i32) {
+    let mut command = operator(&format!("http://{}", server.host()));
+    given(command.args(["routes", "import", "-"]).args(words), "compiler,queue\na,q\nb,q\nc,q\n")
+}
+
+fn written(request: &Request) -> Option<String> {
+    let is_write = verb(request).ends_with("UpdateItem");
+    is_write.then(|| request.json()["Key"]["compilerId"]["S"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_table_has_no_room_for_is_written_again() {
     let writes = AtomicUsize::new(0);
     let server = Server::start(move |request| match verb(request).as_str() {
-        // The first write leaves two of three rows over, the second one.
-        "DynamoDB_20120810.BatchWriteItem" if writes.fetch_add(1, Ordering::Relaxed) < 2 => {
-            let mut left = request.json()["RequestItems"]["CompilerRouting"].clone();
-            left.as_array_mut().unwrap().pop();
-            Act::ok(&json!({ "UnprocessedItems": { "CompilerRouting": left } }))
+        // Longer than the client by itself is patient.
+        "DynamoDB_20120810.UpdateItem" if writes.fetch_add(1, Ordering::Relaxed) < 15 => {
+            Act::error(400, "ProvisionedThroughputExceededException", "the table is busy")
         }
         _ => Act::ok(&json!({ "Items": [] })),
     })
     .await;
-    let import = |server: &Server| {
-        let mut command = operator(&format!("http://{}", server.host()));
-        given(command.args(["routes", "import", "-"]), "compiler,queue\na,q\nb,q\nc,q\n")
-    };
-    let (_, err, code) = import(&server);
-    assert_eq!(code, 0, "{err}");
-    let sizes: Vec<usize> = server
-        .seen()
-        .iter()
-        .filter(|request| verb(request).ends_with("BatchWriteItem"))
-        .map(|request| request.json()["RequestItems"]["CompilerRouting"].as_array().unwrap().len())
-        .collect();
-    assert_eq!(sizes, [3, 2, 1]);
+    let (_, err, code) = import(&server, &[]);
+    assert!(code == 0 && err.ends_with("3 rows are written to CompilerRouting\n"), "{err}");
+    assert_eq!(server.seen().iter().filter_map(written).count(), 18);
     let denied = Server::start(|request| match verb(request).as_str() {
-        "DynamoDB_20120810.BatchWriteItem" => Act::error(400, "AccessDeniedException", "no"),
+        "DynamoDB_20120810.UpdateItem" => Act::error(400, "AccessDeniedException", "no"),
         _ => Act::ok(&json!({ "Items": [] })),
     })
     .await;
-    let (_, err, code) = import(&denied);
+    let (_, err, code) = import(&denied, &[]);
     assert_eq!(code, 1);
-    assert!(err.contains("0 of 3 are written") && err.contains("dynamodb:BatchWriteItem"), "{err}");
+    assert!(err.contains("0 of 3 are written") && err.contains("dynamodb:UpdateItem"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_does_not_write_over_what_somebody_changed_meanwhile() {
+    // Row a was changed; row b is as we want it, by our own call, of which the answer was lost.
+    let made = Mutex::new(json!({}));
+    let server = Server::start(move |request| {
+        let asked = request.json();
+        let key = asked["Key"]["compilerId"]["S"].as_str().unwrap_or_default();
+        let row = |key: &str, queue: &str| json!({ "compilerId": { "S": key }, "queueName": { "S": queue } });
+        match verb(request).as_str() {
+            "DynamoDB_20120810.Scan" => Act::ok(&json!({ "Items": [row("a", "old"), row("gone", "old")] })),
+            "DynamoDB_20120810.GetItem" if key == "b" => Act::ok(&json!({ "Item": *made.lock().unwrap() })),
+            "DynamoDB_20120810.GetItem" if key == "a" => Act::ok(&json!({ "Item": row("a", "theirs") })),
+            "DynamoDB_20120810.GetItem" => Act::ok(&json!({})),
+            "DynamoDB_20120810.UpdateItem" if key == "c" => Act::ok(&json!({})),
+            "DynamoDB_20120810.UpdateItem" | "DynamoDB_20120810.DeleteItem" => {
+                let condition = asked["ConditionExpression"].as_str().unwrap();
+                assert!(condition.contains("attribute_"), "{condition}");
+                if key == "b" {
+                    *made.lock().unwrap() = set(&asked);
+                }
+                Act::error(400, "ConditionalCheckFailedException", "The conditional request failed")
+            }
+            other => panic!("{other}"),
+        }
+    })
+    .await;
+    let (out, err, code) = import(&server, &["--prune", "--yes", "--json"]);
+    assert_eq!(code, 1, "{err}");
+    let page: Value = serde_json::from_str(&out).unwrap();
+    // The row that was to be deleted is gone: that is what was wanted.
+    assert_eq!((&page["written"], &page["overtaken"]), (&json!(3), &json!(["a"])), "{out}");
+    assert!(
+        err.contains("somebody changed 1 of the rows meanwhile") && err.contains("left them: a\n"),
+        "{err}"
+    );
+    assert!(err.contains("fix: look at them with `routes list`"), "{err}");
+    let last = server.seen().iter().map(verb).rfind(|verb| !verb.ends_with("GetItem"));
+    assert_eq!(last.as_deref(), Some("DynamoDB_20120810.DeleteItem"), "deletions come last");
+}
+
+/// The row that an `UpdateItem` would make.
+fn set(asked: &Value) -> Value {
+    let mut row = json!({ "compilerId": asked["Key"]["compilerId"] });
+    let expression = asked["UpdateExpression"].as_str().unwrap().strip_prefix("SET ").unwrap();
+    for pair in expression.split(", ") {
+        let (name, value) = pair.split_once(" = ").unwrap();
+        let name = asked["ExpressionAttributeNames"][name].as_str().unwrap();
+        row[name] = asked["ExpressionAttributeValues"][value].clone();
+    }
+    row
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_may_not_be_asked_for_are_told_and_the_rest_is_looked_at() {
+    let row = |key: &str, queue: &str| json!({ "compilerId": { "S": key }, "routingType": { "S": "queue" }, "queueName": { "S": queue } });
+    let rows = [row("a", "forbidden"), row("b", "forbidden"), row("c", "nowhere"), row("d", "there")];
+    let server = Server::start(move |request| match verb(request).as_str() {
+        "DynamoDB_20120810.Scan" => Act::ok(&json!({ "Items": rows })),
+        _ => match request.json()["QueueName"].as_str().unwrap() {
+            "forbidden.fifo" => Act::error(400, "AccessDenied", "no"),
+            "nowhere.fifo" => Act::error(400, "AWS.SimpleQueueService.NonExistentQueue", "no"),
+            name => Act::ok(&json!({ "QueueUrl": format!("https://sqs.us-east-1.amazonaws.com/1/{name}") })),
+        },
+    })
+    .await;
+    let (out, err, code) = run(&server, &["routes", "validate"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (1, "4 rows: 1 things are wrong, 0 worth knowing, 1 queues could not be looked for\n")
+    );
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("unseen  a  could not look for queue forbidden.fifo: "), "{out}");
+    assert!(lines[0].contains("allow these credentials sqs:GetQueueUrl on queue forbidden.fifo"), "{out}");
+    assert!(lines[0].ends_with("(and 1 other rows lead there)"), "{out}");
+    assert_eq!(lines[1..], ["WRONG   c  there is no queue nowhere.fifo"]);
+    // What befalls every queue alike ends it.
+    let away = Server::start(|request| match verb(request).as_str() {
+        "DynamoDB_20120810.Scan" => {
+            let row = json!({ "compilerId": { "S": "a" }, "queueName": { "S": "jobs" } });
+            Act::ok(&json!({ "Items": [row] }))
+        }
+        _ => Act::error(400, "ExpiredToken", "The security token included in the request is expired"),
+    })
+    .await;
+    let (out, err, code) = run(&away, &["routes", "validate"]);
+    assert_eq!((out.as_str(), code), ("", 1));
+    assert!(err.contains("log in again"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use compilation_worker::operate::permissions;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::aws::server::{Act, Request, Server};
 use crate::cli::asks::{output, run};
@@ -25,7 +25,17 @@ fn action(request: &Request) -> String {
     format!("{service}:{verb}")
 }
 
-/// Services in which everything is there once: a letter of a job, one that is no job, one whose job lies elsewhere, a row.
+/// The key of the row that a request is about.
+fn key(request: &Request) -> String {
+    request.json()["Key"]["compilerId"]["S"].as_str().unwrap_or_default().to_owned()
+}
+
+fn row(key: &str) -> Value {
+    json!({ "compilerId": { "S": key }, "queueName": { "S": "jobs" } })
+}
+
+/// Services in which everything is there once: a letter of a job, one that is no job, one whose job lies elsewhere, a row,
+/// and one that goes.
 async fn services() -> Server {
     let receives = AtomicUsize::new(0);
     Server::start(move |request| {
@@ -51,10 +61,13 @@ async fn services() -> Server {
                 Act::ok(&json!({ "Successful": entries.iter().map(done).collect::<Vec<_>>(), "Failed": [] }))
             }
             "cloudwatch:GetMetricData" => Act::garbage(200),
-            "dynamodb:Scan" | "dynamodb:GetItem" => {
-                let row = json!({ "compilerId": { "S": "g132" }, "queueName": { "S": "jobs" } });
-                Act::ok(&json!({ "Items": [row], "Item": row }))
+            "dynamodb:Scan" => Act::ok(&json!({ "Items": [row("g132"), row("gone")] })),
+            // Somebody has deleted it meanwhile, which is looked after.
+            "dynamodb:DeleteItem" if key(request) == "gone" => {
+                Act::error(400, "ConditionalCheckFailedException", "The conditional request failed")
             }
+            "dynamodb:GetItem" if key(request) == "gone" => Act::ok(&json!({})),
+            "dynamodb:GetItem" => Act::ok(&json!({ "Item": row("g132") })),
             _ => Act::ok(&json!({})),
         }
     })
