@@ -28,9 +28,12 @@ resource "aws_cloudwatch_metric_alarm" "cpu_high" {
   tags                = var.tags
 }
 
+# Whoever pays for credits works without any all day long, and is told by what is charged.
 resource "aws_cloudwatch_metric_alarm" "cpu_credits_low" {
+  count = var.cpu_credits == "standard" ? 1 : 0
+
   alarm_name          = "${var.name}-cpu-credits-low"
-  alarm_description   = "A t4g instance has had fewer than ${var.cpu_credits_low} CPU credits for an hour: it works above its baseline, and is throttled or charged for it. Runbook: cpu-credits-low."
+  alarm_description   = "A t4g instance has had fewer than ${var.cpu_credits_low} CPU credits for an hour: it works above its baseline, and is slowed down to it. Runbook: cpu-credits-low."
   namespace           = "AWS/EC2"
   metric_name         = "CPUCreditBalance"
   dimensions          = local.group_dimensions
@@ -39,28 +42,28 @@ resource "aws_cloudwatch_metric_alarm" "cpu_credits_low" {
   evaluation_periods  = 12
   comparison_operator = "LessThanThreshold"
   threshold           = var.cpu_credits_low
-  # Other families have no credits, and say nothing.
-  treat_missing_data = "notBreaching"
-  alarm_actions      = var.alarm_actions
-  ok_actions         = var.alarm_actions
-  tags               = var.tags
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+  tags                = var.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "cpu_credits_charged" {
   alarm_name          = "${var.name}-cpu-credits-charged"
-  alarm_description   = "A t4g instance is charged for surplus CPU credits: m7g or c7g may be cheaper for this load. Runbook: cpu-credits-charged."
+  alarm_description   = "For an hour a t4g instance was charged more than ${var.cpu_credits_charged} surplus CPU credits every five minutes: it works far above its baseline, and m7g or c7g may be cheaper for this load. Runbook: cpu-credits-charged."
   namespace           = "AWS/EC2"
   metric_name         = "CPUSurplusCreditsCharged"
   dimensions          = local.group_dimensions
   statistic           = "Maximum"
   period              = 300
-  evaluation_periods  = 3
+  evaluation_periods  = 12
   comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = var.alarm_actions
-  ok_actions          = var.alarm_actions
-  tags                = var.tags
+  threshold           = var.cpu_credits_charged
+  # Other families have no credits, and say nothing.
+  treat_missing_data = "notBreaching"
+  alarm_actions      = var.alarm_actions
+  ok_actions         = var.alarm_actions
+  tags               = var.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "queue_age" {
@@ -133,7 +136,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 
 resource "aws_cloudwatch_metric_alarm" "error_rate" {
   alarm_name          = "${var.name}-error-rate"
-  alarm_description   = "More than ${var.error_rate_percent} % of the requests that came to the instances in five minutes were answered with an error of ours (5xx), twice in a row. Runbook: error-rate."
+  alarm_description   = "More than ${var.error_rate_percent} % of the requests that came to the instances in five minutes failed, twice in a row: they were answered with a 5xx, or the instance did not take the connection. Runbook: error-rate."
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.error_rate_percent
   evaluation_periods  = 2
@@ -166,11 +169,24 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
     }
   }
 
+  # What an instance that is gone does not answer, the balancer does, with a 502 or 504 that is not among the target's.
+  metric_query {
+    id = "refused"
+
+    metric {
+      namespace   = "AWS/ApplicationELB"
+      metric_name = "TargetConnectionErrorCount"
+      stat        = "Sum"
+      period      = 300
+      dimensions  = local.balancer_dimensions
+    }
+  }
+
   # Of fewer than a hundred requests, one that fails is no rate.
   metric_query {
     id          = "rate"
     label       = "Errors in percent of the requests"
-    expression  = "IF(requests >= 100, 100 * FILL(errors, 0) / requests, 0)"
+    expression  = "IF(requests >= 100, 100 * (FILL(errors, 0) + FILL(refused, 0)) / requests, 0)"
     return_data = true
   }
 }

@@ -32,6 +32,8 @@ resource "aws_lb_target_group" "instances" {
     unhealthy_threshold = 2
   }
 
+  # For a fleet that gets another name: the rules turn to the new one before the old one goes. Nothing else replaces it
+  # but another VPC, and there a fleet needs another name.
   lifecycle {
     create_before_destroy = true
   }

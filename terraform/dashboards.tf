@@ -17,6 +17,10 @@ locals {
   }
   has_lambda = var.lambda_function_name != null
 
+  # What an instance has, and not what it has done: a sum over a minute would count one twice whose tick slips over the
+  # edge. So the fleet has the mean times the instances in service, as for scaling.
+  in_service = concat(["AWS/AutoScaling", "GroupInServiceInstances"], local.of_group, [{ id = "serving", stat = "Average", visible = false }])
+
   overview = [
     {
       title = "Instances"
@@ -45,9 +49,13 @@ locals {
     {
       title = "Slots of all instances"
       metrics = [
-        concat([local.namespace, "slots"], local.of_fleet, [{ stat = "Sum", label = "there" }]),
-        concat([local.namespace, "slots_busy"], local.of_fleet, [{ stat = "Sum", label = "busy" }]),
-        concat([local.namespace, "queue_waiting"], local.of_fleet, [{ stat = "Sum", label = "requests waiting for one" }]),
+        [{ expression = "slots * serving", label = "there" }],
+        [{ expression = "busy * serving", label = "busy" }],
+        [{ expression = "waiting * serving", label = "requests waiting for one" }],
+        concat([local.namespace, "slots"], local.of_fleet, [{ id = "slots", stat = "Average", visible = false }]),
+        concat([local.namespace, "slots_busy"], local.of_fleet, [{ id = "busy", stat = "Average", visible = false }]),
+        concat([local.namespace, "queue_waiting"], local.of_fleet, [{ id = "waiting", stat = "Average", visible = false }]),
+        local.in_service,
       ]
     },
     {
@@ -68,8 +76,11 @@ locals {
     {
       title = "Connections"
       metrics = [
-        concat([local.namespace, "http_connections"], local.of_fleet, [{ stat = "Sum", label = "HTTP" }]),
-        concat([local.namespace, "events_connections"], local.of_fleet, [{ stat = "Sum", label = "to the events hub" }]),
+        [{ expression = "http * serving", label = "HTTP" }],
+        [{ expression = "events * serving", label = "to the events hub" }],
+        concat([local.namespace, "http_connections"], local.of_fleet, [{ id = "http", stat = "Average", visible = false }]),
+        concat([local.namespace, "events_connections"], local.of_fleet, [{ id = "events", stat = "Average", visible = false }]),
+        local.in_service,
       ]
     },
     {
@@ -116,11 +127,12 @@ locals {
       title = "Errors (% of the requests)"
       metrics = [
         [{ expression = "100 * FILL(errors, 0) / requests", label = "5xx of the instances" }],
-        [{ expression = "100 * FILL(seen, 0) / balancer", label = "5xx as the balancer counts" }],
+        [{ expression = "100 * (FILL(seen, 0) + FILL(refused, 0)) / balancer", label = "as the balancer counts, with connections that nobody took" }],
         [{ expression = "TIME_SERIES(${var.error_rate_percent})", label = "criterion" }],
         concat([local.namespace, "http_errors"], local.of_fleet, [{ id = "errors", visible = false }]),
         concat([local.namespace, "http_requests"], local.of_fleet, [{ id = "requests", visible = false }]),
         concat(["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"], local.of_hosts, [{ id = "seen", visible = false }]),
+        concat(["AWS/ApplicationELB", "TargetConnectionErrorCount"], local.of_hosts, [{ id = "refused", visible = false }]),
         concat(["AWS/ApplicationELB", "RequestCount"], local.of_hosts, [{ id = "balancer", visible = false }]),
       ]
     },
@@ -358,7 +370,7 @@ locals {
     }
     scaling = {
       type       = "text"
-      properties = { markdown = "Scaling out follows three figures, each of which can only add: CPU, messages waiting for each slot, saturation. When messages jump to ${var.backlog_surge_per_slot} for each slot, the fleet is doubled after a minute. An instance goes when the CPU has been below ${var.cpu_scale_in_percent} % for ${var.scale_in_minutes} minutes and few messages wait." }
+      properties = { markdown = "Scaling out follows three figures, each of which can only add: CPU, messages waiting for each slot, saturation. When messages jump to ${var.backlog_surge_per_slot} for each slot, the fleet is doubled after two minutes. An instance goes when the CPU has been below ${var.cpu_scale_in_percent} % for ${var.scale_in_minutes} minutes and few messages wait." }
     }
     cost = {
       type       = "text"

@@ -9,7 +9,7 @@ output "target_group_arn" {
 }
 
 output "listener_rule_arns" {
-  description = "Rules that share the requests: `migrate weights` changes the first."
+  description = "Rules that share the requests: `migrate weights` moves them all."
   value       = [for rule in aws_lb_listener_rule.compile : rule.arn]
 }
 
@@ -64,7 +64,7 @@ output "dashboards" {
 }
 
 output "success_criteria" {
-  description = "The plan's criteria, each with its target and the query that measures it."
+  description = "The plan's criteria, each with its target and the query that measures it; where that is metric math, with its expression and metrics."
   value       = local.success_criteria
 }
 

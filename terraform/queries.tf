@@ -24,11 +24,21 @@ locals {
     }
     error_rate = {
       target = "at most ${var.error_rate_percent} %"
-      query  = "100 * SUM(HTTPCode_Target_5XX_Count) / SUM(RequestCount) by TargetGroup. Dashboard ${var.name}-requests, alarm ${var.name}-error-rate."
+      query  = "The expression over the week, of metrics in AWS/ApplicationELB by TargetGroup and LoadBalancer. Dashboard ${var.name}-requests, alarm ${var.name}-error-rate."
+      # Metric math as CloudWatch takes it; what it names stands in metrics.
+      expression = "TIME_SERIES(100 * (SUM(FILL(errors, 0)) + SUM(FILL(refused, 0))) / SUM(requests))"
+      metrics = {
+        errors   = "Sum of HTTPCode_Target_5XX_Count"
+        refused  = "Sum of TargetConnectionErrorCount"
+        requests = "Sum of RequestCount"
+      }
     }
     availability = {
       target = "at least 99.9 %"
-      query  = "AVG(100 * IF(FILL(MIN(HealthyHostCount), 0) > 0, 1, 0)) over the month, by TargetGroup. Dashboard ${var.name}-requests, alarm ${var.name}-no-healthy-host."
+      query  = "The expression over the month in periods of five minutes, of the metric in AWS/ApplicationELB by TargetGroup and LoadBalancer. Dashboard ${var.name}-requests, alarm ${var.name}-no-healthy-host."
+      # FILL takes a series, and MIN makes a number of one: the lowest of each period is the metric's statistic.
+      expression = "TIME_SERIES(AVG(100 * IF(FILL(healthy, 0) > 0, 1, 0)))"
+      metrics    = { healthy = "Minimum of HealthyHostCount" }
     }
     time_to_scale = {
       target = "within 2 minutes of a change in demand"

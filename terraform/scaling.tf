@@ -115,7 +115,7 @@ resource "aws_autoscaling_policy" "saturation" {
   }
 }
 
-# Tracking waits for three minutes of figures. Demand that has jumped is met after one.
+# Tracking waits for three minutes of figures. Demand that has jumped is met after two: a single one may be a slip.
 resource "aws_autoscaling_policy" "surge" {
   name                      = "${var.name}-surge"
   autoscaling_group_name    = aws_autoscaling_group.workers.name
@@ -136,10 +136,12 @@ resource "aws_cloudwatch_metric_alarm" "surge" {
   alarm_description   = "Not for people: the queue has grown faster than tracking follows, and the fleet is doubled."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = var.backlog_surge_per_slot
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_autoscaling_policy.surge.arn]
-  tags                = var.tags
+  evaluation_periods  = 2
+  datapoints_to_alarm = 2
+  # A queue that was idle for long says nothing; and an alarm that keeps its state blindly would add every minute.
+  treat_missing_data = "notBreaching"
+  alarm_actions      = [aws_autoscaling_policy.surge.arn]
+  tags               = var.tags
 
   dynamic "metric_query" {
     for_each = local.backlog_metrics
@@ -157,10 +159,11 @@ resource "aws_cloudwatch_metric_alarm" "surge" {
     }
   }
 
+  # No figure at all where one of the three is late: to take its slots for none would double a fleet for eight messages.
   metric_query {
     id          = "backlog"
     label       = "Messages waiting for each slot"
-    expression  = local.backlog_expression
+    expression  = "waiting / (slots * serving)"
     return_data = true
   }
 }

@@ -160,7 +160,7 @@ variable "instance_types" {
 }
 
 variable "cpu_credits" {
-  description = "Credit mode of burstable instances: standard or unlimited. Without one, the account's default for t4g, which is unlimited."
+  description = "Credit mode of burstable instances: standard (slowed down to the baseline without credits, and an alarm says so) or unlimited. Without one, the account's default for t4g, which is unlimited."
   type        = string
   default     = null
 
@@ -337,7 +337,7 @@ variable "backlog_per_slot" {
 }
 
 variable "backlog_surge_per_slot" {
-  description = "Messages waiting for each slot at which capacity is doubled after one minute, instead of being tracked over three."
+  description = "Messages waiting for each slot at which capacity is doubled after two minutes, instead of being tracked over three."
   type        = number
   default     = 8
   nullable    = false
@@ -728,7 +728,7 @@ variable "cpu_alarm_percent" {
 }
 
 variable "cpu_credits_low" {
-  description = "CPU credits of the poorest instance below which, for an hour, there is an alarm. A t4g.medium earns 24 an hour, and begins with none."
+  description = "CPU credits of the poorest instance below which, for an hour, there is an alarm, where cpu_credits is standard. A t4g.medium earns 24 an hour, and begins with none."
   type        = number
   default     = 20
   nullable    = false
@@ -736,6 +736,18 @@ variable "cpu_credits_low" {
   validation {
     condition     = var.cpu_credits_low > 0
     error_message = "Write a number above 0."
+  }
+}
+
+variable "cpu_credits_charged" {
+  description = "Surplus CPU credits that the dearest instance is charged in five minutes above which, for an hour, there is an alarm. A t4g.medium at 70 %, where the fleet grows, is charged 5: 7 spent, 2 earned."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.cpu_credits_charged >= 0
+    error_message = "Write 0 or more; 0 is for whoever wants to know of every charge."
   }
 }
 

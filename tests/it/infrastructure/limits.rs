@@ -130,6 +130,7 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "log_retention_days": 8 }), "var.log_retention_days"),
         (json!({ "alarm_actions": ["me@example.com"] }), "var.alarm_actions"),
         (json!({ "cpu_alarm_percent": 60 }), "var.cpu_alarm_percent"),
+        (json!({ "cpu_credits_charged": -1 }), "var.cpu_credits_charged"),
         (json!({ "queue_age_seconds": 300 }), "var.queue_age_seconds"),
         (json!({ "error_rate_percent": 0 }), "var.error_rate_percent"),
     ] {

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use compilation_worker::telemetry::emf::{DIMENSION, NAMESPACE, PUBLISHED};
+use compilation_worker::telemetry::emf::{DIMENSION, Kind, NAMESPACE, PUBLISHED};
 use regex::Regex;
 use serde_json::Value as Json;
 
+use crate::infrastructure::math;
 use crate::infrastructure::plan::{Plan, example, least};
 use crate::tidy::{sources, without_tests};
 
@@ -67,18 +68,15 @@ fn what_is_published_is_looked_at_and_the_reverse() {
     );
 }
 
-/// The metrics of a query or a row that an expression may name: `id`s of this widget or alarm.
-fn ids_are_there(expression: &str, ids: &BTreeSet<String>, place: &str) {
-    let word = Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").unwrap();
-    // Functions of metric math are in capitals.
-    for name in word.find_iter(expression).map(|found| found.as_str()) {
-        let function = name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
-        assert!(function || ids.contains(name), "{place}: {expression} names {name}, and there are {ids:?}");
+/// An expression is one that `CloudWatch` takes, of the `id`s beside it.
+fn is_math(expression: &str, ids: &BTreeSet<String>, place: &str) {
+    if let Err(wrong) = math::check(expression, ids) {
+        panic!("{place}: {expression}: {wrong}");
     }
 }
 
 #[test]
-fn metric_math_names_what_is_beside_it() {
+fn metric_math_is_valid_and_names_what_is_beside_it() {
     let valid = Regex::new("^[a-z][a-zA-Z0-9_]*$").unwrap();
     for inputs in [least(), example("small"), example("large")] {
         let plan = Plan::of(&inputs);
@@ -97,7 +95,7 @@ fn metric_math_names_what_is_beside_it() {
                 for expression in
                     rows.iter().filter_map(|row| last(row)["expression"].as_str().map(str::to_owned))
                 {
-                    ids_are_there(&expression, &unique, widget["properties"]["title"].as_str().unwrap());
+                    is_math(&expression, &unique, widget["properties"]["title"].as_str().unwrap());
                 }
             }
         }
@@ -105,29 +103,60 @@ fn metric_math_names_what_is_beside_it() {
         let mut alarms = 0;
         for (address, instances) in &plan.resources {
             let Some(name) = address.strip_prefix("aws_cloudwatch_metric_alarm.") else { continue };
+            let Some(alarm) = instances.first() else { continue };
             alarms += 1;
-            let queries = queries(&instances[0]);
+            let queries = queries(alarm);
             let ids: BTreeSet<String> =
                 queries.iter().map(|query| query["id"].as_str().unwrap().to_owned()).collect();
             assert_eq!(ids.len(), queries.len(), "{name}");
             for expression in queries.iter().filter_map(|query| query["expression"].as_str()) {
-                ids_are_there(expression, &ids, name);
+                is_math(expression, &ids, name);
             }
             // CloudWatch takes either one metric or queries of which one returns the figure.
             let returning = queries.iter().filter(|query| query["return_data"] == true).count();
-            assert_eq!(returning, usize::from(instances[0].get("metric_name").is_none()), "{name}");
+            assert_eq!(returning, usize::from(alarm.get("metric_name").is_none()), "{name}");
         }
-        assert_eq!(alarms, 13);
+        assert_eq!(alarms, 12);
         let tracked = &plan.one("aws_autoscaling_policy.backlog")["target_tracking_configuration"][0];
         let metrics = tracked["customized_metric_specification"][0]["metrics"].as_array().unwrap();
         let ids = metrics.iter().map(|metric| metric["id"].as_str().unwrap().to_owned()).collect();
-        ids_are_there(metrics.last().unwrap()["expression"].as_str().unwrap(), &ids, "backlog");
+        is_math(metrics.last().unwrap()["expression"].as_str().unwrap(), &ids, "backlog");
+        let mut criteria = 0;
+        for (name, criterion) in plan.outputs["success_criteria"].as_object().unwrap() {
+            let Some(expression) = criterion.get("expression") else { continue };
+            let ids = criterion["metrics"].as_object().unwrap().keys().cloned().collect();
+            is_math(expression.as_str().unwrap(), &ids, name);
+            criteria += 1;
+        }
+        assert_eq!(criteria, 2);
     }
+}
+
+/// What an instance has, rather than does: its samples are not to be added up over time.
+#[test]
+fn levels_are_not_summed() {
+    let levels: Vec<&str> =
+        PUBLISHED.iter().filter(|metric| metric.kind == Kind::Level).map(|metric| metric.name).collect();
+    assert!(levels.contains(&"slots") && !levels.contains(&"http_requests"), "{levels:?}");
+    let plan = Plan::of(&example("large"));
+    let mut seen = 0;
+    for row in rows(&plan).iter().filter(|row| row[0] == NAMESPACE) {
+        if levels.contains(&row[1].as_str().unwrap()) {
+            let stat = &row.last().unwrap()["stat"];
+            assert!(["Average", "Maximum", "Minimum"].iter().any(|fine| stat == fine), "{row:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen}");
 }
 
 #[test]
 fn every_alarm_says_what_it_means_and_where_help_is() {
-    let plan = Plan::of(&example("large"));
+    // With every alarm that there can be.
+    let mut inputs = example("large");
+    inputs["cpu_credits"] = "standard".into();
+    inputs["instance_types"] = serde_json::json!(["t4g.medium"]);
+    let plan = Plan::of(&inputs);
     let mut names = BTreeSet::new();
     for (address, instances) in &plan.resources {
         let Some(_) = address.strip_prefix("aws_cloudwatch_metric_alarm.") else { continue };

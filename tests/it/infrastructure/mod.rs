@@ -4,6 +4,7 @@
 
 mod functions;
 mod limits;
+mod math;
 mod metrics;
 mod numbers;
 mod permissions;

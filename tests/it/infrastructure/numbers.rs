@@ -171,7 +171,16 @@ fn the_group_grows_and_shrinks_as_planned() {
     assert_eq!((&low["threshold"], &low["comparison_operator"]), (&json!(40), &json!("LessThanThreshold")));
     assert_eq!(low["alarm_actions"], json!([takes["arn"]]));
     let surge = plan.one("aws_cloudwatch_metric_alarm.surge");
-    assert_eq!(surge["evaluation_periods"], 1, "demand that has jumped is met after a minute");
+    assert_eq!(
+        (&surge["evaluation_periods"], &surge["datapoints_to_alarm"]),
+        (&json!(2), &json!(2)),
+        "demand that has jumped is met after two minutes, and not for a slip of one"
+    );
+    // Figures that are late must not look like a fleet without slots.
+    let queries = surge["metric_query"].as_array().unwrap();
+    let backlog = queries.iter().find(|query| query["id"] == "backlog").unwrap();
+    assert!(!backlog["expression"].as_str().unwrap().contains("FILL"), "{backlog}");
+    assert_eq!(surge["treat_missing_data"], "notBreaching");
 }
 
 #[test]
@@ -192,6 +201,8 @@ fn a_machine_is_closed() {
     assert!(template.get("credit_specification").is_none(), "m7g could not start from such a template");
     assert!(template.get("key_name").is_none());
     let burstable = json!({ "cpu_credits": "standard", "instance_types": ["t4g.medium"] });
+    let low = "aws_cloudwatch_metric_alarm.cpu_credits_low";
+    assert_eq!((plan.all(low).len(), Plan::of(&with(&burstable)).all(low).len()), (0, 1));
     let template = Plan::of(&with(&burstable)).one("aws_launch_template.worker").clone();
     assert_eq!(template["credit_specification"], json!([{ "cpu_credits": "standard" }]));
 }
