@@ -48,7 +48,7 @@ struct Weights {
     #[arg(long, value_name = "N", default_value_t = 40)]
     most_step: u8,
     /// Change it whatever the step and however the targets are; and where no rule names the fleet yet, put it into the
-    /// one at fleet.rule_priority.
+    /// one at --fleet-rule-priority.
     #[arg(long)]
     force: bool,
     /// Watch errors and latency for this long after the change, and take it back if the fleet does worse.

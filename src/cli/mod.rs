@@ -1,6 +1,7 @@
 //! The commands: thin, over the library. Data goes to standard output, everything else to standard error.
 //!
-//! Exit codes: 0 done, 1 failed, 64 bad command line, 78 bad configuration; `serve` adds 75 when work had to be killed.
+//! Exit codes: 0 done, 1 failed, 64 bad command line, 78 bad configuration; 75 from `serve` when work had to be killed, and from
+//! `migrate weights` when a watch could say nothing of the fleet.
 
 pub mod confirm;
 mod cost;

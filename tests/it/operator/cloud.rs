@@ -115,13 +115,10 @@ impl Rule {
     }
 
     fn xml(&self) -> String {
-        let shares: String = self
-            .shares
-            .iter()
-            .map(|(group, weight)| {
-                format!("<member><TargetGroupArn>{group}</TargetGroupArn><Weight>{weight}</Weight></member>")
-            })
-            .collect();
+        let share = |(group, weight): &(&str, u32)| {
+            format!("<member><TargetGroupArn>{group}</TargetGroupArn><Weight>{weight}</Weight></member>")
+        };
+        let shares = self.shares.iter().map(share).collect::<Vec<_>>().concat();
         let forward = format!(
             "<member><Type>forward</Type><ForwardConfig><TargetGroups>{shares}</TargetGroups>\
              <TargetGroupStickinessConfig><Enabled>true</Enabled><DurationSeconds>60</DurationSeconds>\
