@@ -102,7 +102,7 @@ variable "interface_endpoints" {
   nullable    = false
 
   validation {
-    condition     = ! contains(var.interface_endpoints, "s3") && ! contains(var.interface_endpoints, "dynamodb")
+    condition     = alltrue([for service in ["s3", "dynamodb"] : contains(var.interface_endpoints, service) == false])
     error_message = "Leave s3 and dynamodb out: they have gateway endpoints, which cost nothing."
   }
 }
@@ -114,7 +114,7 @@ variable "route_table_ids" {
   nullable    = false
 
   validation {
-    condition     = ! var.create_endpoints || length(var.route_table_ids) > 0
+    condition     = var.create_endpoints == false || length(var.route_table_ids) > 0
     error_message = "Name the subnets' route tables, or set create_endpoints = false."
   }
 }
