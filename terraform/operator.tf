@@ -99,6 +99,16 @@ locals {
         Resource = "arn:${local.partition}:s3:::${shelf.bucket}/${shelf.prefix}*"
       } if shelf.sid == "Overflow"
     ],
+    # Without it, S3 calls a job that the bucket no longer keeps forbidden.
+    [
+      for shelf in local.shelves : {
+        Sid       = "PeekAbsent"
+        Effect    = "Allow"
+        Action    = "s3:ListBucket"
+        Resource  = "arn:${local.partition}:s3:::${shelf.bucket}"
+        Condition = { StringLikeIfExists = { "s3:prefix" = "${shelf.prefix}*" } }
+      } if shelf.sid == "Overflow"
+    ],
   )
 }
 

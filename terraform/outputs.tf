@@ -75,13 +75,17 @@ output "environment" {
 
 output "operator_environment" {
   description = "What the operator's commands are told, for the shell that they run in."
-  value = {
-    AWS_REGION                             = local.region
-    COMPILATION_WORKER_FLEET_NAME          = var.name
-    COMPILATION_WORKER_FLEET_LISTENER      = var.listener_arn
-    COMPILATION_WORKER_FLEET_RULE_PRIORITY = tostring(var.listener_priorities[0])
-    COMPILATION_WORKER_QUEUES_OWN          = aws_sqs_queue.jobs.url
-    COMPILATION_WORKER_QUEUES_DEAD_LETTERS = aws_sqs_queue.dead_letters.url
-    COMPILATION_WORKER_ROUTING_TABLE       = var.create_routing_table ? aws_dynamodb_table.routing[0].name : var.routing_table
-  }
+  value = merge(
+    {
+      AWS_REGION                             = local.region
+      COMPILATION_WORKER_FLEET_NAME          = var.name
+      COMPILATION_WORKER_FLEET_LISTENER      = var.listener_arn
+      COMPILATION_WORKER_FLEET_RULE_PRIORITY = tostring(var.listener_priorities[0])
+      COMPILATION_WORKER_QUEUES_OWN          = aws_sqs_queue.jobs.url
+      COMPILATION_WORKER_QUEUES_DEAD_LETTERS = aws_sqs_queue.dead_letters.url
+      COMPILATION_WORKER_ROUTING_TABLE       = var.create_routing_table ? aws_dynamodb_table.routing[0].name : var.routing_table
+    },
+    # Where rows lead, depends on these too.
+    { for name, value in local.environment : name => value if contains(["COMPILATION_WORKER_QUEUES_DEFAULT", "COMPILATION_WORKER_QUEUES_COLOURS"], name) },
+  )
 }

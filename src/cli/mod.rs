@@ -32,7 +32,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::cli::doctor::{Finding, Verdict};
-use crate::cli::out::Streams;
+use crate::cli::out::{Streams, escaped};
 use crate::cli::route::Explanation;
 use crate::config::flags::{Flags, HubFlags};
 use crate::config::keys::Config;
@@ -464,7 +464,7 @@ fn warn(loaded: &Loaded, streams: &mut Streams) {
 }
 
 fn print_json(streams: &mut Streams, value: &serde_json::Value) -> anyhow::Result<()> {
-    streams.data(format!("{value:#}\n").as_bytes()).context("could not write to standard output")
+    streams.data(escaped(format!("{value:#}\n")).as_bytes()).context("could not write to standard output")
 }
 
 /// A whole text; bytes that are not UTF-8 are shown as such rather than refused, as the API does.

@@ -1,6 +1,6 @@
 //! Where commands read and write: data on standard output, everything else on standard error.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Read, Write};
 
 /// The three streams of a command. Tests give it buffers.
@@ -47,6 +47,23 @@ impl Streams {
     }
 }
 
+/// JSON as a terminal may get it. JSON itself lets U+007F to U+009F stand, and some terminals obey them.
+pub fn escaped(json: String) -> String {
+    let obeyed = |letter: char| letter.is_control() && letter != '\n';
+    if !json.contains(obeyed) {
+        return json;
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for letter in json.chars() {
+        if obeyed(letter) {
+            let _infallible = write!(safe, "\\u{:04x}", u32::from(letter)).is_err();
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
 impl fmt::Debug for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Streams").finish_non_exhaustive()
@@ -66,6 +83,16 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_in_json() {
+        let told = serde_json::json!({ "source": "a\u{9b}2J\u{7f}\u{1b}c\n", "fine": "é" });
+        for json in [told.to_string(), format!("{told:#}")] {
+            let safe = escaped(json);
+            assert!(safe.chars().all(|letter| !letter.is_control() || letter == '\n'), "{safe:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), told);
         }
     }
 

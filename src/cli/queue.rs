@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::confirm::{Change, Destruction};
 use crate::cli::operator::{self, Ground, help};
-use crate::cli::out::Streams;
+use crate::cli::out::{Streams, escaped};
 use crate::cli::patience::span;
 use crate::cli::progress::Progress;
 use crate::cli::{Misuse, print_json};
@@ -173,7 +173,7 @@ impl StatsArguments {
             loop {
                 let both = both(ground).await?;
                 let page = match (json, watch) {
-                    (true, None) => format!("{:#}\n", json!({ "queues": both })),
+                    (true, None) => escaped(format!("{:#}\n", json!({ "queues": both }))),
                     (true, Some(_)) => format!("{}\n", json!({ "queues": both })),
                     (false, _) => show::stats(&both),
                 };

@@ -64,12 +64,16 @@ impl Table {
 
 /// A foreign text on one line, without what a terminal would obey, cut to size.
 pub fn shown(text: &str) -> String {
-    let mut cut: String =
-        text.chars().take(WIDEST).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut cut: String = plain(text).chars().take(WIDEST).collect();
     if text.chars().nth(WIDEST).is_some() {
         cut.push('…');
     }
     cut
+}
+
+/// A foreign text on one line, without what a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 #[cfg(test)]

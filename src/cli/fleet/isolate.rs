@@ -91,7 +91,18 @@ impl Course {
     fn run(&self, flags: OperatorFlags, change: Change, streams: &mut Streams) -> anyhow::Result<ExitCode> {
         operator::run(flags, streams, async |ground: &Ground, streams: &mut Streams| {
             let fleet = super::open(ground)?;
-            if change.dry_run { self.plan(&fleet, streams).await } else { self.go(&fleet, streams).await }
+            if change.dry_run {
+                return self.plan(&fleet, streams).await;
+            }
+            let mut protected = false;
+            let gone = self.go(&fleet, &mut protected, streams).await;
+            if gone.is_err() && protected {
+                streams.say(format_args!(
+                    "{id}: scale-in and refreshes leave it alone now; where it stays in service, `fleet rejoin {id}` ends that",
+                    id = self.instance
+                ));
+            }
+            gone
         })
     }
 
@@ -141,8 +152,13 @@ impl Course {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Goes the way, from wherever the instance is.
-    async fn go(&self, fleet: &Fleet, streams: &mut Streams) -> anyhow::Result<ExitCode> {
+    /// Goes the way, from wherever the instance is. Tells whether it `protected` the instance.
+    async fn go(
+        &self,
+        fleet: &Fleet,
+        protected: &mut bool,
+        streams: &mut Streams,
+    ) -> anyhow::Result<ExitCode> {
         let (begun, mut operator) = (Instant::now(), Operator::listen()?);
         let mut since = recent(Timestamp::now());
         let mut told = Vec::new();
@@ -161,7 +177,10 @@ impl Course {
                 }
                 step => {
                     match self.take(&step, fleet, streams).await {
-                        Ok(at) => since = at.unwrap_or(since),
+                        Ok(at) => {
+                            since = at.unwrap_or(since);
+                            *protected |= step == Step::Protect;
+                        }
                         // Whether it was done, the next look shows.
                         Err(trouble) if trouble.fault.kind.may_pass() => {
                             since = Timestamp::now();

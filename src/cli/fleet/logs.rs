@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::aws::Event;
 use crate::cli::operator::{self, Ground};
-use crate::cli::out::Streams;
+use crate::cli::out::{Streams, escaped};
 use crate::cli::patience::{Operator, span};
+use crate::cli::table::plain;
 use crate::config::flags::OperatorFlags;
 use crate::operate::fleet::events::{Follower, Level, Looked, MOST_PAGES, Wanted};
 use crate::telemetry::fields;
@@ -147,14 +148,14 @@ fn machine(event: &Event) -> String {
     if said.get("timestamp").is_none() {
         said["timestamp"] = json!(moment(event));
     }
-    said.to_string()
+    escaped(said.to_string())
 }
 
 /// An event for people: when, where, how grave, what, and the rest of its fields.
 fn person(event: &Event) -> String {
     let Event { stream, message, .. } = event;
     let Some(Value::Object(said)) = serde_json::from_str::<Value>(message).ok() else {
-        return shown(&format!("{} {stream} {message}", moment(event)));
+        return plain(&format!("{} {stream} {message}", moment(event)));
     };
     let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut line = format!("{} {stream} {:<5} {}", moment(event), text("level"), text("message"));
@@ -169,12 +170,7 @@ fn person(event: &Event) -> String {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         line.extend([" ", name, "=", &value]);
     }
-    shown(&line)
-}
-
-/// Without what a terminal would obey.
-fn shown(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    plain(&line)
 }
 
 fn moment(event: &Event) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::cli::out::escaped;
 use crate::cli::table::{Table, shown};
 use crate::operate::queue::{Order, Outcome, Seen, Stats};
 
@@ -53,8 +54,8 @@ pub(super) fn messages(seen: &[Seen]) -> String {
         for (name, value) in [("message", &one.envelope), ("fetched", &one.job)] {
             if let Some(value) = value {
                 let title = one.guid.as_deref().unwrap_or(&one.message);
-                // JSON has its control characters escaped, but for the breaks between its lines.
-                let _infallible = writeln!(page, "\n{name} of {}:\n{value:#}", shown(title)).is_err();
+                let value = escaped(format!("{value:#}"));
+                let _infallible = writeln!(page, "\n{name} of {}:\n{value}", shown(title)).is_err();
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::table::{Table, shown};
+use crate::cli::table::{Table, plain, shown};
 use crate::operate::routes::{Changed, Finding, Plan, Row};
 
 /// Steps of a plan that are listed one by one.
@@ -78,9 +78,7 @@ pub(super) fn findings(findings: &[Finding]) -> String {
     // What is wrong may be long, and is the point: it is not cut.
     let mut page = String::new();
     for (line, finding) in table.render().lines().skip(1).zip(findings) {
-        let what: String =
-            finding.what.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-        let _infallible = writeln!(page, "{line:<at$}{what}").is_err();
+        let _infallible = writeln!(page, "{line:<at$}{}", plain(&finding.what)).is_err();
     }
     page
 }

@@ -336,7 +336,7 @@ fn wrong(status: &Status, heard: bool) -> Vec<String> {
         found.push(format!("versions are mixed: {}", versions.join(", ")));
     }
     if let Some(letters) = status.dead_letters.waiting.filter(|&letters| letters > 0.0) {
-        found.push(format!("{letters} dead letters: `queue peek` shows them"));
+        found.push(format!("{letters} dead letters: `queue peek --dead-letters` shows them"));
     }
     if !group.suspended.is_empty() {
         found.push(format!("processes of the group are suspended: {}", group.suspended.join(", ")));

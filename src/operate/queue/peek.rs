@@ -98,7 +98,7 @@ pub async fn peek(clients: &Clients, queue: &Queue, look: &Look) -> Result<Vec<S
         let blobs = S3Blobs::new(clients);
         for seen in &mut seen {
             if let Some(at) = &seen.parked {
-                seen.job = Some(fetch(clients, &blobs, place, at).await?);
+                seen.job = Some(fetch(clients, &blobs, place, at).await);
             }
         }
     }
@@ -173,18 +173,19 @@ fn veiled(json: Option<Value>) -> Option<Value> {
     Some(json)
 }
 
-async fn fetch(clients: &Clients, blobs: &S3Blobs, place: &BlobPlace, at: &Place) -> Result<Value, Trouble> {
+/// The job that lies there, or why it cannot be had: of one that cannot, the others are shown nevertheless.
+async fn fetch(clients: &Clients, blobs: &S3Blobs, place: &BlobPlace, at: &Place) -> Value {
     let at = BlobAddress { bucket: at.bucket.clone(), key: at.key.clone() };
     if !place.holds(&at) {
-        return Ok(Value::from(format!("not fetched: it is not within {}/{}", place.bucket, place.prefix)));
+        return Value::from(format!("not fetched: it is not within {}/{}", place.bucket, place.prefix));
     }
     match blobs.get(&at, LARGEST_FETCH).await {
         Ok(Some(blob)) => {
             let text = String::from_utf8_lossy(&blob.bytes).into_owned();
-            Ok(veiled(serde_json::from_str(&text).ok()).unwrap_or_else(|| Value::from(text)))
+            veiled(serde_json::from_str(&text).ok()).unwrap_or_else(|| Value::from(text))
         }
-        Ok(None) => Ok(Value::from("not there: the bucket keeps large jobs for a day")),
-        Err(error @ BlobError::TooLarge { .. }) => Ok(Value::from(error.to_string())),
+        Ok(None) => Value::from("not there: the bucket keeps large jobs for a day"),
+        Err(error @ BlobError::TooLarge { .. }) => Value::from(error.to_string()),
         Err(BlobError::Unreachable { source, .. }) => {
             let fault = match source.downcast::<Fault>() {
                 Ok(fault) => *fault,
@@ -197,7 +198,9 @@ async fn fetch(clients: &Clients, blobs: &S3Blobs, place: &BlobPlace, at: &Place
                 action: "s3:GetObject",
                 key: "storage.overflow_bucket",
             };
-            Err(Trouble::new(&call, clients.region(), fault))
+            Value::from(
+                Trouble::new(&call, clients.region(), fault).to_string().replace("\nfix: ", "; fix: "),
+            )
         }
     }
 }

@@ -84,6 +84,21 @@ fn beside_todays_queues_it_knows_them_and_their_color() {
 }
 
 #[test]
+fn an_operator_is_told_where_rows_lead_as_the_daemon_is() {
+    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/prod-compilation-queue.fifo";
+    let beside = with(&json!({ "default_queue_url": queue, "color_parameter": "/prod/active-color" }));
+    for inputs in [least(), beside] {
+        let plan = Plan::of(&inputs);
+        let told = plan.outputs["operator_environment"].clone();
+        let told: BTreeMap<String, String> = serde_json::from_value(told).unwrap();
+        let operator = configuration(&told.into_iter().filter(|(name, _)| name != "AWS_REGION").collect());
+        let daemon = configuration(&environment(&plan));
+        let leads = |config: Config| (config.queues, config.routing.table, config.fleet.name);
+        assert_eq!(leads(operator), leads(daemon));
+    }
+}
+
+#[test]
 fn without_a_color_or_buckets_nothing_is_said_of_them() {
     let inputs = with(&json!({ "create_overflow_bucket": false, "create_results_bucket": false }));
     let config = configuration(&environment(&Plan::of(&inputs)));

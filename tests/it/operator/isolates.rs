@@ -174,6 +174,15 @@ async fn the_last_that_answers_is_not_taken_by_accident() {
         assert!(run.err.contains("`fleet scale 3`") && run.err.contains("--force"), "{run:?}");
     }
     assert!(cloud.changes().is_empty(), "{:?}", cloud.changes());
+    // What was protected before the service refused, stays so, and that is told.
+    cloud.world().machine("i-2").target = Some("healthy");
+    let refused = refusal(403, "AccessDenied", "User is not authorized");
+    cloud.world().trouble("EnterStandby", refused, 1);
+    let run = cloud.run(&words(&ISOLATE, &[])).await;
+    assert!(run.code == Some(1) && run.err.contains("`fleet rejoin i-1` ends that"), "{run:?}");
+    let run = cloud.run(&words(&REJOIN, &[])).await;
+    assert!(run.code == Some(0) && !cloud.world().machine("i-1").protected, "{run:?}");
+    cloud.world().machine("i-2").target = Some("unhealthy");
     let run = cloud.run(&words(&ISOLATE, &["--force"])).await;
     assert_eq!(run.code, Some(0), "{run:?}");
     // The other one answers nobody: it may go.
