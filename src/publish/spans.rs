@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A trace is worth less than any request: nobody waits for a collector, and what it does not take is counted and
-//! dropped. What a lost answer makes us send again, its ids make one.
+//! dropped. What is sent again because an answer was lost is known by its ids.
 
 use std::fmt;
 use std::pin::pin;
@@ -22,6 +22,7 @@ use reqwest::redirect;
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{LAST_WORDS, Trouble};
 use crate::domain::class::chain;
@@ -135,22 +136,35 @@ impl Collector {
 
     /// Exports until `ending` resolves, and then what is left.
     pub async fn run(mut self, ending: impl Future<Output = ()> + Send) {
-        let (mut ending, mut batch) = (pin!(ending), Vec::new());
-        loop {
-            let cycle = async {
-                self.gather(&mut batch).await;
-                self.deliver(&batch).await;
-            };
+        let (mut batch, over) = (Vec::new(), CancellationToken::new());
+        let in_time = {
+            let mut work = pin!(self.work(&mut batch, &over));
             tokio::select! {
                 biased;
-                () = &mut ending => break,
-                () = cycle => batch.clear(),
+                () = ending => over.cancel(),
+                () = &mut work => return,
             }
-        }
-        if timeout(LAST_WORDS, self.close(&mut batch)).await.is_err() {
+            timeout(LAST_WORDS, work).await.is_ok()
+        };
+        if !in_time {
             let lost = batch.len() + self.waiting.len();
             self.metrics.count_dropped("end", lost);
             tracing::warn!(spans = lost, "the last spans of traces were not taken in time");
+        }
+    }
+
+    /// Sends batch after batch; once it is over, until nothing is left.
+    async fn work(&mut self, batch: &mut Vec<Span>, over: &CancellationToken) {
+        loop {
+            if over.run_until_cancelled(self.gather(batch)).await.is_none() {
+                let room = LARGEST_BATCH - batch.len();
+                batch.extend(std::iter::from_fn(|| self.waiting.try_recv().ok()).take(room));
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.deliver(batch, over).await;
+            batch.clear();
         }
     }
 
@@ -169,8 +183,8 @@ impl Collector {
         }
     }
 
-    /// Sends a batch, again where that may help, until it is taken or dropped.
-    async fn deliver(&mut self, batch: &[Span]) {
+    /// Sends a batch, again where that may help, until it is taken or dropped. Once it is over, there is no other try.
+    async fn deliver(&mut self, batch: &[Span], over: &CancellationToken) {
         for attempt in 1..=TRIES {
             let Fate::Later(after, error) = self.send(batch).await else { return };
             let failures = self.trouble.failures();
@@ -182,30 +196,15 @@ impl Collector {
                     "could not export spans of traces; what does not fit is dropped"
                 );
             }
+            if over.is_cancelled() {
+                return self.metrics.count_dropped("end", batch.len());
+            }
             if attempt < TRIES {
-                sleep(after.map_or(pause, |after| after.min(LONGEST_PAUSE))).await;
+                let pause = after.map_or(pause, |after| after.min(LONGEST_PAUSE));
+                let _cut_short_at_the_end = over.run_until_cancelled(sleep(pause)).await;
             }
         }
         self.metrics.count_dropped("unreachable", batch.len());
-    }
-
-    /// Sends what is left, each batch once.
-    async fn close(&mut self, batch: &mut Vec<Span>) {
-        loop {
-            while batch.len() < LARGEST_BATCH
-                && let Ok(span) = self.waiting.try_recv()
-            {
-                batch.push(span);
-            }
-            if batch.is_empty() {
-                return;
-            }
-            if let Fate::Later(_, error) = self.send(batch).await {
-                self.metrics.count_dropped("end", batch.len());
-                tracing::warn!(error, spans = batch.len(), "the last spans of traces were not exported");
-            }
-            batch.clear();
-        }
     }
 
     /// Sends a batch once, and counts what is decided by that.
