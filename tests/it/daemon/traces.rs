@@ -207,6 +207,19 @@ async fn what_a_collector_takes_later_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_a_collector_puts_off_for_too_long_is_dropped() {
+    let obedient = Obedient::make();
+    let busy = Act::Answer(503, "Retry-After: 0\r\n".to_owned(), Vec::new());
+    let collector = Collector::doing(move |_| busy.clone()).await;
+    let daemon = serve(&obedient, &collector).await;
+    asked_at_once(&daemon, 0).await;
+    daemon.metric_until("trace_spans_dropped_total{reason=\"unreachable\"}", 3).await;
+    assert_eq!(collector.seen().len(), 5);
+    assert_eq!(daemon.log().matches("could not export spans").count(), 1, "{}", daemon.log());
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_collector_that_hangs_holds_up_nobody() {
     let obedient = Obedient::make();
     let collector = Collector::doing(|_| Act::Hang).await;
