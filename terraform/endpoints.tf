@@ -26,7 +26,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_from_instances" {
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = var.create_endpoints ? var.interface_endpoints : toset([])
+  for_each = var.create_endpoints ? toset(concat(tolist(var.interface_endpoints), local.traces ? ["xray"] : [])) : toset([])
 
   vpc_id              = var.vpc_id
   service_name        = "com.amazonaws.${local.region}.${each.key}"

@@ -1,5 +1,5 @@
 # What an instance may do: exactly the calls that the daemon makes, on exactly the things that are its own, and what the
-# CloudWatch agent needs to write two log groups and the machine's own figures.
+# CloudWatch agent needs to write two log groups, the machine's own figures, and traces if there are any.
 
 resource "aws_iam_role" "worker" {
   name                 = "${var.name}-worker"
@@ -117,6 +117,15 @@ locals {
         Action   = "ssm:GetParameter"
         Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${name}"
       } if name != null
+    ],
+    # The agent's calls with spans know no single resource.
+    [
+      for traces in [local.traces] : {
+        Sid      = "AgentTraces"
+        Effect   = "Allow"
+        Action   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+        Resource = "*"
+      } if traces
     ],
     # What a session takes, and no more: Amazon's own policy for it would let an instance read every parameter.
     [

@@ -26,6 +26,8 @@ locals {
     "fleet.log_group"             = local.daemon_log
     "fleet.metrics_group"         = local.metrics_log
     "metrics.emf"                 = "tcp://127.0.0.1:${local.emf_port}"
+    "trace.url"                   = local.traces ? "http://127.0.0.1:${local.otlp_port}" : null
+    "trace.share"                 = local.traces ? "${var.trace_percent}%" : null
     "instance.watch"              = "true"
     "instance.hook_timeout"       = "${var.hook_heartbeat_seconds}s"
     "instance.lifecycle_hook"     = local.hook

@@ -23,9 +23,13 @@ locals {
   # Known before the group is, so that nothing has to wait for it.
   group_arn = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.group}"
 
-  # The daemon's own: the port it serves on, where the CloudWatch agent takes its metrics, and under what name.
+  # Whether the ways of requests are recorded at all.
+  traces = var.trace_percent > 0
+
+  # The daemon's own: the port it serves on, where the CloudWatch agent takes its metrics and its spans, and under what name.
   port      = 10240
   emf_port  = 25888
+  otlp_port = 4318
   namespace = "CompilationWorker"
 
   overflow_bucket = var.create_overflow_bucket ? aws_s3_bucket.overflow[0].bucket : var.overflow_bucket

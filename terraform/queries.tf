@@ -5,8 +5,9 @@ locals {
   queries = {
     instances = "filter Fleet = '${var.name}' | stats latest(version) as running, latest(phase) as now, latest(consuming) as takes_jobs, latest(uptime_seconds) as up_s, latest(slots) as of_slots, latest(slots_busy) as busy, latest(queue_waiting) as waiting, latest(saturation) as saturated by instance | sort instance"
     errors    = "filter level in ['ERROR', 'WARN'] | stats count(*) as times, latest(@timestamp) as last, latest(error) as example by level, message | sort times desc | limit 50"
-    request   = "filter `request.id` = 'WRITE THE REQUEST ID HERE' | fields @timestamp, @logStream, level, message, `compiler.id`, status, `job.status`, waited_ms, duration_ms, error | sort @timestamp"
-    slow      = "filter message = 'answered' and ispresent(duration_ms) | sort duration_ms desc | fields @timestamp, `request.id`, `compiler.id`, status, `job.status`, waited_ms, duration_ms, @logStream | limit 50"
+    request   = "filter `request.id` = 'WRITE THE REQUEST ID HERE' | fields @timestamp, @logStream, level, message, `trace.id`, `compiler.id`, status, `job.status`, waited_ms, duration_ms, error | sort @timestamp"
+    trace     = "filter `trace.id` = 'WRITE THE TRACE ID HERE' | fields @timestamp, @logStream, level, message, `request.id`, `compiler.id`, status, outcome, `job.status`, receives, queued_ms, waited_ms, duration_ms, error | sort @timestamp"
+    slow      = "filter message = 'answered' and ispresent(duration_ms) | sort duration_ms desc | fields @timestamp, `request.id`, `trace.id`, `compiler.id`, status, `job.status`, waited_ms, duration_ms, @logStream | limit 50"
     compilers = "filter message = 'answered' and ispresent(`compiler.id`) | stats count(*) as requests, pct(duration_ms, 50) as p50_ms, pct(duration_ms, 95) as p95_ms, sum(cached) as remembered by `compiler.id` | sort requests desc | limit 100"
     statuses  = "filter message = 'answered' | stats count(*) as requests, pct(duration_ms, 95) as p95_ms by status, `job.status` | sort requests desc"
     settled   = "filter message = 'message settled' | stats count(*) as messages, pct(queued_ms, 95) as p95_queued_ms, max(receives) as most_receives by outcome, `job.status` | sort messages desc"

@@ -677,6 +677,18 @@ variable "color_parameter" {
   }
 }
 
+variable "trace_percent" {
+  description = "Share of the requests, in percent, whose way is recorded in X-Ray, where the balancer's header does not decide. At 0 nothing is recorded, and instances have neither the right nor the endpoint for it."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.trace_percent >= 0 && var.trace_percent <= 100
+    error_message = "Write 0 to 100, such as 5 or 0.5."
+  }
+}
+
 variable "settings" {
   description = "Further settings of the daemon by their key, such as { \"engine.slots\" = \"2\" }. They win over everything above."
   type        = map(string)

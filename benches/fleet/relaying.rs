@@ -68,7 +68,7 @@ async fn round_trip(ends: &Ends) -> Duration {
     let id = RequestId::mint();
     let mut subscription = ends.bus.subscribe(&id).await.unwrap();
     let name = Some(id.as_str().to_owned());
-    let message = Message { body: "x".repeat(BODY), group: name.clone(), dedup: name, attributes: [].into() };
+    let message = Message { body: "x".repeat(BODY), group: name.clone(), dedup: name, ..Message::default() };
     let begun = Instant::now();
     ends.sink.send(&ends.queue, message).await.unwrap();
     let jobs = ends.receive().await;

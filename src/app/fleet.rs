@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::http::Uri;
 use anyhow::Context as _;
 
-use crate::app::{route, status};
+use crate::app::{route, status, trace};
 use crate::aws::{AwsRoutes, Clients, S3Blobs, SqsSink, SqsSource};
 use crate::config::keys::Config;
 use crate::domain::limits::MIB;
@@ -24,6 +24,7 @@ use crate::local::bus::LocalBus;
 use crate::local::queue::{LocalQueueSettings, LocalQueues};
 use crate::local::routes::LocalRoutes;
 use crate::ports::{BlobPlace, BlobStore, QueueAddress, QueueSink, QueueSource, ResultBus, RouteStore};
+use crate::publish::Spans;
 use crate::relay::forward::Forward;
 use crate::relay::{Parts, Relay, RelaySettings};
 use crate::routing::Router;
@@ -48,6 +49,14 @@ pub(super) struct Ways {
     hub: Option<EventsBus>,
     blobs: Arc<dyn BlobStore>,
     router: Arc<Router>,
+}
+
+/// Who is told what became of requests and messages.
+#[derive(Debug, Clone)]
+pub(super) struct Watchers {
+    pub(super) metrics: Arc<Metrics>,
+    /// Where spans go, if traces are exported.
+    pub(super) spans: Option<Spans>,
 }
 
 /// Whether the configuration knows of a fleet at all.
@@ -121,11 +130,11 @@ impl Ways {
         engine: &Engine,
         lifecycle: &Lifecycle,
         pause: &Pause,
-        metrics: &Arc<Metrics>,
+        watchers: Watchers,
     ) {
         let Some((source, own)) = self.source.clone().zip(config.queues.own.clone()) else { return };
         tracing::info!(queue = %own, "taking jobs");
-        let metrics = Arc::clone(metrics);
+        let (Watchers { metrics, spans }, queue) = (watchers, own.clone());
         let parts = queue::Parts {
             workshop: engine.clone(),
             settings: QueueSettings {
@@ -134,6 +143,7 @@ impl Ways {
                 budget: config.engine.request_budget,
                 overflow: overflow(config),
                 results: results(config),
+                sampling: trace::sampling(config),
                 ..QueueSettings::new(own, config.engine.slots)
             },
             source,
@@ -146,6 +156,9 @@ impl Ways {
                 metrics.count_message(settled.outcome, settled.queued);
                 if let Some(job) = settled.job {
                     metrics.count_job(job);
+                }
+                if let Some(spans) = &spans {
+                    trace::record_message(spans, &queue, &settled);
                 }
                 metrics.recent.note(status::of_message(settled));
             }),

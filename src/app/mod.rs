@@ -10,6 +10,7 @@ mod route;
 mod serve;
 mod shadow;
 mod status;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

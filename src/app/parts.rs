@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 
+use crate::app::trace;
 use crate::compilers::{Catalogue, CatalogueSettings, Loaded};
 use crate::config::keys::Config;
 use crate::config::value::ByteSize;
@@ -79,6 +80,7 @@ pub(super) fn door(config: &Config) -> DoorSettings {
         keep_for: config.http.keep_for,
         clear_cache_from: config.http.clear_cache_from.clone(),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        sampling: trace::sampling(config),
         ..DoorSettings::default()
     }
 }

@@ -5,7 +5,7 @@
 //!                       │       └ flight …            one per job under way
 //!                       ├ pulse, signals, warm-up,    companions: dropped when the work has ended
 //!                       │ instance watch …
-//!                       ├ publish                     the last to leave: tells what the last work came to
+//!                       ├ publish, trace              the last to leave: tell what the last work came to
 //! admin thread ─ runtime┴ metrics, health, levers, watchdog
 //! log thread            ─ writes what the others logged
 //! stdout thread         ─ prints metrics, if they go there
@@ -22,11 +22,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use crate::app::fleet::{self, Ways};
+use crate::app::fleet::{self, Watchers, Ways};
 use crate::app::instance::Instance;
 use crate::app::meter::{Meter, gauge};
 use crate::app::status::{Gatherer, Sources};
-use crate::app::{open_many, parts, shadow, status};
+use crate::app::{open_many, parts, shadow, status, trace};
 use crate::cli::Announce;
 use crate::compilers::{self, Catalogue};
 use crate::config::Loaded;
@@ -156,7 +156,11 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
     let addresses = (http.local_addr()?, admin.local_addr()?);
     let meter = running.meter(log, begun);
     let admin = running.open_admin(admin, config.clone(), pulse, &meter)?;
-    running.open_http(http, &config)?;
+    let watchers = Watchers {
+        metrics: Arc::clone(&running.metrics),
+        spans: trace::open(&config, &lifecycle, &running.metrics, &running.identity)?,
+    };
+    running.open_http(http, &config, watchers.clone())?;
     running.warm();
 
     // Before anything is taken from a queue: who was set aside before a restart still is.
@@ -164,7 +168,7 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
     lifecycle.accompany("identity", running.clone().learn_its_name());
     lifecycle.begin_serving();
     if let Some(ways) = &running.ways {
-        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance.pause, &running.metrics);
+        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance.pause, watchers);
     }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
@@ -198,12 +202,12 @@ impl Running {
     }
 
     /// The public door, as work: the drain waits for its last reply.
-    fn open_http(&self, listener: TcpListener, config: &Config) -> anyhow::Result<()> {
+    fn open_http(&self, listener: TcpListener, config: &Config, watchers: Watchers) -> anyhow::Result<()> {
         let fleet = self.ways.as_ref().map(|ways| ways.fleet(config, &self.lifecycle)).transpose()?;
         let listener =
             tokio::net::TcpListener::from_std(listener).context("could not watch the HTTP socket")?;
         let gate = Gate::default();
-        let metrics = Arc::clone(&self.metrics);
+        let Watchers { metrics, spans } = watchers;
         let door = Door::new(Parts {
             workshop: self.engine.clone(),
             fleet,
@@ -215,6 +219,9 @@ impl Running {
                 metrics.count_reply(served.route, served.status, served.duration);
                 if let Some(job) = served.job {
                     metrics.count_job(job);
+                }
+                if let Some(spans) = &spans {
+                    trace::record_request(spans, &served);
                 }
                 metrics.recent.note(status::of_request(served));
             }),

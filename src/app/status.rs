@@ -186,7 +186,7 @@ pub(super) fn of_request(served: Served) -> Entry {
         status: Some(served.status),
         job: served.job,
         cached: served.cached,
-        waited: served.waited,
+        waited: served.work.map(|work| work.waited),
         queued: None,
         duration: served.duration,
     }
@@ -203,7 +203,7 @@ pub(super) fn of_message(settled: Settled) -> Entry {
         status: None,
         job: settled.job,
         cached: settled.cached,
-        waited: settled.waited,
+        waited: settled.work.map(|work| work.waited),
         queued: Some(settled.queued),
         duration: settled.duration,
     }

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     Message as Foreign, MessageAttributeValue, MessageSystemAttributeName as Fact,
-    SendMessageBatchRequestEntry,
+    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
 };
 
 use crate::aws::clock;
+use crate::domain::trace::TraceContext;
 use crate::ports::{Message, QueueAddress, QueueError, Receipt, Received};
 
 /// The largest message SQS takes, in bytes. A queue may be set to less.
@@ -18,8 +19,13 @@ const LARGEST: usize = 1024 * 1024;
 const TEXT: &str = "String";
 
 /// What to ask for beside body and receipt.
-pub(super) const FACTS: [Fact; 4] =
-    [Fact::ApproximateReceiveCount, Fact::MessageDeduplicationId, Fact::MessageGroupId, Fact::SentTimestamp];
+pub(super) const FACTS: [Fact; 5] = [
+    Fact::ApproximateReceiveCount,
+    Fact::AwsTraceHeader,
+    Fact::MessageDeduplicationId,
+    Fact::MessageGroupId,
+    Fact::SentTimestamp,
+];
 
 /// A received message, at this time of the queue's clock. `None` without a receipt: nothing could settle it, so it is
 /// left to reappear.
@@ -34,6 +40,7 @@ pub(super) fn received(foreign: Foreign, now: SystemTime) -> Option<Received> {
     let message = Message {
         group: fact(&Fact::MessageGroupId),
         dedup: fact(&Fact::MessageDeduplicationId),
+        trace: fact(&Fact::AwsTraceHeader).and_then(|header| TraceContext::parse(&header)),
         attributes: texts(foreign.message_attributes),
         body: foreign.body.unwrap_or_default(),
     };
@@ -80,6 +87,11 @@ pub(super) fn entry(
         let value = MessageAttributeValue::builder().data_type(TEXT).string_value(value).build()?;
         entry = entry.message_attributes(name, value);
     }
+    if let Some(trace) = message.trace {
+        let value = MessageSystemAttributeValue::builder().data_type(TEXT).string_value(trace.to_string());
+        entry = entry
+            .message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value.build()?);
+    }
     entry.build()
 }
 
@@ -92,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_fact_is_too_odd(facts in prop::collection::vec(".{0,20}", 4), name in ".*", bytes: Vec<u8>) {
+        fn no_fact_is_too_odd(facts in prop::collection::vec(".{0,20}", FACTS.len()), name in ".*", bytes: Vec<u8>) {
             let binary = MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new(bytes));
             let foreign = Foreign::builder()
                 .receipt_handle("r")
@@ -105,7 +117,9 @@ mod tests {
         #[test]
         fn the_size_is_what_sqs_counts(body in ".{0,50}", name in "[a-z]{1,9}", value in ".{1,50}") {
             let bytes = body.len() + name.len() + value.len() + "String".len();
-            let message = Message { body, attributes: [(name, value)].into(), ..Message::default() };
+            let trace = TraceContext::parse("Root=1-5759e988-bd862e3fe1be46a994272793");
+            let message = Message { body, attributes: [(name, value)].into(), trace, ..Message::default() };
+            prop_assert!(trace.is_some());
             prop_assert_eq!(size(&message), bytes);
         }
     }

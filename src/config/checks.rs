@@ -50,6 +50,7 @@ pub(super) fn check(config: &Config, machine: &Machine, layers: &mut Layers) -> 
     places(config, layers);
     routes(config, layers);
     shadow(config, layers);
+    trace(config, layers);
     names(config, layers);
     instance(config, layers);
     warnings(config, machine)
@@ -239,6 +240,13 @@ fn shadow(config: &Config, layers: &mut Layers) {
     }
     if shadow.patience.is_zero() {
         layers.object("shadow.patience", "leaves no time at all", "write a duration above zero");
+    }
+}
+
+fn trace(config: &Config, layers: &mut Layers) {
+    if config.trace.url.as_ref().is_some_and(|url| !is_service(url)) {
+        let wrong = "is not the http:// or https:// URL of a collector";
+        layers.object("trace.url", wrong, "write one such as http://127.0.0.1:4318");
     }
 }
 

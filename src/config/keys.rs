@@ -305,6 +305,14 @@ settings! {
         every: Duration = "60s",
     }
 
+    /// Traces of single requests across routers, queues and workers, as X-Ray and OpenTelemetry have them.
+    trace: Trace {
+        /// Where spans go: the http:// or https:// URL of a collector that takes OTLP over HTTP, whose port is 4318; without one, ids are only passed on and logged.
+        url: Option<String> = "",
+        /// Share of the traces that is recorded, where X-Amzn-Trace-Id does not say (Sampled=1, Sampled=0). Routers and workers need the same.
+        share: Share = "5%",
+    }
+
     /// The instance that this process runs on, if it is one of EC2's: what others intend with it.
     instance: Instance {
         /// Ask the instance metadata service every 5 s, and act: drain before the instance ends, pause while it is in Standby.

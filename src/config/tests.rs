@@ -402,3 +402,19 @@ proptest! {
         prop_assert!(layers.mistakes.iter().all(|mistake| !mistake.fix.is_empty()));
     }
 }
+
+#[test]
+fn traces_need_a_collector_that_can_be_asked() {
+    let loaded =
+        load_with("", &[], &["--trace-url", "http://127.0.0.1:4318/", "--trace-share", "0.5%"]).unwrap();
+    assert_eq!(loaded.config.trace.url.as_deref(), Some("http://127.0.0.1:4318/"));
+    assert_eq!(loaded.config.trace.share.millionths(), 5_000);
+    for url in ["127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://", "http://h/?key=1"] {
+        let found = mistakes("", &[("COMPILATION_WORKER_TRACE_URL", url)], &[]);
+        let wrong =
+            "is not the http:// or https:// URL of a collector; write one such as http://127.0.0.1:4318";
+        let expected = format!("trace.url = {url} (environment COMPILATION_WORKER_TRACE_URL): {wrong}");
+        assert_eq!(found, [expected]);
+    }
+    assert!(load_with("", &[], &["--trace-share", "101%"]).is_err());
+}

@@ -179,6 +179,11 @@ impl Value for Share {
 }
 
 impl Share {
+    /// In millionths of the whole.
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
     /// As a fraction, from 0 to 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / f64::from(100 * PERCENT)

@@ -10,3 +10,4 @@ pub mod recent;
 pub mod request;
 pub mod result;
 pub mod room;
+pub mod trace;

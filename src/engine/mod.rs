@@ -49,7 +49,7 @@ use crate::wire;
 
 pub use self::answer::{Answer, Rendition};
 pub use self::error::CompileError;
-pub use self::slots::Waited;
+pub use self::slots::{Waited, Work};
 
 /// The digest of a request, byte for byte.
 pub type RequestKey = Key;

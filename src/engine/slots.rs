@@ -45,17 +45,34 @@ pub enum SlotError {
 /// How long a request waited for its slot, noted while it is still being answered: whoever leaves gets no answer that
 /// could tell. Clones are the same note.
 #[derive(Debug, Clone, Default)]
-pub struct Waited(Arc<OnceLock<Duration>>);
+pub struct Waited(Arc<OnceLock<(Duration, Instant)>>);
+
+/// When something was in its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// How long it waited for the slot.
+    pub waited: Duration,
+    /// From the beginning to the slot, what came before the wait included.
+    pub after: Duration,
+    /// From there on.
+    pub took: Duration,
+}
 
 impl Waited {
     /// The time, once it has a slot. Who shares another's job has none of its own.
     pub fn get(&self) -> Option<Duration> {
-        self.0.get().copied()
+        self.0.get().map(|(waited, _)| *waited)
     }
 
-    /// Notes that a slot was had after so long.
+    /// The work until now of what began at `begun`, once it has a slot.
+    pub fn work(&self, begun: Instant) -> Option<Work> {
+        let (waited, had) = *self.0.get()?;
+        Some(Work { waited, after: had.duration_since(begun), took: had.elapsed() })
+    }
+
+    /// Notes that a slot was had now, after so long.
     pub fn note(&self, waited: Duration) {
-        let _the_first_slot_counts = self.0.set(waited);
+        let _the_first_slot_counts = self.0.set((waited, Instant::now()));
     }
 }
 

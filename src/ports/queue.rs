@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::class::{Class, Classify};
+use crate::domain::trace::TraceContext;
 use crate::ports::{Cause, Pending};
 
 /// Most messages one receive can bring, and most receipts one delete can settle at the far side in one call.
@@ -31,6 +32,8 @@ pub struct Message {
     pub dedup: Option<String>,
     /// Small facts beside the body: the time that is left, the reason for a dead letter.
     pub attributes: BTreeMap<String, String>,
+    /// The trace that it is part of. Queues count none of it against their limit.
+    pub trace: Option<TraceContext>,
 }
 
 /// The right to settle one receive of one message. A later receive of the same message makes it void.

@@ -1,10 +1,13 @@
-//! Publishes the metrics: an event a period, to whoever passes it on to CloudWatch.
+//! Publishes what was measured: the metrics, an event a period, to whoever passes it on to CloudWatch; and the spans of
+//! traces, to a collector of OpenTelemetry's ([`spans`]).
 //!
 //! It runs beside the work and never holds it up. An event tells what has come since the last one that was *delivered*,
 //! so what could not be published is not lost, it comes later; and while it is not known what became of an event there
 //! is no other, so nothing is told twice. The last event is made when the last work has ended.
 
 mod outlet;
+mod spans;
+mod trouble;
 
 use std::future::Future;
 use std::io;
@@ -18,14 +21,12 @@ use crate::lifecycle;
 use crate::telemetry::emf::{About, Reading};
 
 pub use self::outlet::{Outlet, OutletError};
+pub use self::spans::{Collector, CollectorError, Resource, Spans};
+use self::trouble::Trouble;
 
-/// How long after a failure it is tried again, at first; doubled each time, up to a period.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a delivery may take before the log is told that somebody is slow.
 const SLOW: Duration = Duration::from_secs(10);
-/// How often the log is told of a trouble that goes on.
-const REMINDER: Duration = Duration::from_mins(10);
-/// How long the last event may take. Below the time that companions have to end
+/// How long what is left may take at the end. Below the time that companions have to end
 /// ([`KILL_GRACE`](crate::lifecycle::KILL_GRACE)).
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -82,11 +83,20 @@ pub async fn run(
         };
         due = match outcome {
             Ok(()) => {
-                trouble.is_over();
+                if let Some(failures) = trouble.over() {
+                    tracing::info!(failures, "the metrics are published again");
+                }
                 desk.delivered = event.reading;
                 begun + every
             }
-            Err(error) => Instant::now() + trouble.pause(&error, every),
+            Err(error) => {
+                let failures = trouble.failures();
+                let pause = trouble.pause(every);
+                if trouble.is_news() {
+                    tracing::warn!(%error, failures, "could not publish the metrics; nothing is lost, they come later");
+                }
+                Instant::now() + pause
+            }
         };
     };
     match timeout(LAST_WORDS, desk.close(last)).await {
@@ -135,33 +145,6 @@ impl Desk {
         match self.event().await {
             Some(event) => event.delivery.await,
             None => Ok(()),
-        }
-    }
-}
-
-/// What the log has been told of failures.
-#[derive(Debug, Default)]
-struct Trouble {
-    failures: u32,
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    /// Notes a failure, and says how long to wait after it.
-    fn pause(&mut self, error: &io::Error, longest: Duration) -> Duration {
-        if self.told.is_none_or(|told| told.elapsed() >= REMINDER) {
-            self.told = Some(Instant::now());
-            tracing::warn!(%error, failures = self.failures, "could not publish the metrics; nothing is lost, they come later");
-        }
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.min(16)));
-        self.failures = self.failures.saturating_add(1);
-        pause.min(longest)
-    }
-
-    fn is_over(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(failures = self.failures, "the metrics are published again");
-            *self = Self::default();
         }
     }
 }

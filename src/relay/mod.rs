@@ -33,6 +33,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
 use crate::domain::result::JobStatus;
 use crate::domain::room::Room;
+use crate::domain::trace::TraceContext;
 use crate::lifecycle::Lifecycle;
 use crate::ports::{
     BlobError, BlobPlace, BlobStore, Message, QueueAddress, QueueError, QueueSink, ResultBus, SubscribeError,
@@ -98,6 +99,8 @@ pub struct JobName<'a> {
     pub id: &'a RequestId,
     /// The compiler asked for.
     pub compiler: &'a str,
+    /// The trace that goes on with it.
+    pub trace: Option<TraceContext>,
 }
 
 /// A way to workers elsewhere. Cheap to clone.
@@ -201,7 +204,7 @@ impl Relay {
         let group = Some(job.id.as_str().to_owned());
         let left = deadline.remaining().as_millis().to_string();
         let attributes = BTreeMap::from([(REMAINING.to_owned(), left)]);
-        let message = Message { body, dedup: group.clone(), group, attributes };
+        let message = Message { body, dedup: group.clone(), group, attributes, trace: job.trace };
         // From here on a worker may have it, whether we hear of that or not.
         let sent = Instant::now();
         waiting.sent(true);
@@ -219,7 +222,7 @@ impl Relay {
                 return Err(RelayError::Silent { id: job.id.clone(), waited: patience });
             };
             // What is none of ours is waited past; a valid one may follow.
-            if let Some(word) = Word::read(job.id, frame) {
+            if let Some(word) = Word::read(job, frame) {
                 break word;
             }
         };

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout_at};
+use tracing::field::display;
 
 use super::{JobName, Relay, RelayError, Relayed};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::{Deadline, MIB};
+use crate::domain::trace::TraceId;
 use crate::lifecycle;
 use crate::ports::{Blob, BlobAddress};
 use crate::wire::envelope::{self, Parked};
@@ -32,6 +34,7 @@ const LARGE: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Word {
     id: RequestId,
+    trace: Option<TraceId>,
     parked: Option<String>,
     /// How long the job waited on its queue, if that is told.
     pub(super) queued: Option<Duration>,
@@ -39,12 +42,13 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// What `frame` says; `None` if it is not the word of `wanted`.
-    pub(super) fn read(wanted: &RequestId, frame: Bytes) -> Option<Self> {
+    /// What `frame` says; `None` if it is not the word of this job.
+    pub(super) fn read(job: JobName<'_>, frame: Bytes) -> Option<Self> {
         let notice = std::str::from_utf8(&frame).ok().and_then(|text| Notice::read(text).ok())?;
         match notice {
-            Notice::Result { id, parked, queued } if id == *wanted => {
-                Some(Self { id, parked, queued, frame })
+            Notice::Result { id, parked, queued } if id == *job.id => {
+                let trace = job.trace.map(|context| context.id);
+                Some(Self { id, trace, parked, queued, frame })
             }
             _ => None,
         }
@@ -87,15 +91,16 @@ impl Relay {
         let turn = Arc::clone(&self.0.fetches).acquire_owned();
         let turn = timeout_at(deadline.instant(), turn).await.ok().and_then(Result::ok);
         let turn = Arc::new(turn.ok_or(RelayError::Crowded)?);
-        let parked = self.fetch(&word.id, key, deadline).await?;
+        let parked = self.fetch(&word, key, deadline).await?;
         let Shown { body, status } = show(word, Some(parked), shape, Some(Arc::clone(&turn))).await?;
         let held = timeout_at(deadline.instant(), self.0.room.hold_when_free(body)).await.ok().flatten();
         Ok(Relayed { body: held.ok_or(RelayError::Crowded)?, status })
     }
 
-    async fn fetch(&self, id: &RequestId, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {
+    async fn fetch(&self, word: &Word, key: &str, deadline: Deadline) -> Result<Bytes, RelayError> {
         let failed = |reason: &str| {
-            tracing::error!(request.id = %id, key, reason, "could not fetch a result");
+            let (id, trace) = (&word.id, word.trace.map(display));
+            tracing::error!(request.id = %id, trace.id = trace, key, reason, "could not fetch a result");
             RelayError::Fetch
         };
         let place = self.0.parts.settings.results.as_ref();
@@ -143,7 +148,7 @@ async fn show(
     };
     shown.map_err(|error| {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(request.id = %word.id, error, "a result is none");
+        tracing::warn!(request.id = %word.id, trace.id = word.trace.map(display), error, "a result is none");
         RelayError::Fetch
     })
 }

@@ -29,7 +29,17 @@ impl Identity {
 
     /// The name.
     pub fn name(&self) -> &str {
-        self.instance.get().map_or(&*self.host, String::as_str)
+        self.instance().unwrap_or(&self.host)
+    }
+
+    /// The host's name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The instance's id, once it is known.
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.get().map(String::as_str)
     }
 }
 

@@ -132,6 +132,13 @@ pub struct ByTask {
     pub task: &'static str,
 }
 
+/// `reason`: why spans were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReason {
+    /// `overflow`, `refused`, `unreachable` or `end`.
+    pub reason: &'static str,
+}
+
 /// `cause`: why something does not happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByCause {
@@ -293,6 +300,10 @@ metrics! {
     shadow_ours: Histogram = "shadow_ours" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// The second service's time for the same requests.
     shadow_theirs: Histogram = "shadow_theirs" in Seconds with Histogram::new(REQUEST_BUCKETS);
+    /// Spans that the collector of traces has taken.
+    spans_exported: Counter = "trace_spans_exported";
+    /// Spans that were dropped: there was no room, the collector refused or did not answer, or the process ended.
+    spans_dropped: Family<ByReason, Counter> = "trace_spans_dropped";
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
     /// Tracked tasks that ended by a panic.
@@ -418,6 +429,11 @@ impl Metrics {
         self.ena_exceeded.get_or_create(&ByAllowance { allowance }).inc_by(more);
     }
 
+    /// Counts spans that were dropped.
+    pub fn count_dropped(&self, reason: &'static str, spans: usize) {
+        self.spans_dropped.get_or_create(&ByReason { reason }).inc_by(spans as u64);
+    }
+
     /// Sets the gauge of one name of task.
     pub fn set_tasks(&self, task: &'static str, alive: u64) {
         self.tasks.get_or_create(&ByTask { task }).set(i64::try_from(alive).unwrap_or(i64::MAX));
@@ -476,6 +492,7 @@ mod tests {
         metrics.count_message("done", Duration::from_millis(20));
         metrics.count_comparison("different", ["assembly"], Some([Duration::from_millis(20); 2]));
         metrics.count_exceeded("pps", 3);
+        metrics.count_dropped("overflow", 2);
         metrics.set_tasks("http connection", 3);
         metrics.set_phase(["starting", "serving"], "serving");
         metrics.set_paused("operator", true);
@@ -504,6 +521,8 @@ mod tests {
             r#"jail_failures_total{step="mount"} 1"#,
             r#"routing_lookups_total{outcome="absent"} 1"#,
             r#"ena_allowance_exceeded_total{allowance="pps"} 3"#,
+            "trace_spans_exported_total 0",
+            r#"trace_spans_dropped_total{reason="overflow"} 2"#,
             r#"tasks{task="http connection"} 3"#,
             "http_received_bytes_total 0",
             "uptime_seconds 0",

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod log;
 pub mod metrics;
 pub mod network;
+pub mod otlp;
 pub mod process;
 pub mod recent;
 pub mod samples;

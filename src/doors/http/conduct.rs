@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -18,8 +19,9 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONNECTION, HeaderValue, VARY,
 };
 use http::request;
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName, Method, Response};
 use tokio::time::Instant;
+use tracing::field::{DisplayValue, display};
 
 use super::elsewhere::Forwarded;
 use super::reject::{Rejection, Shape};
@@ -28,6 +30,7 @@ use super::{Desk, GONE, Served, Shared, encode, negotiate};
 use crate::domain::class::Class;
 use crate::domain::ids::{self, RequestId};
 use crate::domain::result::JobStatus;
+use crate::domain::trace::{self, Sampling, TraceContext, TraceId, Traced};
 use crate::doors::reply::{self, Reply};
 use crate::doors::server::{Opening, Refusal};
 use crate::doors::workshop::Workshop;
@@ -37,11 +40,17 @@ use crate::lifecycle::panic_message;
 /// The name of a request, given by the caller or by us, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What traces call a method that few know.
+const OTHER: &str = "_OTHER";
+
 /// One request, as its handler knows it.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) id: RequestId,
+    /// Its place in the trace that it is part of.
+    pub(super) traced: Option<Traced>,
     pub(super) arrived: Instant,
+    method: &'static str,
     /// The compiler, as the caller called it.
     compiler: Arc<OnceLock<String>>,
     /// How long it waited for a slot.
@@ -76,7 +85,11 @@ pub(super) async fn conduct<W: Workshop>(
     request: Request,
     next: Next,
 ) -> Reply {
-    let call = Call::begin(request_id(request.headers()));
+    let call = Call {
+        traced: traced(request.headers(), place, desk.parts.settings.sampling),
+        method: known(request.method()),
+        ..Call::begin(request_id(request.headers()))
+    };
     let coding = negotiate::coding(request.headers());
     let mut unanswered = Unanswered { desk: &desk, place, call: &call, answered: false };
     // Thousands of requests may wait here: none is stored twice.
@@ -121,7 +134,13 @@ impl<W> Drop for Unanswered<'_, W> {
 
 impl Call {
     fn begin(id: RequestId) -> Self {
-        Self { id, arrived: Instant::now(), compiler: Arc::default(), waited: Waited::default() }
+        let (compiler, waited) = (Arc::default(), Waited::default());
+        Self { id, traced: None, arrived: Instant::now(), method: OTHER, compiler, waited }
+    }
+
+    /// Its trace, as the log has it.
+    pub(super) fn trace(&self) -> Option<DisplayValue<TraceId>> {
+        trace_of(self.traced)
     }
 
     /// Notes the compiler that is asked for.
@@ -141,14 +160,17 @@ impl Call {
     fn over(&self, place: Place, status: u16) -> Served {
         Served {
             id: self.id.clone(),
+            traced: self.traced,
+            method: self.method,
             route: place.name,
+            path: place.path,
             compiler: self.compiler.get().cloned(),
             status,
             class: None,
             job: None,
             cached: false,
             bytes: 0,
-            waited: self.waited.get(),
+            work: self.waited.work(self.arrived),
             duration: self.arrived.elapsed(),
         }
     }
@@ -222,6 +244,25 @@ fn request_id(headers: &HeaderMap) -> RequestId {
         .unwrap_or_else(RequestId::mint)
 }
 
+/// The request's place in its trace. What balancers and operators ask is part of none.
+fn traced(headers: &HeaderMap, place: Place, sampling: Option<Sampling>) -> Option<Traced> {
+    if place.kind == Kind::Upkeep {
+        return None;
+    }
+    let told = headers.get(trace::HEADER).and_then(|value| TraceContext::parse(value.to_str().ok()?));
+    Traced::begin(told, sampling, SystemTime::now)
+}
+
+fn trace_of(traced: Option<Traced>) -> Option<DisplayValue<TraceId>> {
+    traced.map(|traced| display(traced.context.id))
+}
+
+/// The method by its name, if it is one that everybody knows.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| method.as_str() == *known).unwrap_or(OTHER)
+}
+
 /// Turns a panic in `handler` into a rejection: one request is lost, and nothing else.
 async fn fenced(mut handler: Pin<&mut impl Future<Output = Reply>>) -> Reply {
     std::future::poll_fn(|context| {
@@ -235,11 +276,13 @@ async fn fenced(mut handler: Pin<&mut impl Future<Output = Reply>>) -> Reply {
 
 /// What the caller is told of a rejection; the log is told all of it.
 fn rejected(rejection: &Rejection, shape: Shape, call: &Call) -> Response<Vec<u8>> {
-    let (class, error, id) = (rejection.class.as_str(), rejection.message(), &call.id);
+    let (class, error, id, trace) = (rejection.class.as_str(), rejection.message(), &call.id, call.trace());
     match rejection.class {
-        Class::Internal => tracing::error!(request.id = %id, class, error, "request failed"),
-        Class::Upstream => tracing::warn!(request.id = %id, class, error, "request failed"),
-        _ => tracing::debug!(request.id = %id, class, error, "request rejected"),
+        Class::Internal => {
+            tracing::error!(request.id = %id, trace.id = trace, class, error, "request failed");
+        }
+        Class::Upstream => tracing::warn!(request.id = %id, trace.id = trace, class, error, "request failed"),
+        _ => tracing::debug!(request.id = %id, trace.id = trace, class, error, "request rejected"),
     }
     rejection.reply(shape, id)
 }
@@ -250,6 +293,7 @@ fn close(served: &Served) {
         ($level:ident) => {
             tracing::$level!(
                 request.id = %served.id,
+                trace.id = trace_of(served.traced),
                 route = served.route,
                 compiler.id = served.compiler.as_deref(),
                 status = served.status,
@@ -257,7 +301,7 @@ fn close(served: &Served) {
                 job.status = served.job.map(JobStatus::as_str),
                 cached = served.cached,
                 bytes = served.bytes,
-                waited_ms = served.waited.map(|waited| waited.as_secs_f64() * 1e3),
+                waited_ms = served.work.map(|work| work.waited.as_secs_f64() * 1e3),
                 duration_ms = served.duration.as_secs_f64() * 1e3,
                 "{}",
                 if served.status == GONE { "the caller left" } else { "answered" }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Limited;
 
 use super::Desk;
@@ -15,6 +15,7 @@ use super::reject::Rejection;
 use crate::domain::class::Class;
 use crate::domain::ids::{CompilerId, RequestId};
 use crate::domain::limits::Deadline;
+use crate::domain::trace::{self, Traced};
 use crate::doors::reply::{self, Reply};
 use crate::doors::workshop::Workshop;
 use crate::engine::Rendition;
@@ -65,8 +66,16 @@ impl<W: Workshop> Desk<W> {
     ) -> Result<Reply, Rejection> {
         self.admit()?;
         let fleet = self.fleet()?;
-        let (head, body) = request.into_parts();
-        let deadline = self.deadline(&Call::of(&head)?);
+        let (mut head, body) = request.into_parts();
+        let call = Call::of(&head)?;
+        let deadline = self.deadline(&call);
+        // What is recorded here is the parent of what is recorded there. Of a trace that is not, the header stays as it came.
+        let recorded = call.traced.filter(|traced| traced.span.is_some());
+        if let Some(context) =
+            recorded.and_then(|traced| HeaderValue::try_from(traced.onward().to_string()).ok())
+        {
+            head.headers.insert(trace::HEADER, context);
+        }
         let most = self.parts.settings.body_bytes;
         if reply::length(&body) > most {
             return Err(Rejection::too_large(most));
@@ -102,8 +111,8 @@ impl<W: Workshop> Desk<W> {
         let Order { call, rendition, body, .. } = order;
         // Nobody needs its bytes and its room any more, and the wait may be long.
         drop(body);
-        tracing::debug!(request.id = %call.id, job.id = %id, queue = %queue, "sent to the queue");
-        let name = JobName { id: &id, compiler };
+        tracing::debug!(request.id = %call.id, trace.id = call.trace(), job.id = %id, queue = %queue, "sent to the queue");
+        let name = JobName { id: &id, compiler, trace: call.traced.map(Traced::onward) };
         let shape = match rendition {
             Rendition::Json => Shape::Json,
             Rendition::Text => {

@@ -39,6 +39,7 @@ impl<W: Workshop> Desk<W> {
         };
         let ours = |status: StatusCode, body| Ours {
             id: call.id.clone(),
+            trace: call.traced.map(|traced| traced.context.id),
             status: status.as_u16(),
             body,
             is_text: rendition == Rendition::Text,

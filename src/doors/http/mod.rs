@@ -38,11 +38,12 @@ use tower::util::Oneshot;
 use crate::domain::class::Class;
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
+use crate::domain::trace::{Sampling, Traced};
 use crate::doors::health::Health;
 use crate::doors::reply::Reply;
 use crate::doors::server::{Gate, Refusal, Service};
 use crate::doors::workshop::Workshop;
-use crate::engine::Rendition;
+use crate::engine::{Rendition, Work};
 use crate::relay::shadow::Shadow;
 
 pub use self::elsewhere::Fleet;
@@ -75,6 +76,8 @@ pub struct DoorSettings {
     pub version: Option<String>,
     /// The build's number, as `/api/releaseBuild` tells it.
     pub build: Option<String>,
+    /// Which traces are recorded, if any are.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for DoorSettings {
@@ -90,6 +93,7 @@ impl Default for DoorSettings {
             clear_cache_from: Network::private(),
             version: None,
             build: None,
+            sampling: None,
         }
     }
 }
@@ -99,8 +103,14 @@ impl Default for DoorSettings {
 pub struct Served {
     /// What the request is called.
     pub id: RequestId,
+    /// Its place in the trace that it is part of.
+    pub traced: Option<Traced>,
+    /// The method; `_OTHER` if few know it.
+    pub method: &'static str,
     /// The route's name.
     pub route: &'static str,
+    /// The route's path, with names for what varies.
+    pub path: &'static str,
     /// The compiler, as the caller called it, whether there is one or not.
     pub compiler: Option<String>,
     /// The status; [`GONE`] if nobody was left to send one to.
@@ -113,8 +123,8 @@ pub struct Served {
     pub cached: bool,
     /// Bytes of the reply's body.
     pub bytes: usize,
-    /// How long it waited for a slot, if it needed one and had it.
-    pub waited: Option<Duration>,
+    /// When it was in its slot, if it needed one and had it.
+    pub work: Option<Work>,
     /// From the end of the head to the reply.
     pub duration: Duration,
 }

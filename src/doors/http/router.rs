@@ -20,6 +20,8 @@ use crate::doors::workshop::Workshop;
 pub(super) struct Place {
     /// The name in logs and metrics.
     pub(super) name: &'static str,
+    /// The path, with names for what varies.
+    pub(super) path: &'static str,
     pub(super) kind: Kind,
 }
 
@@ -35,7 +37,7 @@ pub(super) enum Kind {
 }
 
 /// Where nothing is.
-pub(super) const NOWHERE: Place = Place { name: "none", kind: Kind::Upkeep };
+pub(super) const NOWHERE: Place = Place { name: "none", path: "", kind: Kind::Upkeep };
 
 /// The router over `desk`. Paths arrive [normalized](paths::normalize), and everything that any request goes through is
 /// in [`conduct`].
@@ -44,30 +46,34 @@ pub(super) fn router<W: Workshop>(desk: &Shared<W>) -> Router {
     let conducted = |place: Place, methods: MethodRouter<Shared<W>>| {
         methods.options(preflight).layer(from_fn_with_state((Arc::clone(desk), place), conduct))
     };
-    let at = |name, kind, methods: MethodRouter<Shared<W>>| {
-        conducted(Place { name, kind }, methods.fallback(wrong_method))
+    let at = |path, name, kind, methods: MethodRouter<Shared<W>>| {
+        (path, conducted(Place { name, path, kind }, methods.fallback(wrong_method)))
     };
     let both = || get(listings::arguments).post(listings::arguments);
-    Router::new()
-        .route("/api/compiler/{id}/compile", at("compile", Compile, post(compile::compile)))
-        .route("/api/compiler/{id}/cmake", at("build", Compile, post(compile::cmake)))
-        .route("/api/compiler/{id}/build/{system}", at("build", Compile, post(compile::build)))
-        .route("/api/noscript/compile", at("noscript", Compile, post(compile::noscript)))
-        .route("/api/populararguments/{id}", at("popular_arguments", Api, both()))
-        .route("/api/optimizationarguments/{id}", at("optimization_arguments", Api, both()))
-        .route("/api/compilers", at("compilers", Api, get(listings::compilers)))
-        .route("/api/compilers/{language}", at("compilers", Api, get(listings::compilers)))
-        .route("/api/languages", at("languages", Api, get(listings::languages)))
-        .route("/api/libraries", at("libraries", Api, get(listings::libraries)))
-        .route("/api/libraries/{language}", at("libraries", Api, get(listings::libraries)))
-        .route("/api/tools/{language}", at("tools", Api, get(listings::tools)))
-        .route("/api/version", at("version", Api, get(listings::version)))
-        .route("/api/releasebuild", at("release_build", Api, get(listings::release_build)))
-        .route("/healthcheck", at("healthcheck", Upkeep, get(health::report).post(health::report)))
-        .route("/health", at("health", Upkeep, get(health::report)))
-        .route("/health/live", at("health_live", Upkeep, get(health::live)))
-        .route("/health/ready", at("health_ready", Upkeep, get(health::ready)))
-        .route("/admin/clear-cache", at("clear_cache", Upkeep, post(admin::clear_cache)))
+    let places = [
+        at("/api/compiler/{id}/compile", "compile", Compile, post(compile::compile)),
+        at("/api/compiler/{id}/cmake", "build", Compile, post(compile::cmake)),
+        at("/api/compiler/{id}/build/{system}", "build", Compile, post(compile::build)),
+        at("/api/noscript/compile", "noscript", Compile, post(compile::noscript)),
+        at("/api/populararguments/{id}", "popular_arguments", Api, both()),
+        at("/api/optimizationarguments/{id}", "optimization_arguments", Api, both()),
+        at("/api/compilers", "compilers", Api, get(listings::compilers)),
+        at("/api/compilers/{language}", "compilers", Api, get(listings::compilers)),
+        at("/api/languages", "languages", Api, get(listings::languages)),
+        at("/api/libraries", "libraries", Api, get(listings::libraries)),
+        at("/api/libraries/{language}", "libraries", Api, get(listings::libraries)),
+        at("/api/tools/{language}", "tools", Api, get(listings::tools)),
+        at("/api/version", "version", Api, get(listings::version)),
+        at("/api/releasebuild", "release_build", Api, get(listings::release_build)),
+        at("/healthcheck", "healthcheck", Upkeep, get(health::report).post(health::report)),
+        at("/health", "health", Upkeep, get(health::report)),
+        at("/health/live", "health_live", Upkeep, get(health::live)),
+        at("/health/ready", "health_ready", Upkeep, get(health::ready)),
+        at("/admin/clear-cache", "clear_cache", Upkeep, post(admin::clear_cache)),
+    ];
+    let router =
+        places.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    router
         .fallback_service(conducted(NOWHERE, any(nowhere)).with_state(Arc::clone(desk)))
         .with_state(Arc::clone(desk))
 }
@@ -95,8 +101,11 @@ mod tests {
 
     #[test]
     fn what_is_no_use_of_the_api_is_known_to_the_metrics() {
-        let places =
-            include_str!("router.rs").lines().filter_map(|line| line.split_once("at(\"")?.1.split_once('"'));
+        // at(path, name, kind, methods)
+        let places = include_str!("router.rs").lines().filter_map(|line| {
+            let (_path, rest) = line.split_once("at(\"")?.1.split_once("\", \"")?;
+            rest.split_once('"')
+        });
         let mut upkeep: Vec<&str> =
             places.filter(|(_, rest)| rest.starts_with(", Upkeep,")).map(|(name, _)| name).collect();
         upkeep.push(super::NOWHERE.name);

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::Made;
+use super::delivery::{JobRef, Made};
 use super::keeper::keep;
 use super::ledger::{Known, Running, Sent};
 use super::verdict::{Settled, Verdict};
@@ -19,8 +19,9 @@ use crate::domain::ids::{self, RequestId};
 use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
+use crate::domain::trace::Traced;
 use crate::doors::workshop::{Failure, Job, Workshop};
-use crate::engine::{Answer, Rendition, Terms, Waited};
+use crate::engine::{Answer, Rendition, Terms, Waited, Work};
 use crate::failpoint::{Planted, Point, amid, reach};
 use crate::lifecycle::Phase;
 use crate::ports::{Message, QueueError, Received};
@@ -37,6 +38,8 @@ const SETTLING: u32 = 4;
 struct Handling<'a, W> {
     desk: &'a Desk<W>,
     received: &'a Received,
+    /// The message's place in the trace that it is part of.
+    traced: Option<Traced>,
     begun: Instant,
     deadline: Deadline,
     notes: Notes,
@@ -46,7 +49,7 @@ struct Handling<'a, W> {
 #[derive(Default)]
 struct Notes {
     compiler: OnceLock<String>,
-    waited: OnceLock<Duration>,
+    work: OnceLock<Work>,
     cached: AtomicBool,
 }
 
@@ -57,8 +60,9 @@ impl<W: Workshop> Desk<W> {
         let (read, budget) = (envelope::read(&received.message.body), self.budget(&received));
         let id = name(&read).cloned();
         let deadline = Deadline::at(begun + budget.saturating_sub(received.age));
+        let traced = Traced::begin(received.message.trace, self.parts.settings.sampling, SystemTime::now);
         let notes = Notes::default();
-        let handling = Handling { desk: &self, received: &received, begun, deadline, notes };
+        let handling = Handling { desk: &self, received: &received, traced, begun, deadline, notes };
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
         let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
@@ -80,18 +84,21 @@ impl<W: Workshop> Desk<W> {
             }
         };
         let verdict = handling.settle(verdict).await;
-        let Notes { compiler, waited, cached } = handling.notes;
+        let Notes { compiler, work, cached } = handling.notes;
         let settled = Settled {
             id,
+            message: received.id.clone(),
+            receives: received.receives,
+            traced,
             compiler: compiler.into_inner(),
             outcome: verdict.as_str(),
             job: verdict.job(),
             cached: cached.into_inner(),
-            waited: waited.into_inner(),
+            work: work.into_inner(),
             queued: received.age,
             duration: begun.elapsed(),
         };
-        close(&settled, &received);
+        close(&settled);
         (self.parts.observe)(settled);
     }
 
@@ -128,9 +135,9 @@ impl<W: Workshop> Handling<'_, W> {
         drop(making);
         match outcome {
             Outcome::Over(verdict) => verdict,
-            Outcome::Offer(id, sent) => self.desk.deliver(&id, sent, self.deadline).await,
+            Outcome::Offer(id, sent) => self.desk.deliver(self.job(&id), sent, self.deadline).await,
             Outcome::Hopeless(id, sent, reason) => {
-                let _told_if_anybody_waits = self.desk.deliver(&id, sent, self.deadline).await;
+                let _told_if_anybody_waits = self.desk.deliver(self.job(&id), sent, self.deadline).await;
                 Verdict::Buried(reason)
             }
         }
@@ -188,9 +195,14 @@ impl<W: Workshop> Handling<'_, W> {
             Err(Unmade::Over(verdict)) => return Outcome::Over(verdict),
             Err(Unmade::Failed(message)) => return self.failed(id, message).await,
         };
-        let sent = self.desk.frame(&id, &made, self.queued(), self.deadline).await;
+        let sent = self.desk.frame(self.job(&id), &made, self.queued(), self.deadline).await;
         running.done(sent.clone());
         Outcome::Offer(id, sent)
+    }
+
+    /// The job that the message is for.
+    fn job<'a>(&self, id: &'a RequestId) -> JobRef<'a> {
+        JobRef { id, traced: self.traced }
     }
 
     /// Whether the message holds up others behind it: today's router puts all of them into one group.
@@ -212,12 +224,13 @@ impl<W: Workshop> Handling<'_, W> {
             group: Some(id.as_str().to_owned()),
             dedup: Some(format!("{id}:1")),
             attributes,
+            trace: self.received.message.trace,
         };
         let parts = &self.desk.parts;
         match parts.sink.send(&parts.settings.queue, message).await {
             Ok(()) => Some(Verdict::Regrouped),
             Err(error) => {
-                tracing::warn!(request.id = %id, error = &error as &dyn std::error::Error, "could not regroup");
+                tracing::warn!(request.id = %id, trace.id = self.job(id).trace(), error = &error as &dyn std::error::Error, "could not regroup");
                 // What no queue takes back, such as a name it does not allow, would hold up the others for ever.
                 (self.received.receives == 1).then_some(Verdict::Back(REST))
             }
@@ -307,8 +320,8 @@ impl<W: Workshop> Handling<'_, W> {
                 Some(_) => work.await,
             },
         };
-        if let Some(waited) = waited.get() {
-            let _the_first_slot_counts = self.notes.waited.set(waited);
+        if let Some(work) = waited.work(self.begun) {
+            let _the_first_slot_counts = self.notes.work.set(work);
         }
         match outcome {
             Ok(Ok(answer)) => Attempt::Made(answer),
@@ -346,7 +359,12 @@ impl<W: Workshop> Handling<'_, W> {
 
     /// What a failure of ours leads to: another worker may do better, unless this was the last try.
     async fn failed(&self, id: RequestId, message: String) -> Outcome {
-        tracing::warn!(request.id = %id, error = message, "a job failed through no fault of its own");
+        tracing::warn!(
+            request.id = %id,
+            trace.id = self.job(&id).trace(),
+            error = message,
+            "a job failed through no fault of its own"
+        );
         if self.is_last() { self.give_up(id, message).await } else { Outcome::Over(Verdict::Back(REST)) }
     }
 
@@ -358,7 +376,7 @@ impl<W: Workshop> Handling<'_, W> {
 
     async fn error(&self, id: &RequestId, message: &str, status: JobStatus) -> Sent {
         let made = Made::failed(message, status, self.begun.elapsed());
-        self.desk.frame(id, &made, self.queued(), self.deadline).await
+        self.desk.frame(self.job(id), &made, self.queued(), self.deadline).await
     }
 
     /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.
@@ -473,12 +491,13 @@ fn name(read: &Result<Incoming, EnvelopeError>) -> Option<&RequestId> {
 }
 
 /// The closing event. Never the source, never the arguments.
-fn close(settled: &Settled, received: &Received) {
+fn close(settled: &Settled) {
     tracing::info!(
         request.id = settled.id.as_ref().map(RequestId::as_str),
+        trace.id = settled.traced.map(|traced| display(traced.context.id)),
         outcome = settled.outcome,
         job.status = settled.job.map(JobStatus::as_str),
-        receives = received.receives,
+        receives = settled.receives,
         queued_ms = settled.queued.as_millis(),
         duration_ms = settled.duration.as_secs_f64() * 1e3,
         "message settled"

@@ -34,6 +34,7 @@ use self::cancelled::Cancelled;
 use self::ledger::Ledger;
 use self::pace::{Attention, Pace};
 pub use self::verdict::Settled;
+use crate::domain::trace::Sampling;
 use crate::doors::workshop::Workshop;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::pause::Pause;
@@ -64,6 +65,8 @@ pub struct QueueSettings {
     pub overflow: Option<BlobPlace>,
     /// Where results go that are too large for a frame, or that nobody took.
     pub results: Option<BlobPlace>,
+    /// Which traces are recorded, if any are.
+    pub sampling: Option<Sampling>,
 }
 
 impl QueueSettings {
@@ -80,6 +83,7 @@ impl QueueSettings {
             attempts: 3,
             overflow: None,
             results: None,
+            sampling: None,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::domain::ids::RequestId;
 use crate::domain::result::JobStatus;
+use crate::domain::trace::Traced;
+use crate::engine::Work;
 
 /// What is to become of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,12 @@ pub(super) enum Verdict {
 pub struct Settled {
     /// Its name, if it had one.
     pub id: Option<RequestId>,
+    /// What the queue calls the message.
+    pub message: String,
+    /// How often it has been received, this time included.
+    pub receives: u32,
+    /// Its place in the trace that it is part of.
+    pub traced: Option<Traced>,
     /// The compiler, as its sender called it, where the message could be read.
     pub compiler: Option<String>,
     /// In one word: `done`, `unclaimed`, `regrouped`, `back`, `buried`, `lost`.
@@ -35,8 +43,8 @@ pub struct Settled {
     pub job: Option<JobStatus>,
     /// Whether the answer was remembered.
     pub cached: bool,
-    /// How long the job waited for a slot, if it had one.
-    pub waited: Option<Duration>,
+    /// When the job was in its slot, if it had one.
+    pub work: Option<Work>,
     /// How long the message had been in the queue when it was received.
     pub queued: Duration,
     /// From the receive to the end.

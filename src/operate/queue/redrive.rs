@@ -241,6 +241,7 @@ fn judge(received: &Received, order: &Order, budget: Budget, since: Duration) ->
         group: Some(if is_group(guid) { guid.to_owned() } else { received.id.clone() }),
         dedup: Some(format!("redriven:{}", received.id)),
         attributes,
+        trace: received.message.trace,
     };
     Verdict::Move { guid: guid.to_owned(), job }
 }
@@ -258,8 +259,10 @@ fn is_group(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::trace::TraceContext;
 
     const GUID: &str = "7d3c0000-0000-4000-8000-000000000000";
+    const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
     fn letter(guid: &str, age: u64, remaining: Option<&str>) -> Received {
         let body = serde_json::json!({ "guid": guid, "compilerId": "g132", "source": "int x;" });
@@ -273,6 +276,7 @@ mod tests {
                 group: Some("default".to_owned()),
                 dedup: Some(guid.to_owned()),
                 attributes,
+                trace: TraceContext::parse(TRACE),
             },
             receipt: Receipt::new("r"),
             receives: 1,
@@ -294,6 +298,7 @@ mod tests {
         assert_eq!(job.group.as_deref(), Some(GUID));
         assert_eq!(job.dedup.as_deref(), Some("redriven:message-1"));
         assert_eq!(job.attributes[REMAINING], "15000");
+        assert_eq!(job.trace.map(|trace| trace.to_string()).as_deref(), Some(TRACE));
         assert!(!job.attributes.contains_key(REASON) && job.attributes["Other"] == "kept");
         assert_eq!(judged(&letter(GUID, 5, None), &order).unwrap().attributes[REMAINING], "50000");
         let more = judged(&letter(GUID, 5, Some("99999999")), &order).unwrap();

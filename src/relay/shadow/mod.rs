@@ -30,6 +30,7 @@ pub use self::compare::{Difference, Side, What};
 use self::sample::{Album, Sample};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
+use crate::domain::trace::TraceId;
 use crate::lifecycle::{self, Lifecycle};
 use crate::relay::forward::{self, Forward};
 
@@ -112,6 +113,8 @@ pub struct Copy {
 pub struct Ours {
     /// What the request is called.
     pub id: RequestId,
+    /// The trace that it is part of.
+    pub trace: Option<TraceId>,
     /// Its HTTP status.
     pub status: u16,
     /// Its body, unpacked.
@@ -180,7 +183,7 @@ impl Stage {
         let verdict = match answer {
             Ok(answer) => Arc::clone(&self).judge(copy, ours, answer).await,
             Err(error) => {
-                tracing::warn!(request.id = %ours.id, error, "the shadow did not answer");
+                tracing::warn!(request.id = %ours.id, trace.id = ours.trace.map(display), error, "the shadow did not answer");
                 Verdict::Failed
             }
         };
@@ -219,7 +222,7 @@ impl Stage {
         let their_side = Side { status: theirs.status, body: &theirs.body };
         // A service in trouble says nothing about the migration.
         if theirs.status >= 500 {
-            tracing::warn!(request.id = %ours.id, status = theirs.status, "the shadow failed");
+            tracing::warn!(request.id = %ours.id, trace.id = ours.trace.map(display), status = theirs.status, "the shadow failed");
             return Verdict::Failed;
         }
         let compared = if ours.is_text {
@@ -234,7 +237,7 @@ impl Stage {
                 Verdict::Different(differences)
             }
             Err(error) => {
-                tracing::warn!(request.id = %ours.id, %error, "the shadow's answer cannot be compared");
+                tracing::warn!(request.id = %ours.id, trace.id = ours.trace.map(display), %error, "the shadow's answer cannot be compared");
                 Verdict::Failed
             }
         }
@@ -249,7 +252,7 @@ impl Stage {
             album.keep(&sample).inspect_err(|error| tracing::warn!(%error, "could not keep a sample")).ok()
         });
         let kept = kept.map(|path| path.display().to_string());
-        tracing::info!(request.id = %ours.id, differences = places, file = kept, "the shadow answered otherwise");
+        tracing::info!(request.id = %ours.id, trace.id = ours.trace.map(display), differences = places, file = kept, "the shadow answered otherwise");
     }
 }
 

@@ -93,6 +93,7 @@ mod tests {
         };
         let ours = Ours {
             id: RequestId::parse("r-1").unwrap(),
+            trace: None,
             status: 200,
             body: Bytes::from_static(b"{}"),
             is_text: false,

@@ -53,6 +53,8 @@ async fn the_ask_is_passed_on_in_whole_seconds() {
     let body = asked.json();
     assert_eq!((&body["MaxNumberOfMessages"], &body["WaitTimeSeconds"]), (&json!(10), &json!(1)));
     assert_eq!(body["VisibilityTimeout"], json!(10));
+    let facts = body["MessageSystemAttributeNames"].as_array().unwrap();
+    assert!(facts.contains(&json!("AWSTraceHeader")) && facts.contains(&json!("SentTimestamp")), "{facts:?}");
 }
 
 fn message(facts: &Value) -> Value {
@@ -82,10 +84,12 @@ async fn odd_facts_do_no_harm() {
         (json!({ "ApproximateReceiveCount": "4" }), 4),
         (json!({ "ApproximateReceiveCount": "many", "SentTimestamp": "yesterday" }), 1),
         (json!({ "ApproximateReceiveCount": "-1", "SentTimestamp": "99999999999999999999" }), 1),
+        (json!({ "AWSTraceHeader": "Root=none" }), 1),
     ] {
         let server = Server::doing([Act::ok(&message(&facts))]).await;
         let received = server.source().receive(ASK).await.unwrap().pop().unwrap();
         assert_eq!((received.receives, received.age), (receives, Duration::ZERO), "{facts}");
+        assert_eq!(received.message.trace, None, "{facts}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compilation_worker::aws::Kind;
+use compilation_worker::domain::trace::TraceContext;
 use compilation_worker::ports::{Message, QueueAddress, QueueError, QueueSink as _};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -19,6 +20,7 @@ fn message(id: &str) -> Message {
         group: Some(id.to_owned()),
         dedup: Some(id.to_owned()),
         attributes: [("remaining".to_owned(), "55000".to_owned())].into(),
+        trace: None,
     }
 }
 
@@ -49,6 +51,22 @@ async fn a_send_is_repeated_where_repeats_are_dropped() {
     let entry = &entries(&server.seen()[2])[0];
     assert_eq!((&entry["MessageGroupId"], &entry["MessageBody"]), (&json!("1"), &json!("1")));
     assert_eq!(entry["MessageAttributes"]["remaining"]["StringValue"], json!("55000"));
+}
+
+#[tokio::test]
+async fn a_trace_goes_beside_the_message() {
+    let server = Server::start(taking).await;
+    let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+    let traced = Message { trace: TraceContext::parse(header), ..message("1") };
+    for (message, expected) in [
+        (traced, json!({ "AWSTraceHeader": { "DataType": "String", "StringValue": header } })),
+        (message("2"), Value::Null),
+    ] {
+        server.sink().send(&server.queue("work.fifo"), message).await.unwrap();
+        let entry = entries(server.seen().last().unwrap()).pop().unwrap();
+        assert_eq!(entry["MessageSystemAttributes"], expected, "{entry}");
+        assert_eq!(entry["MessageAttributes"].as_object().unwrap().len(), 1, "{entry}");
+    }
 }
 
 #[tokio::test]

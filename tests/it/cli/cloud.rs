@@ -68,6 +68,7 @@ impl Cloud {
             group: Some("default".to_owned()),
             dedup: Some(dedup.to_owned()),
             attributes,
+            ..Message::default()
         };
         let sink = SqsSink::new(&self.emulator.clients(), Lifecycle::new());
         sink.send(queue, message).await.unwrap();

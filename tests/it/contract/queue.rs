@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compilation_worker::domain::class::{Class, Classify as _};
+use compilation_worker::domain::trace::TraceContext;
 use compilation_worker::local::queue::{LocalQueueSettings, LocalQueues};
 use compilation_worker::ports::{
     Ask, Message, QueueAddress, QueueError, QueueSink, QueueSource, Receipt, Received,
@@ -45,6 +46,7 @@ fn local() -> Queues {
 
 suite! { Queues; in_process = super::local:
     what_is_sent_is_received
+    a_trace_stays_with_its_message
     a_group_flies_one_at_a_time
     a_batch_may_hold_a_group_in_order
     groups_do_not_block_each_other
@@ -111,6 +113,28 @@ async fn what_is_sent_is_received(queues: Queues) {
         "{:?}",
         received.age
     );
+}
+
+async fn a_trace_stays_with_its_message(queues: Queues) {
+    let traced = |id: &str, root: &str| {
+        let trace = TraceContext::parse(&format!("Root={root};Parent=53995c3f42cd8ad8;Sampled=1"));
+        assert!(trace.is_some());
+        Message { trace, ..message("g", id) }
+    };
+    let (first, second) = ("1-5759e988-bd862e3fe1be46a994272793", "1-5759e988-000000000000000000000001");
+    // It counts nothing against the limit.
+    let sent = Message { body: "x".repeat(1024 * 1024), ..traced("1", first) };
+    queues.sink.send(&queues.address, sent.clone()).await.unwrap();
+    queues.sink.send(&queues.address, traced("1", second)).await.unwrap();
+    for _ in 0..2 {
+        let received = queues.receive(ALL).await;
+        let [one] = received.as_slice() else { panic!("the same job in another trace is the same job") };
+        assert_eq!(one.message, sent);
+        queues.source.hide(one.receipt.clone(), Duration::ZERO).await.unwrap();
+    }
+    let dead = queues.dead.receive(Ask { wait: Duration::from_secs(10), ..ONE });
+    let (dead, none) = tokio::join!(dead, queues.receive(ONE));
+    assert_eq!((dead.unwrap().pop().unwrap().message.trace, none.len()), (sent.trace, 0));
 }
 
 async fn a_group_flies_one_at_a_time(queues: Queues) {

@@ -24,7 +24,8 @@ const TOO_LONG: [(&str, &str); 2] = [
 ];
 
 /// Cases that the emulator cannot show, and why. The bed shows them.
-const BEYOND: [(&str, &str); 2] = [
+const BEYOND: [(&str, &str); 3] = [
+    ("a_trace_stays_with_its_message", "the emulator drops the trace of whatever is sent in a batch"),
     ("an_expired_receipt_settles_nothing", "the emulator accepts a receipt until another takes its place"),
     ("deleting_is_idempotent", "the emulator calls the receipt of what is deleted void"),
 ];

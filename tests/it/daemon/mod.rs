@@ -14,3 +14,4 @@ mod shadows;
 mod shares;
 mod silence;
 mod tells;
+mod traces;

@@ -1,7 +1,7 @@
 //! A stand-in that behaves as the deployed router does (contract-cloud 3 and 4): one group for all jobs, 50 ms of sleep
 //! between subscription and job, a waiter only after that, no receipt for what nobody waits for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Deployed {
             body: job(&id, source),
             group: Some("default".to_owned()),
             dedup: Some(id.as_str().to_owned()),
-            attributes: BTreeMap::new(),
+            ..Message::default()
         };
         self.sink.send(queue, message).await.unwrap();
         let (told, result) = oneshot::channel();

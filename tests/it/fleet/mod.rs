@@ -13,6 +13,7 @@ mod ground;
 mod hitches;
 #[cfg(debug_assertions)]
 mod stalls;
+mod traces;
 mod yard;
 
 use std::fmt::Write as _;

@@ -12,6 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::limits::Deadline;
+use compilation_worker::domain::trace::{Sampling, TraceContext};
 use compilation_worker::doors::http::{DoorSettings, Fleet};
 use compilation_worker::lifecycle::Lifecycle;
 use compilation_worker::local::blobs::LocalBlobs;
@@ -387,6 +388,53 @@ async fn a_request_is_handed_on_byte_for_byte() {
             assert_eq!(reply.header(name), value, "{name}");
         }
         assert!(reply.header("x-request-id").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_to_queues_and_services() {
+    let root = "Root=1-5759e988-bd862e3fe1be46a994272793";
+    for (sampling, told, recorded) in [
+        (None, ";Parent=53995c3f42cd8ad8", false),
+        (Some(1_000_000), ";Parent=53995c3f42cd8ad8", true),
+        (Some(0), ";Parent=53995c3f42cd8ad8;Sampled=1", true),
+        (Some(1_000_000), ";Parent=53995c3f42cd8ad8;Sampled=0", false),
+    ] {
+        let sampling = sampling.map(Sampling::of);
+        let door = DoorSettings { answer_within: PATIENCE, sampling, ..DoorSettings::default() };
+        let yard = Yard::over(door, RelaySettings::default()).await;
+        let (address, _service) = service().await;
+        yard.route("far", RouteTarget::Url(format!("http://{address}/compile")));
+        yard.route("queued", RouteTarget::Queue("other".to_owned()));
+        let header = format!("{root}{told}");
+        let headers = format!("Content-Type: application/json\r\nX-Amzn-Trace-Id: {header}\r\n");
+        let mut client = yard.house.client().await;
+        let served = |index: usize| yard.house.served.lock().unwrap()[index].traced.unwrap();
+
+        let reply = client.ask(post("/api/compiler/far/compile", &headers, "{}")).await;
+        let sent: Vec<String> = serde_json::from_value(reply.json()["headers"].clone()).unwrap();
+        let sent = sent.iter().find_map(|header| header.strip_prefix("x-amzn-trace-id: ")).unwrap();
+        assert_eq!(served(0).span.is_some(), recorded, "{header}");
+        let expected = if recorded { served(0).onward().to_string() } else { header.clone() };
+        assert_eq!(sent, expected, "{header}");
+
+        let body = r#"{"source":"x","options":{}}"#;
+        let taken = async {
+            let ask = Ask { most: 1, wait: PATIENCE, hidden_for: Duration::ZERO };
+            let received = yard.source.receive(ask).await.unwrap().remove(0);
+            yard.work(r#""code":0"#).await;
+            received.message
+        };
+        let asked = client.ask(post("/api/compiler/queued/compile", &headers, body));
+        let (reply, message) = tokio::join!(asked, taken);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let onward = served(1).onward();
+        assert_eq!(message.trace, Some(onward), "{header}");
+        assert!(!message.attributes.contains_key("AWSTraceHeader"));
+        let came = TraceContext::parse(&header).unwrap();
+        assert_eq!(onward.id, came.id);
+        assert_eq!(onward.parent == served(1).span, recorded, "{header}");
+        assert_eq!(onward.parent == came.parent, !recorded, "{header}");
     }
 }
 

@@ -163,10 +163,8 @@ async fn every_request_is_told_of_once() {
     let named = client.ask(compile("remember")).await.header("x-request-id").unwrap().to_owned();
     client.ask(post(&unknown, "Content-Type: application/json\r\n", "{\"source\":\"\"}")).await;
     let served = house.served.lock().unwrap().split_off(3);
-    let told: Vec<_> = served
-        .iter()
-        .map(|one| (one.compiler.as_deref().unwrap(), one.cached, one.waited.is_some()))
-        .collect();
+    let told: Vec<_> =
+        served.iter().map(|one| (one.compiler.as_deref().unwrap(), one.cached, one.work.is_some())).collect();
     let cut = "<b>".repeat(50)[..128].to_owned();
     assert_eq!(told, [("g1", false, true), ("g1", true, false), (&*cut, false, false)]);
     assert_eq!(served[1].id.as_str(), named);

@@ -92,6 +92,7 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "balancer_idle_seconds": 62 }), "aws_lb_listener_rule.compile"),
         (json!({ "route_table_ids": [] }), "var.route_table_ids"),
         (json!({ "interface_endpoints": ["s3"] }), "var.interface_endpoints"),
+        (json!({ "trace_percent": 101 }), "var.trace_percent"),
         (json!({ "egress": { "hub": { "cidr": "hub.example" } } }), "var.egress"),
         (json!({ "egress": { "hub": { "cidr": "10.0.0.0/8", "port": 0 } } }), "var.egress"),
         (json!({ "image_id": "latest" }), "var.image_id"),
@@ -201,4 +202,12 @@ fn what_is_there_already_is_used_and_not_made() {
     assert_eq!((&table["name"], &table["hash_key"]), (&json!("CompilerRouting"), &json!("compilerId")));
     let endpoints = plan.all("aws_vpc_endpoint.interface").len() + plan.all("aws_vpc_endpoint.gateway").len();
     assert_eq!(endpoints, 10);
+    // One more for traces, where there are any.
+    let names = |inputs: &Json| -> Vec<String> {
+        let endpoints = Plan::of(&with(inputs)).all("aws_vpc_endpoint.interface").to_vec();
+        endpoints.iter().map(|endpoint| endpoint["service_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let traced = names(&json!({ "trace_percent": 5 }));
+    assert_eq!(traced.len(), names(&json!({})).len() + 1);
+    assert!(traced.contains(&"com.amazonaws.us-east-1.xray".to_owned()), "{traced:?}");
 }

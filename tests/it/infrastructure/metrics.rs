@@ -254,7 +254,7 @@ fn saved_queries_ask_for_what_is_written() {
         events.iter().flat_map(|event| words(event)).chain(["level", "message"]).collect();
     assert!(written.contains("request.id") && !written.contains("listener"), "{written:?}");
     let queries = plan.all("aws_cloudwatch_query_definition.saved");
-    assert_eq!(queries.len(), 8);
+    assert_eq!(queries.len(), 9);
     let quotation = Regex::new("'([a-z ]+)'").unwrap();
     for query in queries {
         let text = query["query_string"].as_str().unwrap();

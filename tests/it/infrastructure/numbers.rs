@@ -126,7 +126,7 @@ fn ports_and_paths_are_the_daemons() {
     let group = plan.one("aws_lb_target_group.instances");
     let path = group["health_check"][0]["path"].as_str().unwrap();
     let routes = sources().into_iter().find(|(path, _)| path == "src/doors/http/router.rs").unwrap().1;
-    assert!(routes.contains(&format!(".route(\"{path}\"")), "{path} is no route");
+    assert!(routes.contains(&format!("at(\"{path}\"")), "{path} is no route");
     for verb in ["compile", "cmake", "build/"] {
         assert!(routes.contains(verb), "{verb} is no route");
     }

@@ -31,13 +31,15 @@ const SIGNED: [(&str, &str); 4] = [
 /// The right by which S3 says of an object that it is not there.
 const ABSENT: &str = "s3:ListBucket";
 /// What is not a call of the daemon's, and why it is there.
-const BESIDES: [(&str, &str); 11] = [
+const BESIDES: [(&str, &str); 13] = [
     (ABSENT, "so that S3 says that an object is not there, instead of that it is forbidden"),
     ("logs:CreateLogStream", "the CloudWatch agent"),
     ("logs:DescribeLogStreams", "the CloudWatch agent"),
     ("logs:PutLogEvents", "the CloudWatch agent"),
     ("cloudwatch:PutMetricData", "the CloudWatch agent, for memory, disk and network"),
     ("ec2:DescribeTags", "the CloudWatch agent, for the group's name"),
+    ("xray:PutTelemetryRecords", "the CloudWatch agent, for traces"),
+    ("xray:PutTraceSegments", "the CloudWatch agent, for traces"),
     ("ssm:UpdateInstanceInformation", "sessions of Session Manager"),
     ("ssmmessages:CreateControlChannel", "sessions of Session Manager"),
     ("ssmmessages:CreateDataChannel", "sessions of Session Manager"),
@@ -114,7 +116,7 @@ fn the_daemon_may_do_what_it_does_and_nothing_else() {
     }
     assert!(sent >= CALLS.len(), "the adapters were not found");
     // What the daemon can do with everything switched on.
-    let plan = Plan::of(&with(&json!({ "color_parameter": "/prod/active-color" })));
+    let plan = Plan::of(&with(&json!({ "color_parameter": "/prod/active-color", "trace_percent": 5 })));
     assert_eq!(actions(plan.one("aws_iam_role_policy.worker")), needed);
     assert!(BESIDES.iter().all(|(_, reason)| reason.len() > 10));
 }
@@ -138,8 +140,13 @@ fn each_right_is_to_a_thing_of_its_own() {
     for (actions, resources, statement) in statements(plan.one("aws_iam_role_policy.worker")) {
         assert!(actions.iter().all(|action| !action.contains('*')), "{statement}");
         // These calls know no single resource; one of them is held to the agent's namespace.
-        let anything = ["ec2:DescribeTags", "cloudwatch:PutMetricData", "ssm:UpdateInstanceInformation"]
-            .contains(&&*actions[0]);
+        let anything = [
+            "ec2:DescribeTags",
+            "cloudwatch:PutMetricData",
+            "ssm:UpdateInstanceInformation",
+            "xray:PutTelemetryRecords",
+        ]
+        .contains(&&*actions[0]);
         assert_eq!(resources.iter().any(|resource| resource == "*"), anything, "{statement}");
         if actions[0] == "cloudwatch:PutMetricData" {
             assert_eq!(
@@ -152,6 +159,9 @@ fn each_right_is_to_a_thing_of_its_own() {
             assert!(["cache/*", "sqs-overflow/*"].contains(&prefix), "{statement}");
         }
     }
+    // Who records nothing needs no right to.
+    let silent = actions(Plan::of(&example("small")).one("aws_iam_role_policy.worker"));
+    assert!(silent.iter().all(|action| !action.starts_with("xray:")), "{silent:?}");
     let bare =
         json!({ "create_overflow_bucket": false, "create_results_bucket": false, "session_manager": false });
     let bare = with(&bare);

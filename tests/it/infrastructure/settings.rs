@@ -108,6 +108,17 @@ fn without_a_color_or_buckets_nothing_is_said_of_them() {
 }
 
 #[test]
+fn traces_go_to_the_agent_where_they_are_wanted() {
+    let config = configuration(&environment(&Plan::of(&with(&json!({ "trace_percent": 0.5 })))));
+    assert_eq!(config.trace.share.millionths(), 5_000);
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/packer/amazon-cloudwatch-agent.json");
+    let agent: Json = serde_json::from_str(&std::fs::read_to_string(agent).unwrap()).unwrap();
+    let listens = agent["traces"]["traces_collected"]["otlp"]["http_endpoint"].as_str().unwrap();
+    assert_eq!(config.trace.url, Some(format!("http://{listens}")));
+    assert_eq!(configuration(&environment(&Plan::of(&least()))).trace.url, None);
+}
+
+#[test]
 fn an_operator_has_the_last_word() {
     let inputs = with(&json!({ "settings": { "engine.slots": "1", "http.listen": "0.0.0.0:8080" } }));
     let config = configuration(&environment(&Plan::of(&inputs)));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use compilation_worker::ports::{Blob, BlobAddress, BlobStore as _, ResultBus as _};
+use compilation_worker::domain::trace::{Sampling, TraceContext};
+use compilation_worker::ports::{Blob, BlobAddress, BlobStore as _, Message, ResultBus as _};
 use tokio::time::Instant;
 
 use super::yard::{Yard, id, message, next};
@@ -20,7 +21,7 @@ async fn a_job_is_answered_and_its_message_deleted() {
     assert_eq!(yard.settled(1).await, [("done", Some("ok"))]);
     let told = yard.settled.lock().unwrap()[0].clone();
     assert_eq!(
-        (told.compiler.as_deref(), told.cached, told.waited),
+        (told.compiler.as_deref(), told.cached, told.work.map(|work| work.waited)),
         (Some("g1"), false, Some(Duration::ZERO))
     );
     assert_eq!(yard.depth("compilation-queue.fifo"), (0, 0));
@@ -60,6 +61,75 @@ async fn one_slow_job_of_a_shared_group_holds_up_nobody() {
     assert_eq!(settled.iter().filter(|(outcome, _)| *outcome == "regrouped").count(), 11);
     assert_eq!(yard.depth("compilation-queue.fifo"), (0, 0));
     assert_eq!(yard.workshop.begun(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_stays_with_its_job() {
+    let yard = Yard::with(|settings| settings.sampling = Some(Sampling::of(0)));
+    let told = |sampled| {
+        let root = "Root=1-5759e988-bd862e3fe1be46a994272793";
+        TraceContext::parse(&format!("{root};Parent=53995c3f42cd8ad8;Sampled={sampled}"))
+    };
+    for (guid, sampled) in [("recorded", 1), ("not", 0)] {
+        yard.put(Message {
+            body: message(guid, "sleep 3000"),
+            group: Some("default".to_owned()),
+            dedup: Some(guid.to_owned()),
+            trace: told(sampled),
+            ..Message::default()
+        })
+        .await;
+        yard.result(guid).await;
+    }
+    yard.send("without", "hello").await;
+    yard.result("without").await;
+    yard.settled(5).await;
+    let settled = yard.settled.lock().unwrap().clone();
+    for (guid, outcome, sampled) in [
+        ("recorded", "regrouped", Some(1)),
+        ("recorded", "done", Some(1)),
+        ("not", "regrouped", Some(0)),
+        ("not", "done", Some(0)),
+        ("without", "done", None),
+    ] {
+        let mut found = settled
+            .iter()
+            .filter(|one| one.outcome == outcome && one.id.as_ref().is_some_and(|id| id.as_str() == guid));
+        let one = found.next().unwrap();
+        let traced = one.traced.unwrap();
+        assert_eq!(traced.span.is_some(), sampled == Some(1), "{guid} {outcome}");
+        match sampled {
+            Some(sampled) => assert_eq!(Some(traced.context), told(sampled), "{guid} {outcome}"),
+            // A router that knows nothing of traces: it begins here.
+            None => assert_ne!(traced.context.id, told(0).unwrap().id),
+        }
+        if one.id.as_ref().unwrap().as_str() != "without" && outcome == "done" {
+            let work = one.work.unwrap();
+            assert_eq!((work.waited, work.took.as_secs()), (Duration::ZERO, 3), "{guid}");
+            assert!(work.after + work.took <= one.duration);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_aside_keeps_its_trace() {
+    let yard = Yard::open();
+    let trace = TraceContext::parse("Root=1-5759e988-bd862e3fe1be46a994272793");
+    yard.put(Message {
+        body: "garbage".to_owned(),
+        group: Some("g".to_owned()),
+        dedup: Some("g".to_owned()),
+        trace,
+        ..Message::default()
+    })
+    .await;
+    assert_eq!(yard.settled(1).await, [("buried", Some("rejected"))]);
+    assert_eq!(yard.dead().await.pop().unwrap().message.trace, trace);
+    // Nobody records anything here.
+    assert_eq!(
+        yard.settled.lock().unwrap()[0].traced.map(|traced| (Some(traced.context), traced.span)),
+        Some((trace, None))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,7 @@ async fn what_nobody_waits_for_any_more_is_not_done() {
         group: Some("hurried".to_owned()),
         dedup: Some("hurried".to_owned()),
         attributes: [("RemainingMs".to_owned(), "30000".to_owned())].into(),
+        ..Message::default()
     })
     .await;
     yard.result("long").await;

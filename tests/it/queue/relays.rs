@@ -64,7 +64,7 @@ async fn ask_for(
         query: "",
         body: Body::Json(body.as_bytes()),
     };
-    let name = JobName { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1", trace: None };
     let message = envelope::write(&job).unwrap();
     relay.ask(queue, name, message, Deadline::after(Duration::from_secs(55)), shape).await
 }
@@ -184,7 +184,7 @@ async fn no_answer_is_told_at_the_deadline() {
 async fn a_queue_that_is_not_there_is_told_without_its_name() {
     let yard = Yard::open();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let name = JobName { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1", trace: None };
     let secret = QueueAddress::new("https://queue.example/123/secret.fifo");
     let error = relay
         .ask(&secret, name, "{}".to_owned(), Deadline::after(Duration::from_secs(5)), Shape::Json)
@@ -198,7 +198,7 @@ async fn what_is_no_result_is_waited_past() {
     let yard = Yard::open();
     let queue = yard.idle_queue();
     let (relay, id) = (relay(&yard), RequestId::mint());
-    let name = JobName { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1", trace: None };
     let deadline = Deadline::after(Duration::from_secs(5));
     let publish = async {
         for frame in ["", "x", "{", "{}", r#"{"guid":"other","code":0}"#, r#"{"type":"ack","guid":"x"}"#] {
@@ -220,7 +220,7 @@ async fn a_result_with_half_a_character_arrives() {
     let deadline = Deadline::after(Duration::from_secs(5));
     let frame = format!(r#"{{"guid":"{id}","code":0,"asm":[{{"text":"\ud83d"}}]}}"#);
     let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);
-    let name = JobName { id: &id, compiler: "g1" };
+    let name = JobName { id: &id, compiler: "g1", trace: None };
     let (answer, told) =
         tokio::join!(relay.ask(&queue, name, "{}".to_owned(), deadline, Shape::Json), publish);
     assert_eq!(answer.unwrap().body, r#"{"code":0,"asm":[{"text":"\ud83d"}]}"#, "as it stands");
@@ -233,7 +233,7 @@ async fn a_result_that_lies_nowhere_is_told_as_a_failure_of_ours() {
     let queue = yard.idle_queue();
     for key in ["temp/missing", "../../secret", "a\\nb"] {
         let (relay, id) = (relay(&yard), RequestId::mint());
-        let name = JobName { id: &id, compiler: "g1" };
+        let name = JobName { id: &id, compiler: "g1", trace: None };
         let deadline = Deadline::after(Duration::from_secs(5));
         let frame = format!(r#"{{"guid":"{id}","s3Key":"{key}"}}"#);
         let publish = yard.bus.publish(&id, Bytes::from(frame), deadline);

@@ -1,6 +1,5 @@
 //! A queue door in this process, and everybody it deals with.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,7 +91,7 @@ impl Yard {
             body: body.to_owned(),
             group: Some(group.to_owned()),
             dedup: Some(dedup.to_owned()),
-            attributes: BTreeMap::new(),
+            ..Message::default()
         })
         .await;
     }

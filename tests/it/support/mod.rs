@@ -3,6 +3,7 @@
 pub(crate) mod bed;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod control_plane;
 pub(crate) mod course;
 pub(crate) mod daemon;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use compilation_worker::domain::trace::TraceContext;
 use compilation_worker::local::queue::LocalSource;
 use compilation_worker::ports::{
     Ask, Message, QueueAddress, QueueError, QueueSink as _, QueueSource as _, Receipt, Received,
@@ -37,6 +38,7 @@ struct Entry {
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
     message_attributes: BTreeMap<String, Attribute>,
+    message_system_attributes: BTreeMap<String, Attribute>,
     receipt_handle: String,
 }
 
@@ -48,6 +50,9 @@ struct Attribute {
 
 /// Why something is not done: status, code, message.
 type Refusal = (u16, &'static str, String);
+
+/// The one attribute that is the system's and comes from who sends.
+const TRACE: &str = "AWSTraceHeader";
 
 /// How long a receive hides what it brings, unless it says otherwise: as the running system's queues do.
 const VISIBILITY: Duration = Duration::from_mins(1);
@@ -116,6 +121,10 @@ impl State {
             group: entry.message_group_id,
             dedup: entry.message_deduplication_id,
             attributes,
+            trace: entry
+                .message_system_attributes
+                .get(TRACE)
+                .map(|trace| TraceContext::parse(&trace.string_value).expect("what we send is what we read")),
         };
         self.queues.send(to, message).await.map_err(|error| refused(&error))?;
         Ok(uuid::Uuid::new_v4().to_string())
@@ -146,12 +155,13 @@ impl State {
     }
 
     fn message(&self, received: &Received) -> Value {
-        let Message { body, group, dedup, attributes } = &received.message;
+        let Message { body, group, dedup, attributes, trace } = &received.message;
+        let trace = trace.map(|trace| trace.to_string());
         let mut facts = json!({
             "SentTimestamp": self.millis_before(received.age).to_string(),
             "ApproximateReceiveCount": received.receives.to_string(),
         });
-        for (name, fact) in [("MessageGroupId", group), ("MessageDeduplicationId", dedup)] {
+        for (name, fact) in [("MessageGroupId", group), ("MessageDeduplicationId", dedup), (TRACE, &trace)] {
             if let Some(fact) = fact {
                 facts[name] = json!(fact);
             }
