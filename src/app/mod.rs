@@ -1,5 +1,6 @@
 //! Puts the program together: configuration into settings, settings into parts, parts into a running whole.
 
+mod clients;
 mod fleet;
 mod hub;
 mod instance;

@@ -303,7 +303,9 @@ metrics! {
     uptime: Gauge = "uptime" in Seconds;
     /// 1 for the phase the process is in, 0 for the others.
     phase: Family<ByPhase, Gauge> = "phase";
-    /// 1 for each cause why nothing is taken from queues, 0 for the others.
+    /// 1 while anything may still come from the queue, 0 once nothing does; without a queue, whether it would be taken.
+    consuming: Gauge = "consuming";
+    /// 1 for each cause why nothing is to be taken from the queue, 0 for the others.
     paused: Family<ByCause, Gauge> = "paused";
     /// Log lines dropped because the reader of standard error was too slow.
     log_dropped: Gauge = "log_dropped_lines";
