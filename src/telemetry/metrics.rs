@@ -289,9 +289,11 @@ metrics! {
     shadow_comparisons: Family<ByVerdict, Counter> = "shadow_comparisons";
     /// Places in which the second service's answers differed.
     shadow_differences: Family<ByDifference, Counter> = "shadow_differences";
-    /// Our own time for the requests that were compared.
+    /// Requests that a second service was to be asked too, and for which there was no room.
+    shadow_passed_over: Counter = "shadow_passed_over";
+    /// Our own time for the requests that were compared, from their last byte to the reply; none that was remembered.
     shadow_ours: Histogram = "shadow_ours" in Seconds with Histogram::new(REQUEST_BUCKETS);
-    /// The second service's time for the same requests.
+    /// The second service's time for the same requests, the way there and back included.
     shadow_theirs: Histogram = "shadow_theirs" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// Tracked tasks alive.
     tasks: Family<ByTask, Gauge> = "tasks";
@@ -396,8 +398,8 @@ impl Metrics {
         self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
     }
 
-    /// Counts a comparison with a second service; the places in which it differed; and, if there was an answer to compare,
-    /// what we took and what it took.
+    /// Counts a comparison with a second service; the places in which it differed; and, if both made their answers for this
+    /// request, what we took and what it took.
     pub fn count_comparison(
         &self,
         verdict: &'static str,
