@@ -135,11 +135,16 @@ fn serve_gets_its_configuration_and_its_exit_code_counts() {
 
 #[test]
 fn why_a_daemon_does_not_start_is_told_as_its_log_would_be() {
-    for command in ["serve", "hub"] {
-        let (_, err, code) = run_with(&[command, "--log-format", "json", "--drain-budget", "1"], "");
+    for (command, flag, key) in
+        [("serve", "--drain-budget", "drain.budget"), ("hub", "--message", "hub.message")]
+    {
+        let (_, err, code) = run_with(&[command, "--log-format", "json", flag, "1"], "");
         let line: serde_json::Value = serde_json::from_str(&err).unwrap();
         assert_eq!((line["level"].as_str(), code), (Some("ERROR"), ExitCode::from(64)));
-        assert!(line["message"].as_str().unwrap().starts_with("configuration: drain.budget = 1 "), "{line}");
+        assert!(
+            line["message"].as_str().unwrap().starts_with(&format!("configuration: {key} = 1 ")),
+            "{line}"
+        );
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
     }
     let (_, err, code) = run_with(&["serve", "--log-format", "json"], "");

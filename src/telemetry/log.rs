@@ -121,9 +121,9 @@ pub fn start(settings: &LogSettings) -> Result<Log, LogError> {
 
 /// The line by which a process that has no log yet, or none any more, says why it ends: as the log would, in JSON.
 pub fn last_line(message: &str) -> String {
-    let timestamp = format!("{:.6}", jiff::Timestamp::now());
-    serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": message, "target": module_path!() })
-        .to_string()
+    let (timestamp, message) = (jiff::Timestamp::now(), serde_json::Value::from(message));
+    let target = env!("CARGO_CRATE_NAME");
+    format!(r#"{{"timestamp":"{timestamp:.6}","level":"ERROR","message":{message},"target":"{target}"}}"#)
 }
 
 /// Checks a filter without starting anything.
