@@ -16,7 +16,8 @@ binary=/usr/local/bin/compilation-worker
 expected=/usr/local/share/compilation-worker/compilers
 url='' pid='' log='' invocation=''
 
-# How long the daemon may take to be ready, and to drain while it does nothing; both take less than a second.
+# How long the daemon may take to be ready, which takes less than a second, and to drain while it does nothing: under the
+# unit it serves on for 20 s, so that a balancer notices.
 readonly patience=60
 # The constant that must be found again in every listing, and the function that adds it.
 readonly constant=4242 function=self_test

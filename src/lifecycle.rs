@@ -9,6 +9,7 @@
 //! Killing ends the *work* through [`Lifecycle::kill_token`]; tasks are then still awaited, so that each gives back
 //! what it holds. Only a task that ignores the kill is abandoned to the end of the runtime, and named in the log.
 
+pub mod intake;
 pub mod pause;
 pub mod signals;
 

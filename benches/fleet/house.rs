@@ -16,6 +16,7 @@ use compilation_worker::engine::slots::SlotSettings;
 use compilation_worker::engine::{Engine, EngineSettings};
 use compilation_worker::events::hub::{Hub, HubSettings};
 use compilation_worker::events::{EventsBus, Settings};
+use compilation_worker::lifecycle::intake::Intake;
 use compilation_worker::lifecycle::pause::Pause;
 use compilation_worker::lifecycle::{Lifecycle, Phase};
 use compilation_worker::local::blobs::LocalBlobs;
@@ -96,6 +97,7 @@ impl House {
             blobs,
             lifecycle: lifecycle.clone(),
             pause: Pause::new(),
+            intake: Intake::default(),
             observe: Box::new(|_| {}),
         };
         drop(lifecycle.spawn("queue", queue::run(door)));
@@ -171,6 +173,7 @@ fn forward() -> Forward {
 fn vitals() -> Vitals {
     Vitals {
         phase: Phase::Serving,
+        consuming: true,
         paused_by: Vec::new(),
         trouble: None,
         compilers: 0,

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ::http::Uri;
 use anyhow::Context as _;
 
+use crate::app::clients::Shared;
+use crate::app::instance::Instance;
 use crate::app::{route, status, trace};
 use crate::aws::{AwsRoutes, Clients, S3Blobs, SqsSink, SqsSource};
 use crate::config::keys::Config;
@@ -18,7 +20,6 @@ use crate::doors::queue::{self, QueueSettings};
 use crate::engine::Engine;
 use crate::events::{self, EventsBus};
 use crate::lifecycle::Lifecycle;
-use crate::lifecycle::pause::Pause;
 use crate::local::blobs::LocalBlobs;
 use crate::local::bus::LocalBus;
 use crate::local::queue::{LocalQueueSettings, LocalQueues};
@@ -67,15 +68,16 @@ fn has_fleet(config: &Config) -> bool {
 /// Opens the ways to the fleet, if there is one.
 pub(super) async fn open(
     config: &Config,
+    clients: &Shared,
     lifecycle: &Lifecycle,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Option<Ways>> {
     if !has_fleet(config) {
         return Ok(None);
     }
-    let clients = clients(config).await;
-    let (sink, source) = queues(config, &clients, lifecycle)?;
-    let table = table(config, &clients)?;
+    let clients = clients.get(config).await;
+    let (sink, source) = queues(config, clients, lifecycle)?;
+    let table = table(config, clients)?;
     let hub = hub(config, lifecycle)?;
     let bus: Arc<dyn ResultBus> = match &hub {
         Some(hub) => Arc::new(hub.clone()),
@@ -86,7 +88,7 @@ pub(super) async fn open(
     if config.routing.warm_up {
         drop(lifecycle.accompany("route warm-up", warm_up(Arc::clone(&router))));
     }
-    Ok(Some(Ways { sink, source, bus, hub, blobs: blobs(config, &clients), router }))
+    Ok(Some(Ways { sink, source, bus, hub, blobs: blobs(config, clients), router }))
 }
 
 /// A table that cannot be read now is read later, row by row.
@@ -129,10 +131,11 @@ impl Ways {
         config: &Config,
         engine: &Engine,
         lifecycle: &Lifecycle,
-        pause: &Pause,
+        instance: &Instance,
         watchers: Watchers,
     ) {
-        let Some((source, own)) = self.source.clone().zip(config.queues.own.clone()) else { return };
+        let own = self.source.clone().zip(config.queues.own.clone()).zip(instance.intake.clone());
+        let Some(((source, own), intake)) = own else { return };
         tracing::info!(queue = %own, "taking jobs");
         let (Watchers { metrics, spans }, queue) = (watchers, own.clone());
         let parts = queue::Parts {
@@ -151,7 +154,8 @@ impl Ways {
             bus: Arc::clone(&self.bus),
             blobs: Arc::clone(&self.blobs),
             lifecycle: lifecycle.clone(),
-            pause: pause.clone(),
+            pause: instance.pause.clone(),
+            intake,
             observe: Box::new(move |settled| {
                 metrics.count_message(settled.outcome, settled.queued);
                 if let Some(job) = settled.job {
@@ -172,11 +176,6 @@ pub(super) fn table(config: &Config, clients: &Clients) -> anyhow::Result<Arc<dy
     let Some(table) = &config.routing.table else { return Ok(Arc::new(LocalRoutes::new())) };
     let routes = AwsRoutes::new(clients, table.clone(), config.aws.color_parameter.clone());
     Ok(Arc::new(routes.context("could not set up TLS")?))
-}
-
-/// Clients of Amazon's services. Nothing is asked of anybody yet.
-pub(super) async fn clients(config: &Config) -> Clients {
-    Clients::from_environment(config.aws.places()).await
 }
 
 type Ends = (Arc<dyn QueueSink>, Option<Arc<dyn QueueSource>>);

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::Mutex;
 
-use crate::app::fleet;
+use crate::app::clients::Shared;
 use crate::aws::AutoScalingGroup;
 use crate::config::keys::Config;
 use crate::engine::Engine;
 use crate::instance::{Hook, Knowledge, Memory, Metadata, Protection, Watch};
+use crate::lifecycle::intake::Intake;
 use crate::lifecycle::pause::{Cause, Pause};
-use crate::lifecycle::{self, Ending, Lifecycle};
+use crate::lifecycle::{self, Ending, Lifecycle, Phase};
 use crate::telemetry::metrics::Metrics;
 
 /// The machine, as far as others decide about it. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Instance {
     pub(super) pause: Pause,
+    /// That of the queue door, if a queue is ours.
+    pub(super) intake: Option<Intake>,
     pub(super) knowledge: Knowledge,
     memory: Option<Memory>,
     /// One lever after the other, so that the last one is remembered.
@@ -32,13 +35,15 @@ impl Instance {
         if memory.as_ref().is_some_and(Memory::is_paused) {
             pause.set(Cause::Operator, true);
         }
-        Self { pause, knowledge: Knowledge::default(), memory, turn: Arc::default() }
+        let intake = config.queues.own.as_ref().map(|_| Intake::default());
+        Self { pause, intake, knowledge: Knowledge::default(), memory, turn: Arc::default() }
     }
 
     /// Begins to listen, if that is wanted. Returns after the first look.
     pub(super) async fn watch(
         &self,
         config: &Config,
+        clients: &Shared,
         lifecycle: &Lifecycle,
         engine: &Engine,
     ) -> anyhow::Result<()> {
@@ -54,14 +59,14 @@ impl Instance {
             self.knowledge.clone(),
         );
         if keys.lifecycle_hook.is_some() || keys.protect_while_busy {
-            let (clients, name) = (fleet::clients(config).await, &config.fleet.group);
+            let (clients, name) = (clients.get(config).await, &config.fleet.group);
             if let Some(hook) = &keys.lifecycle_hook {
-                let group = AutoScalingGroup::new(&clients, name.clone()).context("could not set up TLS")?;
+                let group = AutoScalingGroup::new(clients, name.clone()).context("could not set up TLS")?;
                 let hook = Hook::new(group, hook.clone(), keys.hook_timeout, self.knowledge.clone());
                 drop(lifecycle.attend("lifecycle hook", hook.serve(lifecycle.clone())));
             }
             if keys.protect_while_busy {
-                let group = AutoScalingGroup::asked_once(&clients, name.clone());
+                let group = AutoScalingGroup::asked_once(clients, name.clone());
                 let (group, engine) = (group.context("could not set up TLS")?, engine.clone());
                 let busy = move || {
                     let status = engine.status();
@@ -106,8 +111,15 @@ impl Instance {
         Ok(format!("{}; {remembered}", self.describe()))
     }
 
-    /// Sets the gauges of the pause.
-    pub(super) fn measure(&self, metrics: &Metrics) {
+    /// Whether anything may still come from the queue, which its door alone knows; without a queue, whether it would be
+    /// taken in this phase.
+    pub(super) fn is_consuming(&self, phase: Phase) -> bool {
+        self.intake.as_ref().map_or_else(|| phase == Phase::Serving && !self.pause.is_on(), Intake::is_open)
+    }
+
+    /// Sets the gauges of the pause, and of what comes of it.
+    pub(super) fn measure(&self, metrics: &Metrics, phase: Phase) {
+        metrics.consuming.set(self.is_consuming(phase).into());
         let paused = self.pause.causes();
         for cause in Cause::ALL {
             metrics.set_paused(cause.as_str(), paused.contains(&cause));

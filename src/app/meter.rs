@@ -69,8 +69,9 @@ impl Meter {
             panics += census.panicked;
         }
         metrics.task_panics.set(gauge(panics));
-        self.instance.measure(metrics);
-        metrics.set_phase(Phase::ALL.map(Phase::as_str), self.lifecycle.phase().as_str());
+        let phase = self.lifecycle.phase();
+        self.instance.measure(metrics, phase);
+        metrics.set_phase(Phase::ALL.map(Phase::as_str), phase.as_str());
         metrics.render()
     }
 
@@ -99,7 +100,7 @@ impl Meter {
             instance: self.identity.name().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
-            consuming: phase == Phase::Serving && !self.instance.pause.is_on(),
+            consuming: self.instance.is_consuming(phase),
             uptime_seconds: self.begun.elapsed().as_secs(),
             timestamp: Timestamp::now().as_millisecond(),
         };

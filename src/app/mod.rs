@@ -1,5 +1,6 @@
 //! Puts the program together: configuration into settings, settings into parts, parts into a running whole.
 
+mod clients;
 mod fleet;
 mod hub;
 mod instance;
@@ -55,7 +56,8 @@ fn installed(config: &Config) -> anyhow::Result<BTreeSet<String>> {
 
 /// What the kernel and the catalogue look like, for `doctor`.
 fn examine(loaded: &config::Loaded) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = probe::examine().into_iter().map(said).collect();
+    let mut findings: Vec<Finding> =
+        probe::examine(loaded.config.sandbox.cgroup_parent.as_deref()).into_iter().map(said).collect();
     findings.push(match parts::catalogue(&loaded.config) {
         Ok(found) => {
             let names: Vec<&str> =

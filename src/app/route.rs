@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::app::clients::Shared;
 use crate::app::{fleet, parts};
 use crate::cli::route::{Explanation, Fate, Says};
 use crate::config::Loaded;
@@ -37,7 +38,7 @@ pub(super) fn explain(loaded: &Loaded, compiler: &str) -> anyhow::Result<Explana
     let installed = parts::catalogue(config)?.catalogue.find(None, compiler.as_str()).is_some();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store = fleet::table(config, &fleet::clients(config).await)?;
+        let store = fleet::table(config, Shared::default().get(config).await)?;
         let router = Router::new(settings(config), store, Lifecycle::new(), Arc::new(Metrics::new()));
         let explanation = describe(&router, &compiler, installed).await?;
         Ok(Explanation { table: config.routing.table.clone(), ..explanation })

@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
+use crate::app::clients::Shared;
 use crate::app::fleet::{self, Watchers, Ways};
 use crate::app::instance::Instance;
 use crate::app::meter::{Meter, gauge};
@@ -143,7 +144,8 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
         lifecycle.clone(),
         Arc::clone(&metrics),
     );
-    let ways = fleet::open(&config, &lifecycle, &metrics).await?;
+    let clients = Shared::default();
+    let ways = fleet::open(&config, &clients, &lifecycle, &metrics).await?;
     let (identity, reloading) = (Identity::of_host(), Arc::default());
     let running =
         Running { lifecycle: lifecycle.clone(), engine, metrics, reloading, ways, identity, instance };
@@ -164,11 +166,11 @@ async fn live(born: Born, announce: Announce) -> anyhow::Result<ExitCode> {
     running.warm();
 
     // Before anything is taken from a queue: who was set aside before a restart still is.
-    running.instance.watch(&config, &lifecycle, &running.engine).await?;
+    running.instance.watch(&config, &clients, &lifecycle, &running.engine).await?;
     lifecycle.accompany("identity", running.clone().learn_its_name());
     lifecycle.begin_serving();
     if let Some(ways) = &running.ways {
-        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance.pause, watchers);
+        ways.open_queue(&config, &running.engine, &lifecycle, &running.instance, watchers);
     }
     running.metrics.startup.set(begun.elapsed().as_secs_f64());
     notify::ready("serving");
@@ -352,9 +354,10 @@ impl Running {
     fn health(&self, config: &Config) -> Health {
         let (running, longest) = (self.clone(), config.limits.wall + STUCK_MARGIN);
         Health::new(move || {
-            let status = running.engine.status();
+            let (status, phase) = (running.engine.status(), running.lifecycle.phase());
             Vitals {
-                phase: running.lifecycle.phase(),
+                phase,
+                consuming: running.instance.is_consuming(phase),
                 paused_by: running.instance.pause.causes(),
                 trouble: status
                     .oldest_job

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::config::keys::Config;
 use crate::lifecycle::Lifecycle;
 use crate::relay::forward::Forward;
-use crate::relay::shadow::{Parts, Shadow, ShadowSettings, Verdict, What};
+use crate::relay::shadow::{Parts, Shadow, ShadowSettings, What};
 use crate::telemetry::metrics::Metrics;
 use crate::trust;
 
@@ -21,7 +21,7 @@ pub(super) fn open(
     let Some(url) = &keys.url else { return Ok(None) };
     let service = url.parse().with_context(|| format!("could not understand shadow.url = {url}"))?;
     let (tls, _authorities) = trust::client().context("could not set up TLS")?;
-    let metrics = Arc::clone(metrics);
+    let (metrics, counted) = (Arc::clone(metrics), Arc::clone(metrics));
     tracing::info!(service = %url, share = keys.share.fraction(), "requests are copied to a second service");
     Ok(Some(Shadow::new(Parts {
         settings: ShadowSettings {
@@ -35,10 +35,11 @@ pub(super) fn open(
         lifecycle: lifecycle.clone(),
         observe: Box::new(move |compared| {
             let differences = compared.verdict.differences().map(What::as_str);
-            // What was refused at once, or never came, says nothing of how fast a service is.
-            let answered = compared.verdict != Verdict::Failed;
-            let times = answered.then_some([compared.ours, compared.theirs]);
-            metrics.count_comparison(compared.verdict.as_str(), differences, times);
+            let times = compared.times.map(|times| [times.ours, times.theirs]);
+            counted.count_comparison(compared.verdict.as_str(), differences, times);
+        }),
+        pass_over: Box::new(move || {
+            metrics.shadow_passed_over.inc();
         }),
     })))
 }

@@ -111,6 +111,7 @@ impl Inner {
             time: format!("{:.3}", Timestamp::now()),
             uptime_seconds: begun.elapsed().as_secs(),
             phase: vitals.phase,
+            consuming: vitals.consuming,
             paused_by: vitals.paused_by.into_iter().map(Cause::as_str).collect(),
             trouble: vitals.trouble,
             has_fleet: vitals.has_fleet,

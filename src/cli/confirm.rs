@@ -69,6 +69,7 @@ mod tests {
             input: Box::new(Cursor::new(answer)),
             out: Box::new(io::sink()),
             err: Box::new(io::sink()),
+            at_terminal: interactive,
             interactive,
         };
         let destruction = Destruction { dry_run: false, yes };

@@ -40,6 +40,7 @@ use crate::config::layers::{Mistake, Setting};
 use crate::config::{self, ConfigErrors, EXIT_USAGE, Inputs, Loaded};
 use crate::domain::filters::Filters;
 use crate::domain::listing::Listing;
+use crate::telemetry::log;
 
 /// What the commands do, given by whoever puts the program together.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +124,7 @@ enum Command {
     /// Prints the effective configuration, with the origin of every value.
     Check(Check),
     /// Says what this kernel and machine support, and how to get the rest.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
     /// Compiles one file and prints its listing.
     #[command(after_help = COMPILE_EXAMPLES)]
@@ -265,6 +267,17 @@ It speaks the protocol of Compiler Explorer's events API: texts 'subscribe: GUID
 and 'ping', and JSON objects with a guid, which go to all who subscribed to it. Nobody is asked who they are: listen
 only where workers and routers can reach it. GET /healthcheck on the same port answers with its figures.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  compilation-worker doctor
+  compilation-worker doctor --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0     while a daemon holds the ports
+
+It looks at the control group that it runs in itself, which is not the one of a unit. While the unit runs, this looks at
+the unit's, as the unit's user and with the settings that all machines share:
+  sudo -u compilation-worker compilation-worker doctor --config /etc/compilation-worker/config.toml \\
+    --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \\
+    --sandbox-cgroup-parent /sys/fs/cgroup/system.slice/compilation-worker.service";
+
 const COMPILE_EXAMPLES: &str = "\
 Examples:
   compilation-worker compile hello.cpp -- -O2 -std=c++20
@@ -291,8 +304,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Err(error) => return explain(&error, streams),
     };
     let done = match cli.command {
-        Command::Serve(command) => command.run(roles, streams),
-        Command::Hub(command) => command.run(roles),
+        Command::Serve(command) => Ok(command.run(roles, streams)),
+        Command::Hub(command) => Ok(command.run(roles, streams)),
         Command::Check(command) => command.run(streams),
         Command::Doctor(command) => command.run(roles, streams),
         Command::Compile(command) => command.run(roles, streams),
@@ -305,13 +318,35 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, roles: &Roles, streams
         Command::Cost(command) => command.run(streams),
         Command::Version(command) => command.run(streams),
     };
-    done.unwrap_or_else(|error| {
-        if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
-            errors.0.iter().for_each(|mistake| streams.say(format_args!("configuration: {mistake}")));
-            return ExitCode::from(errors.exit_code());
-        }
-        streams.say(format_args!("error: {error:#}"));
-        if error.is::<Misuse>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    done.unwrap_or_else(|error| fail(&error, |line| streams.say(line)))
+}
+
+/// Says what went wrong, a line for each thing; the exit code for it.
+fn fail(error: &anyhow::Error, mut say: impl FnMut(String)) -> ExitCode {
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        errors.mistakes.iter().for_each(|mistake| say(format!("configuration: {mistake}")));
+        return ExitCode::from(errors.exit_code());
+    }
+    say(format!("error: {error:#}"));
+    if error.is::<Misuse>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+}
+
+/// Runs what has a log, to its end. Why it does not start, or ends badly, is told as the log is: whoever collects that
+/// hears of it too.
+fn live(
+    role: fn(Loaded, Announce) -> anyhow::Result<ExitCode>,
+    flags: Flags,
+    announce: bool,
+    streams: &mut Streams,
+) -> ExitCode {
+    let announce = if announce { Announce::Addresses } else { Announce::Nothing };
+    let (format, ended) = match config::load(Inputs::gather(flags)) {
+        Ok(loaded) => (loaded.config.log.format, role(loaded, announce)),
+        Err(errors) => (errors.format, Err(errors.into())),
+    };
+    let as_json = format.is_json(streams.at_terminal);
+    ended.unwrap_or_else(|error| {
+        fail(&error, |line| streams.say(if as_json { log::last_line(&line) } else { line }))
     })
 }
 
@@ -345,16 +380,14 @@ fn explain(error: &clap::Error, streams: &mut Streams) -> ExitCode {
 }
 
 impl Serve {
-    fn run(self, roles: &Roles, _streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let announce = if self.announce { Announce::Addresses } else { Announce::Nothing };
-        (roles.serve)(config::load(Inputs::gather(self.flags))?, announce)
+    fn run(self, roles: &Roles, streams: &mut Streams) -> ExitCode {
+        live(roles.serve, self.flags, self.announce, streams)
     }
 }
 
 impl Hub {
-    fn run(self, roles: &Roles) -> anyhow::Result<ExitCode> {
-        let announce = if self.announce { Announce::Addresses } else { Announce::Nothing };
-        (roles.hub)(config::load(Inputs::gather(self.flags.0))?, announce)
+    fn run(self, roles: &Roles, streams: &mut Streams) -> ExitCode {
+        live(roles.hub, self.flags.0, self.announce, streams)
     }
 }
 
@@ -492,7 +525,7 @@ fn describe(loaded: &Result<Loaded, ConfigErrors>) -> serde_json::Value {
         Err(errors) => json!({
             "settings": [],
             "warnings": [],
-            "mistakes": errors.0.iter().map(mistake).collect::<Vec<_>>(),
+            "mistakes": errors.mistakes.iter().map(mistake).collect::<Vec<_>>(),
         }),
     }
 }

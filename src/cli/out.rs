@@ -11,6 +11,8 @@ pub struct Streams {
     pub out: Box<dyn Write>,
     /// Standard error.
     pub err: Box<dyn Write>,
+    /// Whether standard error is a terminal.
+    pub at_terminal: bool,
     /// Whether somebody can be asked: standard input and standard error are a terminal.
     pub interactive: bool,
 }
@@ -19,6 +21,7 @@ impl Streams {
     /// The process's own.
     pub fn of_the_process() -> Self {
         Self {
+            at_terminal: io::stderr().is_terminal(),
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
             input: Box::new(io::stdin()),
             out: Box::new(io::stdout()),
@@ -102,6 +105,7 @@ mod tests {
             input: Box::new(io::empty()),
             out: Box::new(Broken(kind)),
             err: Box::new(Broken(kind)),
+            at_terminal: true,
             interactive: false,
         };
         let mut gone = streams(io::ErrorKind::BrokenPipe);

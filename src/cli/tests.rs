@@ -69,6 +69,7 @@ fn run_with(words: &[&str], input: &str) -> (String, String, ExitCode) {
         input: Box::new(Cursor::new(input.to_owned())),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
+        at_terminal: true,
         interactive: false,
     };
     let words = ["compilation-worker"].iter().chain(words).map(OsString::from);
@@ -130,6 +131,38 @@ fn serve_gets_its_configuration_and_its_exit_code_counts() {
     let (_, err, code) = run_with(&["serve", "--http-idle", "1", "--engine-slots", "x"], "");
     assert_eq!(code, ExitCode::from(64));
     assert_eq!(err.lines().filter(|line| line.starts_with("configuration: ")).count(), 2, "{err}");
+}
+
+#[test]
+fn why_a_daemon_does_not_start_is_told_as_its_log_would_be() {
+    for (command, flag, key) in
+        [("serve", "--drain-budget", "drain.budget"), ("hub", "--message", "hub.message")]
+    {
+        let (_, err, code) = run_with(&[command, "--log-format", "json", flag, "1"], "");
+        let line: serde_json::Value = serde_json::from_str(&err).unwrap();
+        assert_eq!((line["level"].as_str(), code), (Some("ERROR"), ExitCode::from(64)));
+        assert!(
+            line["message"].as_str().unwrap().starts_with(&format!("configuration: {key} = 1 ")),
+            "{line}"
+        );
+        assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
+    }
+    let (_, err, code) = run_with(&["serve", "--log-format", "json"], "");
+    let line: serde_json::Value = serde_json::from_str(&err).unwrap();
+    assert_eq!(
+        (line["message"].as_str(), code),
+        (Some("error: serve was not told to announce"), ExitCode::FAILURE)
+    );
+    // A format that cannot be read is as if none were given, and this is a terminal.
+    for words in
+        [&["serve", "--log-format", "yaml"][..], &["serve", "--http-idle", "1", "--log-format", "pretty"]]
+    {
+        let (_, err, code) = run_with(words, "");
+        assert!(err.starts_with("configuration: ") && code == ExitCode::from(64), "{err}");
+    }
+    // Other commands speak to people.
+    let (_, err, _) = run_with(&["check", "--log-format", "json", "--http-idle", "1"], "");
+    assert!(err.starts_with("configuration: http.idle"), "{err}");
 }
 
 #[test]

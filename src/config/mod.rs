@@ -23,6 +23,7 @@ use crate::config::machine::Machine;
 use crate::config::value::ByteSize;
 #[cfg(debug_assertions)]
 use crate::failpoint;
+use crate::telemetry::log::Format;
 
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "COMPILATION_WORKER_";
@@ -68,7 +69,12 @@ pub struct Loaded {
 
 /// Everything wrong with a configuration, at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<Mistake>);
+pub struct ConfigErrors {
+    /// Each, in the order of the layers.
+    pub mistakes: Vec<Mistake>,
+    /// How the log would have looked, as far as that could be read: by it, a daemon says why it does not start.
+    pub format: Format,
+}
 
 impl Inputs {
     /// The real environment and machine beside these flags.
@@ -93,13 +99,13 @@ impl ConfigErrors {
     /// 64 if the command line alone is to blame, 78 otherwise.
     pub fn exit_code(&self) -> u8 {
         let by_flag = |mistake: &Mistake| matches!(mistake.origin, Origin::Flag(_));
-        if self.0.iter().all(by_flag) { EXIT_USAGE } else { EXIT_CONFIG }
+        if self.mistakes.iter().all(by_flag) { EXIT_USAGE } else { EXIT_CONFIG }
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = self.mistakes.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }
@@ -139,10 +145,13 @@ fn load_checked(
     layers.environment(inputs.environment);
     layers.flags(inputs.flags.given);
     derive(&mut layers, &inputs.machine);
+    let format = Key::find("log.format").and_then(|key| layers.peek(key)).unwrap_or_default();
     let mut reader = layers.reader();
     let config = Config::read(&mut reader);
     let settings = std::mem::take(&mut reader.settings);
-    let Some(config) = config else { return Err(ConfigErrors(layers.mistakes)) };
+    let Some(config) = config else {
+        return Err(ConfigErrors { mistakes: layers.mistakes, format });
+    };
     let warnings = check(&config, &inputs.machine, &mut layers);
     if layers.mistakes.is_empty() {
         Ok(Loaded {
@@ -153,7 +162,7 @@ fn load_checked(
             failpoint,
         })
     } else {
-        Err(ConfigErrors(layers.mistakes))
+        Err(ConfigErrors { mistakes: layers.mistakes, format })
     }
 }
 

@@ -30,18 +30,18 @@ fn load_with(file: &str, variables: &[(&str, &str)], words: &[&str]) -> Result<L
     inputs.flags.file = Some(written.path().to_owned());
     // Messages name the file; its name is random.
     load(inputs).map_err(|errors| {
-        let mut mistakes = errors.0;
+        let mut mistakes = errors.mistakes;
         for mistake in &mut mistakes {
             if let Origin::File { path, .. } = &mut mistake.origin {
                 *path = "f.toml".into();
             }
         }
-        ConfigErrors(mistakes)
+        ConfigErrors { mistakes, ..errors }
     })
 }
 
 fn mistakes(file: &str, variables: &[(&str, &str)], words: &[&str]) -> Vec<String> {
-    load_with(file, variables, words).unwrap_err().0.iter().map(ToString::to_string).collect()
+    load_with(file, variables, words).unwrap_err().mistakes.iter().map(ToString::to_string).collect()
 }
 
 fn origin(loaded: &Loaded, path: &str) -> String {

@@ -18,7 +18,9 @@ const RECONNECTS: u32 = 10;
 pub struct Vitals {
     /// Where in its life it is.
     pub phase: Phase,
-    /// Why it takes nothing from queues, if it does not although it serves. That keeps nobody else from sending work.
+    /// Whether anything may still come from its queue; without one, whether it would be taken.
+    pub consuming: bool,
+    /// Why it is to take nothing from its queue, if it is not although it serves. That keeps nobody else from sending work.
     pub paused_by: Vec<Cause>,
     /// Why it cannot do its main job, if it cannot although its phase would let it.
     pub trouble: Option<String>,
@@ -61,7 +63,7 @@ struct Report {
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
     phase: &'static str,
-    /// Whether jobs are taken from queues, as far as there are any.
+    /// False only when nothing more comes from the queue. What is in hand, `slotsBusy` and `queued` tell.
     consuming: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     paused_by: Vec<&'static str>,
@@ -108,7 +110,7 @@ pub async fn report(State(Health(vitals)): State<Health>) -> Reply {
         reconnect_attempts: 0,
         max_reconnect_attempts: RECONNECTS,
         phase: vitals.phase.as_str(),
-        consuming: vitals.phase == Phase::Serving && vitals.paused_by.is_empty(),
+        consuming: vitals.consuming,
         paused_by: vitals.paused_by.into_iter().map(Cause::as_str).collect(),
         compilers: vitals.compilers,
         slots: vitals.slots,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::instance::notice::{self, Act, Interruption, Target};
 use crate::instance::{Item, Knowledge, MetadataError, Source};
@@ -14,6 +14,9 @@ use crate::lifecycle::{KILL_GRACE, Lifecycle};
 pub const EVERY: Duration = Duration::from_secs(5);
 /// Longest that the start waits for the first look.
 const FIRST: Duration = Duration::from_secs(3);
+/// Longest that the queue stays shut because nobody has said yet whether this instance was set aside, from the start on:
+/// six looks. Then its jobs are worth more than the doubt.
+const HOLD: Duration = Duration::from_secs(30);
 /// What is kept of the time that a notice leaves, for what comes after the drain: killed work and companions, each in
 /// trouble, and the farewell to the system.
 const MARGIN: Duration = KILL_GRACE.saturating_mul(3);
@@ -29,6 +32,8 @@ pub struct Watch<S> {
     lifecycle: Lifecycle,
     pause: Pause,
     knowledge: Knowledge,
+    /// Until when a silent service keeps the queue shut.
+    hold: Instant,
     /// What was heard before, so that each thing is told to the log once.
     heard: Heard,
 }
@@ -37,6 +42,8 @@ pub struct Watch<S> {
 struct Heard {
     /// The service did not answer.
     away: bool,
+    /// It has told what the group wants, or that there is nothing to tell.
+    group: bool,
     target: Option<String>,
     spot: Option<String>,
     rebalance: Option<String>,
@@ -51,21 +58,37 @@ impl<S: Source> Watch<S> {
         pause: Pause,
         knowledge: Knowledge,
     ) -> Self {
-        Self { source, drain_on_rebalance, lifecycle, pause, knowledge, heard: Heard::default() }
+        let hold = Instant::now() + HOLD;
+        Self { source, drain_on_rebalance, lifecycle, pause, knowledge, hold, heard: Heard::default() }
     }
 
     /// The first look, in a time that a start may take: what is intended holds from the first moment on. A service that is
-    /// away keeps nobody from working.
+    /// away keeps nobody from asking us, and us for a while from the queue.
     pub async fn begin(&mut self) {
         if timeout(FIRST, self.look()).await.is_err() {
             tracing::warn!("the instance metadata service did not answer in time; going on without");
             self.heard.away = true;
+        }
+        if !self.heard.group {
+            self.pause.set(Cause::Metadata, true);
         }
     }
 
     /// Looks for ever: meant for [`Lifecycle::accompany`]. The drain does not end it, because what is learnt meanwhile may
     /// leave less time.
     pub async fn serve(mut self) {
+        let (hold, pause) = (self.hold, self.pause.clone());
+        let release = async move {
+            sleep_until(hold).await;
+            if pause.set(Cause::Metadata, false) {
+                let waited_s = HOLD.as_secs();
+                tracing::warn!(waited_s, "nobody says whether this instance was set aside; taking jobs");
+            }
+        };
+        let ((), ()) = tokio::join!(release, self.look_for_ever());
+    }
+
+    async fn look_for_ever(&mut self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once.
@@ -99,6 +122,9 @@ impl<S: Source> Watch<S> {
         if let Some(target) = self.source.look(Item::Target).await? {
             self.heed_target(target);
         }
+        // After what it says: one that was set aside is not let go in between.
+        self.heard.group = true;
+        self.pause.set(Cause::Metadata, false);
         let rebalance = self.source.look(Item::Rebalance).await?;
         self.heed_rebalance(rebalance);
         if self.knowledge.instance().is_none() { self.ask_who().await } else { Ok(()) }

@@ -11,17 +11,20 @@ pub enum Cause {
     Operator,
     /// The machine's group has set it aside.
     Group,
+    /// Whether the group has, the instance metadata service has not said yet.
+    Metadata,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 2] = [Self::Operator, Self::Group];
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Group, Self::Metadata];
 
     /// The word for it, in health, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",
             Self::Group => "group",
+            Self::Metadata => "metadata",
         }
     }
 }

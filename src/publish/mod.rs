@@ -42,7 +42,7 @@ pub struct Moment {
 /// Takes the measure of the process. It may look at files, so it is called where waiting is allowed.
 pub type Measure = Arc<dyn Fn() -> Moment + Send + Sync>;
 
-/// An event on its way: an error means that it did not arrive, and for as long as neither is known there is no outcome.
+/// An event on its way: an error means that it was not read, and for as long as neither is known there is no outcome.
 pub type Delivery = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// The way to whoever collects events.
@@ -114,7 +114,7 @@ struct Desk {
     delivered: Reading,
 }
 
-/// One that is under way, and what will have been told once it has arrived.
+/// One that is under way, and what will have been told once it has been read.
 struct Event {
     reading: Reading,
     delivery: Delivery,

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who collects events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlet {
-    /// Whoever reads our standard output.
+    /// Whoever reads our standard output: what it takes counts as read.
     Stdout,
     /// The CloudWatch agent's listener. On this machine: events are neither encrypted nor signed.
     Agent(SocketAddr),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_to_its_end_has_arrived() {
+    async fn what_is_taken_to_its_end_has_been_read() {
         let (listener, deliver) = listener().await;
         let mut delivery = deliver(b"event\n".to_vec());
         let mut stream = tokio::select! {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_accepts_has_not_arrived() {
+    async fn what_nobody_accepts_has_not_been_read() {
         let (listener, deliver) = listener().await;
         let mut delivery = deliver(b"event\n".to_vec());
         let mut waiting = [PollFd::new(&listener, PollFlags::IN)];
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_accepted_and_not_read_has_not_arrived() {
+    async fn a_connection_that_was_only_accepted_has_not_been_read() {
         let (listener, deliver) = listener().await;
         for wait_for_it in [true, false].repeat(50) {
             let accept_and_close = async {

@@ -25,7 +25,7 @@ enum Fate {
     LostAfter(u64),
 }
 
-/// Where events arrive, each with the time at which it was made.
+/// Who reads events, each with the time at which it was made.
 #[derive(Debug, Clone, Default)]
 struct Inbox(Arc<Mutex<Vec<(u64, Value)>>>);
 
@@ -54,7 +54,7 @@ impl Inbox {
         })
     }
 
-    /// When the events that arrived were made, in seconds.
+    /// When the events that were read were made, in seconds.
     fn times(&self) -> Vec<u64> {
         self.0.lock().unwrap().iter().map(|(made, _)| *made).collect()
     }
@@ -87,7 +87,7 @@ fn measure(metrics: &Arc<Metrics>) -> Measure {
 }
 
 /// Publishes for so many seconds while a request is answered in each, then ends; says what was counted, how long the end
-/// took, and what arrived.
+/// took, and what was read.
 async fn publish(fates: Vec<Fate>, seconds: u64) -> (f64, Duration, Inbox) {
     let (metrics, inbox, begun) = (Arc::new(Metrics::new()), Inbox::default(), Instant::now());
     let (end, ending) = oneshot::channel::<()>();

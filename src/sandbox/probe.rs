@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::Serialize;
@@ -82,15 +83,15 @@ pub(super) const READ_RESULT: &str = "read a file from a jail with openat2";
 const ALLOW_OPENAT2: &str = "results are read with openat2, which a system-call filter refuses here: in a systemd unit \
                              leave out RestrictSUIDSGID, in a container use a filter that knows the call (Linux 5.6)";
 
-/// Looks at everything a jail is made of.
-pub fn examine() -> Vec<Finding> {
+/// Looks at everything a jail is made of; control groups would be made in `parent`, or in this process's own.
+pub fn examine(parent: Option<&Path>) -> Vec<Finding> {
     let root = rustix::process::geteuid().is_root();
     let mut findings: Vec<Finding> = SWITCHES.iter().filter_map(|switch| switch.examine(root)).collect();
     findings.push(proc_is_whole());
     findings.push(landlock());
     findings.push(seccomp());
     findings.push(openat2());
-    findings.push(cgroups());
+    findings.push(cgroups(parent));
     findings
 }
 
@@ -177,13 +178,10 @@ fn seccomp() -> Finding {
 /// The call by which results are read; some filters do not know it.
 fn openat2() -> Finding {
     let name = "openat2";
-    let opened = rustix::fs::openat2(
-        rustix::fs::CWD,
-        ".",
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH,
-    );
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    // Not where we stand: somebody who looks as another user may stand where that one may not.
+    let opened = rustix::fs::open("/", flags, Mode::empty())
+        .and_then(|root| rustix::fs::openat2(root, ".", flags, Mode::empty(), ResolveFlags::BENEATH));
     match opened {
         Ok(_) => Finding { name, grade: Grade::Ok, detail: "works".to_owned(), fix: "" },
         Err(error) => {
@@ -192,12 +190,15 @@ fn openat2() -> Finding {
     }
 }
 
-fn cgroups() -> Finding {
+/// Those of a unit are not those of the shell from which somebody looks: it is told which these are.
+fn cgroups(parent: Option<&Path>) -> Finding {
     let name = "cgroups";
-    let fix = "delegate a cgroup with the memory and pids controllers (systemd: Delegate=yes)";
-    match cgroup::look(None) {
-        Ok(found) => Finding { name, grade: Grade::Ok, detail: found, fix: "" },
-        Err(error) => Finding { name, grade: Grade::Warn, detail: error.to_string(), fix },
+    let fix = "delegate a cgroup with the memory and pids controllers (systemd: Delegate=yes); a unit's is looked at \
+               with --sandbox-cgroup-parent /sys/fs/cgroup/system.slice/UNIT.service";
+    let whose = if parent.is_some() { "sandbox.cgroup_parent" } else { "this process's own" };
+    match cgroup::look(parent) {
+        Ok(found) => Finding { name, grade: Grade::Ok, detail: format!("{whose}: {found}"), fix: "" },
+        Err(error) => Finding { name, grade: Grade::Warn, detail: format!("{whose}: {error}"), fix },
     }
 }
 
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn every_finding_that_is_not_ok_says_what_to_do() {
-        for finding in examine() {
+        for finding in examine(None).into_iter().chain(examine(Some(Path::new("/nowhere")))) {
             assert_eq!(finding.grade == Grade::Ok, finding.fix.is_empty(), "{finding:?}");
         }
     }

@@ -150,7 +150,7 @@ pub struct About {
     pub version: &'static str,
     /// Where in its life the process is.
     pub phase: &'static str,
-    /// Whether it takes jobs from its queue, if it has one.
+    /// Whether anything may still come from its queue; without one, whether it would be taken.
     pub consuming: bool,
     /// How long it has been running, in whole seconds.
     pub uptime_seconds: u64,

@@ -37,7 +37,7 @@ pub struct Levels {
 pub struct Figures {
     /// How long the while was.
     pub seconds: f64,
-    /// HTTP requests answered, health checks left out.
+    /// HTTP requests for the API answered: what CloudWatch counts as `http_requests`.
     pub requests: u64,
     /// Of these and of the messages, how many failed through our fault.
     pub failed: u64,

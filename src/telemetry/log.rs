@@ -109,7 +109,7 @@ pub fn start(settings: &LogSettings) -> Result<Log, LogError> {
     let filter = parse_filter(&settings.filter)?;
     let spool = Spool::new(Box::new(io::stderr()));
     let line = Line(Arc::clone(&spool));
-    let layer = if settings.format.is_json(&io::stderr()) {
+    let layer = if settings.format.is_json(io::stderr().is_terminal()) {
         format::layer().json().flatten_event(true).with_span_list(false).with_writer(line).boxed()
     } else {
         format::layer().with_ansi(io::stderr().is_terminal()).with_writer(line).boxed()
@@ -117,6 +117,13 @@ pub fn start(settings: &LogSettings) -> Result<Log, LogError> {
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(LogError::Twice)?;
     panic::set_hook(Box::new(log_panic));
     Ok(Log(spool))
+}
+
+/// The line by which a process that has no log yet, or none any more, says why it ends: as the log would, in JSON.
+pub fn last_line(message: &str) -> String {
+    let (timestamp, message) = (jiff::Timestamp::now(), serde_json::Value::from(message));
+    let target = env!("CARGO_CRATE_NAME");
+    format!(r#"{{"timestamp":"{timestamp:.6}","level":"ERROR","message":{message},"target":"{target}"}}"#)
 }
 
 /// Checks a filter without starting anything.
@@ -161,9 +168,10 @@ impl Drop for Pump {
 }
 
 impl Format {
-    fn is_json(self, reader: &impl IsTerminal) -> bool {
+    /// Whether lines are JSON for this kind of reader.
+    pub const fn is_json(self, at_terminal: bool) -> bool {
         match self {
-            Self::Auto => !reader.is_terminal(),
+            Self::Auto => !at_terminal,
             Self::Json => true,
             Self::Pretty => false,
         }
@@ -433,9 +441,8 @@ mod tests {
         assert!(error.contains("info,hyper=loud") && error.contains("write a level"), "{error}");
         assert_eq!("json".parse(), Ok(Format::Json));
         assert!("yaml".parse::<Format>().is_err());
-        let file = tempfile::tempfile().unwrap();
         for (format, json) in [(Format::Auto, true), (Format::Json, true), (Format::Pretty, false)] {
-            assert_eq!(format.is_json(&file), json, "{format} into a file");
+            assert_eq!(format.is_json(false), json, "{format} into a file");
             assert_eq!(format.to_string().parse(), Ok(format));
         }
     }

@@ -296,9 +296,11 @@ metrics! {
     shadow_comparisons: Family<ByVerdict, Counter> = "shadow_comparisons";
     /// Places in which the second service's answers differed.
     shadow_differences: Family<ByDifference, Counter> = "shadow_differences";
-    /// Our own time for the requests that were compared.
+    /// Requests that a second service was to be asked too, and for which there was no room.
+    shadow_passed_over: Counter = "shadow_passed_over";
+    /// Our own time for the requests that were compared, from their last byte to the reply; none that was remembered.
     shadow_ours: Histogram = "shadow_ours" in Seconds with Histogram::new(REQUEST_BUCKETS);
-    /// The second service's time for the same requests.
+    /// The second service's time for the same requests, the way there and back included.
     shadow_theirs: Histogram = "shadow_theirs" in Seconds with Histogram::new(REQUEST_BUCKETS);
     /// Spans that the collector of traces has taken.
     spans_exported: Counter = "trace_spans_exported";
@@ -314,7 +316,9 @@ metrics! {
     uptime: Gauge = "uptime" in Seconds;
     /// 1 for the phase the process is in, 0 for the others.
     phase: Family<ByPhase, Gauge> = "phase";
-    /// 1 for each cause why nothing is taken from queues, 0 for the others.
+    /// 1 while anything may still come from the queue, 0 once nothing does; without a queue, whether it would be taken.
+    consuming: Gauge = "consuming";
+    /// 1 for each cause why nothing is to be taken from the queue, 0 for the others.
     paused: Family<ByCause, Gauge> = "paused";
     /// Log lines dropped because the reader of standard error was too slow.
     log_dropped: Gauge = "log_dropped_lines";
@@ -405,8 +409,8 @@ impl Metrics {
         self.routing_lookups.get_or_create(&ByLook { outcome }).inc();
     }
 
-    /// Counts a comparison with a second service; the places in which it differed; and, if there was an answer to compare,
-    /// what we took and what it took.
+    /// Counts a comparison with a second service; the places in which it differed; and, if both made their answers for this
+    /// request, what we took and what it took.
     pub fn count_comparison(
         &self,
         verdict: &'static str,

@@ -70,7 +70,7 @@ pub struct Recent {
 /// Figures of a while.
 #[derive(Debug, Clone, Default)]
 pub struct Flow {
-    /// HTTP requests, and how long they took.
+    /// HTTP requests for the API, and how long they took.
     pub requests: Counts,
     /// Compiles that ran, and how long they did.
     pub compiles: Counts,
@@ -99,24 +99,15 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// Notes a request. What balancers ask every second would push out what people want to see.
+    /// Notes a request. What balancers ask every second would push out what people want to see. The figures are those of
+    /// the API, as CloudWatch has them; but whoever went astray is among the last requests.
     pub fn note(&self, entry: Entry) {
         if entry.way == Way::Http && entry.route.starts_with("health") {
             return;
         }
-        match entry.way {
-            Way::Http => self.requests.note(entry.duration),
-            Way::Queue => self.messages.note(entry.queued.unwrap_or_default()),
+        if entry.way == Way::Queue || !UPKEEP_ROUTES.contains(&entry.route) {
+            self.count(&entry);
         }
-        match entry.status {
-            Some(503) => self.refused.fetch_add(1, Ordering::Relaxed),
-            // Who speaks another protocol is told 505, and that is no failure of ours.
-            Some(500..) if !UPKEEP_ROUTES.contains(&entry.route) => {
-                self.failed.fetch_add(1, Ordering::Relaxed)
-            }
-            _ if entry.job == Some(JobStatus::InfraError) => self.failed.fetch_add(1, Ordering::Relaxed),
-            _ => 0,
-        };
         let oldest = {
             let mut entries = self.entries();
             let oldest = if entries.len() < MOST { None } else { entries.pop_front() };
@@ -125,6 +116,19 @@ impl Recent {
         };
         // Its memory is given back when nobody waits for the lock any more.
         drop(oldest);
+    }
+
+    fn count(&self, entry: &Entry) {
+        match entry.way {
+            Way::Http => self.requests.note(entry.duration),
+            Way::Queue => self.messages.note(entry.queued.unwrap_or_default()),
+        }
+        match entry.status {
+            Some(503) => self.refused.fetch_add(1, Ordering::Relaxed),
+            Some(500..) => self.failed.fetch_add(1, Ordering::Relaxed),
+            _ if entry.job == Some(JobStatus::InfraError) => self.failed.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
     }
 
     /// Notes that a compile ran for so long.
@@ -222,6 +226,10 @@ mod tests {
             recent.note(entry("compile", status));
         }
         recent.note(entry("healthcheck", 503));
+        // Another protocol than ours is refused with 505 by no route at all.
+        for (route, status) in [("none", 404), ("none", 505), ("clear_cache", 200), ("clear_cache", 503)] {
+            recent.note(entry(route, status));
+        }
         let message = Entry { way: Way::Queue, status: None, ..entry("buried", 0) };
         recent.note(Entry { job: Some(JobStatus::InfraError), ..message.clone() });
         recent.note(Entry {
@@ -236,6 +244,10 @@ mod tests {
         let mut all = recent.take();
         all.add(&recent.take());
         assert_eq!((all.requests.total(), all.failed), (7, 3), "what is taken is taken once");
-        assert_eq!(recent.last().len(), 9, "the last requests stay");
+        assert_eq!(
+            recent.last().len(),
+            13,
+            "the last requests stay, and those that went astray are among them"
+        );
     }
 }

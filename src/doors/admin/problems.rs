@@ -34,10 +34,15 @@ impl Now {
         }
         if self.phase == Phase::Serving && !self.paused_by.is_empty() {
             let causes = self.paused_by.join(", ");
-            let text = format!(
-                "Paused ({causes}): it takes nothing from its queue, and answers what it is sent over HTTP."
+            let queue = if self.consuming {
+                "a receive under way may still bring something from its queue"
+            } else {
+                "it takes nothing from its queue"
+            };
+            say(
+                Level::Note,
+                format!("Paused ({causes}): {queue}, and it answers what it is sent over HTTP."),
             );
-            say(Level::Note, text);
         }
         if let Some(trouble) = &self.trouble {
             say(Level::Trouble, format!("It cannot do its main job: {trouble}."));
@@ -139,6 +144,7 @@ mod tests {
             time: String::new(),
             uptime_seconds: 7,
             phase: Phase::Serving,
+            consuming: true,
             paused_by: Vec::new(),
             trouble: None,
             has_fleet: false,
@@ -164,8 +170,17 @@ mod tests {
     #[test]
     fn each_trouble_has_its_words() {
         type Change = fn(&mut Now);
-        let cases: [(Change, Level, &str); 16] = [
-            (|now| now.paused_by = vec!["standby"], Level::Note, "Paused (standby): it takes nothing"),
+        let cases: [(Change, Level, &str); 17] = [
+            (
+                |now| (now.consuming, now.paused_by) = (false, vec!["standby"]),
+                Level::Note,
+                "Paused (standby): it takes nothing",
+            ),
+            (
+                |now| now.paused_by = vec!["standby"],
+                Level::Note,
+                "Paused (standby): a receive under way may still bring",
+            ),
             (|now| now.phase = Phase::Draining, Level::Note, "Draining: it finishes"),
             (|now| now.phase = Phase::Killing, Level::Warning, "is killed"),
             (

@@ -46,7 +46,9 @@ pub struct Now {
     pub uptime_seconds: u64,
     /// Where in its life the process is.
     pub phase: Phase,
-    /// Why it takes nothing from its queue, if it does not although it serves.
+    /// Whether anything may still come from its queue; without one, whether it would be taken.
+    pub consuming: bool,
+    /// Why it is to take nothing from its queue, if it is not although it serves.
     pub paused_by: Vec<&'static str>,
     /// Why it cannot do its main job, if it cannot.
     pub trouble: Option<String>,

@@ -5,7 +5,7 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 
 use super::Desk;
-use super::conduct::Call;
+use super::conduct::{Call, Facts};
 use super::reject::Rejection;
 use crate::doors::reply::{self, Reply};
 use crate::doors::workshop::Workshop;
@@ -37,26 +37,27 @@ impl<W: Workshop> Desk<W> {
         else {
             return outcome;
         };
-        let ours = |status: StatusCode, body| Ours {
+        let ours = |status: StatusCode, body, remembered| Ours {
             id: call.id.clone(),
             trace: call.traced.map(|traced| traced.context.id),
             status: status.as_u16(),
             body,
             is_text: rendition == Rendition::Text,
-            took: call.arrived.elapsed(),
+            remembered,
         };
         match outcome {
             Ok(reply) if reply::length(reply.body()) > LARGEST_REPLY => Ok(reply),
             Ok(reply) => {
                 // All of it is there already: nothing that is read whole is streamed.
                 let (head, body) = reply.into_parts();
+                let remembered = head.extensions.get::<Facts>().is_some_and(|facts| facts.cached);
                 let body = body.collect().await.map_err(|_| Rejection::cut_off())?.to_bytes();
-                shadow.compare(copy, ours(head.status, body.clone()));
+                shadow.compare(copy, ours(head.status, body.clone(), remembered));
                 Ok(Reply::from_parts(head, Body::from(body)))
             }
             Err(rejection) => {
                 if [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND].contains(&rejection.status) {
-                    shadow.compare(copy, ours(rejection.status, bytes::Bytes::new()));
+                    shadow.compare(copy, ours(rejection.status, bytes::Bytes::new(), false));
                 }
                 Err(rejection)
             }

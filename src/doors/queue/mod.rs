@@ -12,7 +12,10 @@
 //! keeps killing workers is put aside (D23).
 //!
 //! During a pause nothing is asked for. What the receive that was under way brings is done: to give it back would count
-//! as one of its few receives (D23).
+//! as one of its few receives (D23). The [`Intake`] is open until that receive is over, and whoever waits for this worker
+//! to take no more goes by it. What is in hand then, the slots and the tasks tell.
+//!
+//! [`Intake`]: crate::lifecycle::intake::Intake
 
 mod cancelled;
 mod delivery;
@@ -37,6 +40,7 @@ pub use self::verdict::Settled;
 use crate::domain::trace::Sampling;
 use crate::doors::workshop::Workshop;
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::intake::{Intake, Taking};
 use crate::lifecycle::pause::Pause;
 use crate::ports::{
     Ask, BlobPlace, BlobStore, LARGEST_BATCH, QueueAddress, QueueSink, QueueSource, ResultBus,
@@ -106,6 +110,8 @@ pub struct Parts<W> {
     pub lifecycle: Lifecycle,
     /// When to take nothing for a while.
     pub pause: Pause,
+    /// Told whether more may come.
+    pub intake: Intake,
     /// Told what became of every message.
     pub observe: Box<dyn Fn(Settled) + Send + Sync>,
 }
@@ -143,12 +149,13 @@ pub async fn run<W: Workshop>(parts: Parts<W>) {
     drop(lifecycle.accompany("cancellations", async move {
         listening.cancelled.listen(&*listening.parts.bus).await;
     }));
+    let mut taking = None;
     let (mut pace, mut attention) = (Pace::default(), Attention::new(desk.parts.settings.poll_wait));
     loop {
         let claim = tokio::select! {
             biased;
             () = lifecycle.draining() => return,
-            claim = desk.claim_unless_paused() => claim,
+            claim = desk.claim_unless_paused(&mut taking) => claim,
         };
         let Some(mut claim) = claim else { return };
         // Never dropped: what a dropped receive brings is hidden from everybody until its time runs out.
@@ -198,14 +205,16 @@ impl<W: Workshop> Desk<W> {
     }
 
     /// The same as [`Self::claim`], but not while there is a pause: one that begins meanwhile wins.
-    async fn claim_unless_paused(&self) -> Option<Claim> {
+    async fn claim_unless_paused(&self, taking: &mut Option<Taking>) -> Option<Claim> {
         let pause = &self.parts.pause;
         loop {
             if pause.is_on() {
+                *taking = None;
                 tracing::info!(queue = %self.parts.settings.queue, "paused, taking no jobs");
                 pause.over().await;
                 tracing::info!(queue = %self.parts.settings.queue, "taking jobs again");
             }
+            let _open = taking.get_or_insert_with(|| self.parts.intake.open());
             tokio::select! {
                 biased;
                 () = pause.begun() => {}

@@ -199,7 +199,7 @@ async fn hibernation_and_nonsense_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_away_or_hangs_delays_nothing_and_loses_nothing() {
+async fn a_service_that_is_away_or_hangs_delays_no_start_and_loses_nothing() {
     for mood in [1, 2] {
         let bed = Bed {
             says: Fake::default(),
@@ -211,14 +211,71 @@ async fn a_service_that_is_away_or_hangs_delays_nothing_and_loses_nothing() {
         let (mut watch, begun) = (bed.watch(true), Instant::now());
         watch.begin().await;
         assert!(begun.elapsed() <= FIRST, "{:?}", begun.elapsed());
-        assert!(watch.heard.away && !bed.pause.is_on());
+        assert!(watch.heard.away);
+        assert_eq!(bed.pause.causes(), [Cause::Metadata], "nobody knows whether it was set aside");
         // It comes back, says that we are set aside, and is gone again: we stay so.
         bed.says.be(0);
         bed.says.say(Item::Target, "Standby");
         watch.look().await;
         bed.says.be(1);
         watch.look().await;
-        assert!(bed.pause.is_on() && watch.heard.away && bed.life.phase() == Phase::Starting);
+        assert_eq!(bed.pause.causes(), [Cause::Group]);
+        assert!(watch.heard.away && bed.life.phase() == Phase::Starting);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_service_keeps_the_queue_shut_for_half_a_minute_and_can_still_set_us_aside() {
+    for mood in [1, 2] {
+        let bed = Bed {
+            says: Fake::default(),
+            life: Lifecycle::new(),
+            pause: Pause::new(),
+            knowledge: Knowledge::default(),
+        };
+        bed.says.be(mood);
+        let (begun, mut watch) = (Instant::now(), bed.watch(false));
+        watch.begin().await;
+        let _watch = bed.life.accompany("instance watch", watch.serve());
+        // An operator may pause it meanwhile, and go on; that is another matter.
+        bed.pause.set(Cause::Operator, true);
+        bed.pause.set(Cause::Operator, false);
+        bed.pause.over().await;
+        assert_eq!(begun.elapsed().as_secs(), HOLD.as_secs());
+        bed.says.be(0);
+        bed.says.say(Item::Target, "Standby");
+        if mood == 1 {
+            bed.look().await;
+            assert_eq!(bed.pause.causes(), [Cause::Group]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_word_about_the_group_opens_the_queue() {
+    // An instance of no group is told nothing, and that is a word too.
+    for (target, causes) in
+        [(Some("InService"), vec![]), (None, vec![]), (Some("Standby"), vec![Cause::Group])]
+    {
+        let bed = Bed {
+            says: Fake::default(),
+            life: Lifecycle::new(),
+            pause: Pause::new(),
+            knowledge: Knowledge::default(),
+        };
+        bed.says.be(1);
+        let mut watch = bed.watch(false);
+        watch.begin().await;
+        assert_eq!(bed.pause.causes(), [Cause::Metadata]);
+        bed.says.be(0);
+        if let Some(target) = target {
+            bed.says.say(Item::Target, target);
+        }
+        let _watch = bed.life.accompany("instance watch", watch.serve());
+        bed.look().await;
+        assert_eq!(bed.pause.causes(), causes);
+        sleep(HOLD).await;
+        assert_eq!(bed.pause.causes(), causes, "and the half minute is nothing to it any more");
     }
 }
 

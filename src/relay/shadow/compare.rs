@@ -147,6 +147,16 @@ impl What {
     }
 }
 
+/// Whether a reply says of itself that it was remembered, as those of either service do; one in plain text cannot.
+pub(super) fn is_remembered(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Mark {
+        #[serde(default, rename = "retreivedFromCache")]
+        remembered: bool,
+    }
+    serde_json::from_slice::<Mark>(body).is_ok_and(|mark| mark.remembered)
+}
+
 /// In what two replies in JSON differ; nothing if a client would see the same.
 pub(super) fn results(first: Side<'_>, second: Side<'_>) -> Result<Vec<Difference>, Unreadable> {
     if let Some(verdict) = by_status(first, second) {
@@ -272,6 +282,18 @@ mod tests {
         change(&mut second);
         let found = results(ok(&first.to_string()), ok(&second.to_string())).unwrap();
         found.into_iter().map(|difference| (difference.what, difference.line)).collect()
+    }
+
+    #[test]
+    fn a_remembered_reply_says_so() {
+        for (body, expected) in [
+            (r#"{"code":0,"retreivedFromCache":true,"retreivedFromCacheTime":3}"#, true),
+            (r#"{"code":0,"retreivedFromCache":false}"#, false),
+            (r#"{"code":0,"asm":[{"text":"\"retreivedFromCache\":true"}]}"#, false),
+            ("retreivedFromCache: true", false),
+        ] {
+            assert_eq!(is_remembered(body.as_bytes()), expected, "{body}");
+        }
     }
 
     #[test]

@@ -9,6 +9,12 @@
 //! No client waits for it or can tell that it happened. A copy is made only where there is room for it, so the other
 //! service is never asked for more than a few things at once, and is asked when our own reply stands: what it costs us is
 //! then known, and nothing is compared that we could not answer. A copy that came from a shadow is not copied again.
+//!
+//! Times are those of the making: ours from the request's last byte to the reply, theirs from the first byte of the copy
+//! to the last of the answer, the way there and back included. What either side only remembered was made at another time,
+//! and is left out. Whether a request is copied does not depend on how long it takes; but while every place is taken by
+//! slow ones nothing is, so slow times leave fewer traces than quick ones. What was passed over for that is counted: as
+//! long as that is next to nothing, the sample is fair, and a lower share makes it so.
 
 mod compare;
 mod sample;
@@ -70,9 +76,16 @@ pub enum Verdict {
 pub struct Compared {
     /// What it showed.
     pub verdict: Verdict,
-    /// How long we took, from the arrival of the request to the reply.
+    /// How long either took, if both made their answers for this request.
+    pub times: Option<Times>,
+}
+
+/// How long the two services took for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// We, from the request's last byte to the reply.
     pub ours: Duration,
-    /// How long the other service took.
+    /// The other, from our asking to the last byte of its answer.
     pub theirs: Duration,
 }
 
@@ -86,6 +99,8 @@ pub struct Parts {
     pub lifecycle: Lifecycle,
     /// Told of each comparison.
     pub observe: Box<dyn Fn(&Compared) + Send + Sync>,
+    /// Told of each request that was to be copied and found no room.
+    pub pass_over: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The way to the other service. Cheap to clone.
@@ -105,6 +120,8 @@ pub struct Copy {
     path_and_query: String,
     content_type: Option<HeaderValue>,
     body: Bytes,
+    /// When the request's last byte had come.
+    received: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -121,8 +138,8 @@ pub struct Ours {
     pub body: Bytes,
     /// Whether that is text rather than JSON.
     pub is_text: bool,
-    /// How long it took.
-    pub took: Duration,
+    /// Whether it was remembered.
+    pub remembered: bool,
 }
 
 /// The other service's reply.
@@ -156,38 +173,47 @@ impl Shadow {
         Self(Arc::new(Stage { parts, room, album }))
     }
 
-    /// A copy of a request, if it is one of those that are copied.
+    /// A copy of a request that has just been received whole, if it is one of those that are copied.
     pub fn copy(&self, head: &Head, body: &Bytes) -> Option<Copy> {
         let passed = fastrand::f64() >= self.0.parts.settings.share;
         if passed || body.len() > LARGEST_REQUEST || head.headers.contains_key(forward::FORWARDED) {
             return None;
         }
-        let place = Arc::clone(&self.0.room).try_acquire_owned().ok()?;
+        let Ok(place) = Arc::clone(&self.0.room).try_acquire_owned() else {
+            (self.0.parts.pass_over)();
+            return None;
+        };
         let path_and_query = head.uri.path_and_query()?.as_str().to_owned();
         let content_type = head.headers.get(CONTENT_TYPE).cloned();
-        Some(Copy { path_and_query, content_type, body: body.clone(), _place: place })
+        let received = Instant::now();
+        Some(Copy { path_and_query, content_type, body: body.clone(), received, _place: place })
     }
 
-    /// Asks the other service, and compares its answer with ours. Returns at once.
+    /// Asks the other service, and compares its answer with ours, which was made just now. Returns at once.
     pub fn compare(&self, copy: Copy, ours: Ours) {
-        let stage = Arc::clone(&self.0);
-        drop(self.0.parts.lifecycle.accompany("shadow", async move { stage.play(copy, ours).await }));
+        let (stage, took) = (Arc::clone(&self.0), copy.received.elapsed());
+        drop(self.0.parts.lifecycle.accompany("shadow", async move { stage.play(copy, ours, took).await }));
     }
 }
 
 impl Stage {
-    async fn play(self: Arc<Self>, copy: Copy, ours: Ours) {
+    async fn play(self: Arc<Self>, copy: Copy, ours: Ours, took: Duration) {
         let asked = Instant::now();
         let answer = self.ask(&copy, ours.is_text).await;
-        let (took, theirs) = (ours.took, asked.elapsed());
-        let verdict = match answer {
-            Ok(answer) => Arc::clone(&self).judge(copy, ours, answer).await,
+        let theirs = asked.elapsed();
+        let compared = match answer {
+            Ok(answer) => {
+                let (verdict, made) = Arc::clone(&self).judge(copy, ours, answer).await;
+                // What was refused at once says nothing of how fast a service is.
+                let counts = made && verdict != Verdict::Failed;
+                Compared { verdict, times: counts.then_some(Times { ours: took, theirs }) }
+            }
             Err(error) => {
                 tracing::warn!(request.id = %ours.id, trace.id = ours.trace.map(display), error, "the shadow did not answer");
-                Verdict::Failed
+                Compared { verdict: Verdict::Failed, times: None }
             }
         };
-        (self.parts.observe)(&Compared { verdict, ours: took, theirs });
+        (self.parts.observe)(&compared);
     }
 
     async fn ask(&self, copy: &Copy, is_text: bool) -> Result<Theirs, String> {
@@ -211,10 +237,16 @@ impl Stage {
         Ok(Theirs { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
     }
 
-    /// Listings can be large: they are read away from the async threads.
-    async fn judge(self: Arc<Self>, copy: Copy, ours: Ours, theirs: Theirs) -> Verdict {
-        let judged = lifecycle::blocking("compare with the shadow", move || self.look(&copy, &ours, &theirs));
-        judged.await.unwrap_or(Verdict::Failed)
+    /// The verdict, and whether both made their answers for this request. Listings can be large: they are read away from
+    /// the async threads.
+    async fn judge(self: Arc<Self>, copy: Copy, ours: Ours, theirs: Theirs) -> (Verdict, bool) {
+        let judged = lifecycle::blocking("compare with the shadow", move || {
+            // What came by way of the queue says it in its body alone.
+            let made = !ours.remembered
+                && ![&ours.body, &theirs.body].map(|body| compare::is_remembered(body)).contains(&true);
+            (self.look(&copy, &ours, &theirs), made)
+        });
+        judged.await.unwrap_or((Verdict::Failed, false))
     }
 
     fn look(&self, copy: &Copy, ours: &Ours, theirs: &Theirs) -> Verdict {

@@ -73,7 +73,6 @@ fn text(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use bytes::Bytes;
     use tokio::sync::Semaphore;
@@ -89,6 +88,7 @@ mod tests {
             path_and_query: "/api/compiler/g/compile".to_owned(),
             content_type: None,
             body: Bytes::from(vec![b'x'; bytes]),
+            received: tokio::time::Instant::now(),
             _place: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         };
         let ours = Ours {
@@ -97,7 +97,7 @@ mod tests {
             status: 200,
             body: Bytes::from_static(b"{}"),
             is_text: false,
-            took: Duration::ZERO,
+            remembered: false,
         };
         let theirs = Theirs { status: 404, body: Bytes::from_static(b"\xff") };
         let keep = |bytes| {

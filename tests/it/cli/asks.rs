@@ -103,6 +103,53 @@ fn a_command_line_alone_to_blame_exits_with_64() {
     assert!(err.contains("/nowhere/worker.toml"), "{err}");
 }
 
+/// Whoever collects a daemon's log reads JSON, line by line; what keeps it from starting is among it.
+#[test]
+fn a_refusal_to_start_is_a_line_of_the_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (words, expected, exit) in [
+        (&["serve", "--config", "/nowhere/worker.toml"][..], "/nowhere/worker.toml", 64),
+        (
+            &["serve", "--http-idle", "soon", "--engine-slots", "many"],
+            "configuration: engine.slots = many",
+            64,
+        ),
+        (&["serve", "--listen", &address, "--sandbox", "none"], "error: could not listen on", 1),
+        (&["hub", "--listen", &address], "error: could not listen on", 1),
+    ] {
+        let (out, err, code) = run(words);
+        assert_eq!((out.as_str(), code), ("", exit), "{words:?}: {err}");
+        let lines: Vec<_> = err.lines().map(json).collect();
+        let told = lines
+            .iter()
+            .filter(|line| line["level"] == "ERROR")
+            .map(|line| line["message"].as_str().unwrap());
+        assert_eq!(told.filter(|message| message.contains(expected)).count(), 1, "{words:?}: {err}");
+        let (_, err, _) = run(&[words, &["--log-format", "pretty"]].concat());
+        assert!(
+            err.lines().any(|line| line.contains(expected) && !line.starts_with('{')),
+            "{words:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn the_doctor_says_which_control_group_it_has_looked_at() {
+    let words = ["doctor", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let detail = |words: &[&str]| {
+        let (out, _, _) = run(words);
+        let findings = json(&out)["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["name"] == "cgroups").unwrap()["detail"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(detail(&words).starts_with("this process's own: "));
+    let other = [&words[..], &["--sandbox-cgroup-parent", "/nowhere"]].concat();
+    assert!(detail(&other).starts_with("sandbox.cgroup_parent: "));
+}
+
 #[test]
 fn the_doctor_looks_at_everything_that_serving_needs() {
     let words = ["doctor", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];

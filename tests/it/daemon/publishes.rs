@@ -2,64 +2,22 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use compilation_worker::telemetry::samples::{Sample, Samples};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep as pause};
 
+use crate::support::agent::{Agent, Events, flags};
 use crate::support::client::{get, until};
 use crate::support::daemon::{Daemon, compile, program};
 use crate::support::obedient::{ID, Obedient, held, sleep};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Something that listens for events as the CloudWatch agent does: it reads each line, and closes a connection when its
-/// client has no more to say.
-struct Agent {
-    address: SocketAddr,
-    events: Events,
-    _reading: JoinSet<()>,
-}
-
-/// What it was told, also by those before it.
-type Events = Arc<Mutex<Vec<Value>>>;
-
-impl Agent {
-    async fn listen(address: &str, events: &Events) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (mut reading, told) = (JoinSet::new(), Arc::clone(events));
-        reading.spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (mut lines, mut read) = (BufReader::new(stream).lines(), Vec::new());
-                while let Ok(Some(line)) = lines.next_line().await {
-                    read.push(serde_json::from_str(&line).unwrap());
-                }
-                // A test may end us as soon as it sees them, and what has not been read to its end has not arrived.
-                told.lock().unwrap().extend(read);
-            }
-        });
-        Self { address, events: Arc::clone(events), _reading: reading }
-    }
-
-    fn count(&self) -> usize {
-        self.events.lock().unwrap().len()
-    }
-}
-
-/// The flags that publish there, often.
-fn flags(agent: SocketAddr) -> [String; 2] {
-    [format!("--metrics-emf=tcp://{agent}"), "--metrics-every=100ms".to_owned()]
-}
 
 async fn serve(obedient: &Obedient, agent: SocketAddr, more: &[&str]) -> Daemon {
     let own = flags(agent);

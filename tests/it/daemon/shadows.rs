@@ -88,13 +88,42 @@ async fn two_of_us_agree_about_results_errors_and_texts() {
     let text = post("/api/compiler/g++/compile?options=-O2", "Accept: text/plain\r\n", SOURCE);
     assert!(first.ask(text).await.text().contains("square"));
     first.metric_until("shadow_comparisons_total{verdict=\"same\"}", 7).await;
-    assert_eq!(first.metric("shadow_ours_seconds_count").await, 7);
-    assert_eq!(first.metric("shadow_theirs_seconds_count").await, 7);
+    // What was remembered, the repeat, took no time worth comparing.
+    assert_eq!(first.metric("shadow_ours_seconds_count").await, 6);
+    assert_eq!(first.metric("shadow_theirs_seconds_count").await, 6);
+    assert_eq!(first.metric("shadow_passed_over_total").await, 0);
     assert_eq!(first.metric("shadow_comparisons_total{verdict=\"different\"}").await, 0, "{}", first.log());
     // What is a copy itself is not copied again.
     assert_eq!(second.metric("shadow_comparisons_total{verdict=\"same\"}").await, 0);
     first.stop().await;
     second.stop().await;
+}
+
+#[tokio::test]
+async fn our_time_begins_when_the_request_has_come_and_what_they_remembered_has_none() {
+    let second = Second::answering(200, &json!({ "code": 0, "asm": [] })).await;
+    let first = shadowed_by(second.address, &[]).await;
+    let request =
+        post("/api/compiler/g++/compile", "Content-Type: application/json\r\n", source(SOURCE).to_string());
+    let (early, late) = request.split_at(request.len() - 1);
+    let mut client = first.client().await;
+    client.send(early).await;
+    // A client on a slow line: its time is not ours. Much longer than a compile takes.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    client.send(late).await;
+    assert_eq!(client.reply().await.status, 200);
+    first.metric_until("shadow_ours_seconds_count", 1).await;
+    let page = first.admin_page("/metrics").await;
+    let ours = page.text().lines().find_map(|line| line.strip_prefix("shadow_ours_seconds_sum ")).unwrap();
+    assert!(ours.parse::<f64>().unwrap() < 4.0, "{ours}");
+    first.stop().await;
+
+    let second = Second::answering(200, &json!({ "code": 0, "asm": [], "retreivedFromCache": true })).await;
+    let first = shadowed_by(second.address, &[]).await;
+    assert_eq!(first.compile("g++", &source(SOURCE)).await.status, 200);
+    first.metric_until("shadow_comparisons_total{verdict=\"different\"}", 1).await;
+    assert_eq!(first.metric("shadow_theirs_seconds_count").await, 0);
+    first.stop().await;
 }
 
 #[tokio::test]
@@ -150,7 +179,8 @@ async fn a_second_service_in_trouble_costs_nobody_anything() {
             200
         );
     }
-    // Those that found no room were not copied.
+    // Those that found no room were not copied, and are counted.
+    assert!(first.metric("shadow_passed_over_total").await > 0);
     hung.asked().await;
     first.metric_until("shadow_comparisons_total{verdict=\"failed\"}", 1).await;
     let waits = first.compile("g++", &source("int waits();")).await;

@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 
 use super::imds::Imds;
 use super::{said, until};
+use crate::aws::server::Act;
+use crate::support::agent::{self, Agent, Events};
 use crate::support::client::Reply;
 use crate::support::daemon::Daemon;
 use crate::support::fleet::{Fleet, Services};
@@ -44,12 +46,17 @@ impl Bed {
     }
 
     async fn worker(&self) -> Daemon {
+        self.worker_with(&[]).await
+    }
+
+    async fn worker_with(&self, more: &[String]) -> Daemon {
         let mut flags = self.obedient.flags();
         flags.extend([
             "--instance-watch".to_owned(),
             format!("--instance-metadata={}", self.imds.url()),
             format!("--instance-state={}", self.state.path().display()),
         ]);
+        flags.extend_from_slice(more);
         self.fleet.worker(&self.queue, flags, None).await
     }
 
@@ -90,10 +97,107 @@ async fn is_paused(worker: &Daemon, causes: &[&str]) {
         assert_eq!((&health["consuming"], &health["pausedBy"]), (&json!(false), &json!(causes)), "{health}");
     }
     assert_eq!(worker.page("/health/ready").await.status, 200);
-    for cause in ["operator", "group"] {
+    takes(worker, false).await;
+    for cause in ["operator", "group", "metadata"] {
         let holds = u64::from(causes.contains(&cause));
         assert_eq!(worker.metric(&format!("paused{{cause=\"{cause}\"}}")).await, holds);
     }
+}
+
+/// Whoever asks is told the same: whether anything may still come from the queue.
+async fn takes(worker: &Daemon, consuming: bool) {
+    for page in ["/healthcheck", "/admin/status"] {
+        let told = worker.admin_page(page).await.json();
+        assert_eq!(told["consuming"], consuming, "{page}: {told}");
+    }
+    assert_eq!(worker.metric("consuming").await, u64::from(consuming));
+}
+
+/// The next event that was made from now on says it, too.
+async fn event_says(events: &Events, consuming: bool) {
+    // One may have been under way.
+    let next = events.lock().unwrap().len() + 1;
+    until("an event", || events.lock().unwrap().len() > next).await;
+    let told = events.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(told["consuming"], consuming, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_takes_nothing_more_once_the_last_receive_is_over_and_says_so_no_earlier() {
+    let (bed, events) = (Bed::open().await, Events::default());
+    let agent = Agent::listen("127.0.0.1:0", &events).await;
+    let worker = bed.worker_with(&agent::flags(agent.address)).await;
+    // Nothing has come lately, so it waits for ten seconds.
+    until("a receive is under way", || bed.receives() == 1).await;
+    assert_eq!(worker.pull("/admin/pause").await.status, 200);
+    assert_eq!(worker.page("/healthcheck").await.json()["pausedBy"], json!(["operator"]));
+    takes(&worker, true).await;
+    event_says(&events, true).await;
+    assert_eq!(
+        (bed.receives(), said(&worker, AT_REST)),
+        (1, 0),
+        "the receive was over too early to see this"
+    );
+    assert_eq!(bed.router.compile(ID, &sleep("0", 0)).await.status, 200, "that receive has brought it");
+    worker.health_until(|health| health["consuming"] == false).await;
+    takes(&worker, false).await;
+    event_says(&events, false).await;
+    let mut jobs = JoinSet::new();
+    bed.ask(&mut jobs).await;
+    assert_eq!(bed.receives(), 1);
+    assert_eq!(worker.pull("/admin/resume").await.status, 200);
+    answered(jobs).await;
+    takes(&worker, true).await;
+    event_says(&events, true).await;
+    worker.stop().await;
+    assert_eq!(events.lock().unwrap().last().unwrap()["consuming"], false);
+}
+
+#[tokio::test]
+async fn a_drain_goes_on_taking_until_its_last_receive_is_over_and_a_paused_one_has_none() {
+    let bed = Bed::open().await;
+    let mut worker = bed.worker().await;
+    until("a receive is under way", || bed.receives() == 1).await;
+    worker.signal(Signal::TERM);
+    worker.health_until(|health| health["phase"] == "draining").await;
+    takes(&worker, true).await;
+    // It hears of a pause, which changes nothing any more.
+    assert_eq!(worker.pull("/admin/pause").await.status, 200);
+    takes(&worker, true).await;
+    assert!(worker.exit().await.success());
+    // It was paused in its last moments, and is now.
+    let mut worker = bed.worker().await;
+    is_paused(&worker, &["operator"]).await;
+    worker.signal(Signal::TERM);
+    let begun = std::time::SystemTime::now();
+    assert!(worker.exit().await.success());
+    assert!(begun.elapsed().unwrap().as_secs() < 8, "it waited for a receive that there was not");
+    assert_eq!(bed.receives(), 1);
+}
+
+#[tokio::test]
+async fn while_nobody_says_whether_it_was_set_aside_it_takes_nothing_and_answers_whoever_asks() {
+    let bed = Bed::open().await;
+    bed.imds.say(Item::Target, "Standby");
+    bed.imds.always(Some(Act::Hang));
+    let worker = bed.worker().await;
+    is_paused(&worker, &["metadata"]).await;
+    let mut jobs = JoinSet::new();
+    bed.ask(&mut jobs).await;
+    assert_eq!(worker.compile(ID, &sleep("0", 100)).await.status, 200);
+    // It is the service's to say.
+    assert_eq!(
+        worker.pull("/admin/resume").await.json()["message"],
+        "paused by metadata; a restart changes nothing"
+    );
+    bed.imds.always(None);
+    worker.health_until(|health| health["pausedBy"] == json!(["group"])).await;
+    is_paused(&worker, &["group"]).await;
+    assert_eq!(bed.receives(), 0, "nothing was taken in between");
+    bed.imds.say(Item::Target, "InService");
+    answered(jobs).await;
+    takes(&worker, true).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
@@ -101,11 +205,11 @@ async fn paused_by_hand_it_takes_nothing_even_after_a_restart_until_it_is_resume
     let bed = Bed::open().await;
     let worker = bed.worker().await;
     assert_eq!(bed.router.compile(ID, &sleep("0", 100)).await.status, 200);
-    assert_eq!(worker.page("/healthcheck").await.json()["consuming"], true);
+    takes(&worker, true).await;
     let pulled = worker.pull("/admin/pause").await.json();
     assert_eq!(pulled["message"], "paused by operator; a restart changes nothing");
-    is_paused(&worker, &["operator"]).await;
     until("the queue door rests", || said(&worker, AT_REST) == 1).await;
+    is_paused(&worker, &["operator"]).await;
     let (mut jobs, before) = (JoinSet::new(), bed.receives());
     bed.ask(&mut jobs).await;
     // It still answers those who ask it.
@@ -124,7 +228,7 @@ async fn paused_by_hand_it_takes_nothing_even_after_a_restart_until_it_is_resume
     );
     answered(jobs).await;
     let worker = bed.replace(worker).await;
-    assert_eq!(worker.page("/healthcheck").await.json()["consuming"], true);
+    worker.health_until(|health| health["consuming"] == true).await;
     worker.stop().await;
 }
 
@@ -169,7 +273,7 @@ async fn a_pause_that_cannot_be_remembered_holds_and_says_so() {
         resumed.status == 500 && error.starts_with("taking jobs, but a restart will not know: "),
         "{error}"
     );
-    assert_eq!(worker.page("/healthcheck").await.json()["consuming"], true);
+    worker.health_until(|health| health["consuming"] == true).await;
     std::fs::remove_dir(bed.state.path().join("paused")).unwrap();
     assert_eq!(worker.pull("/admin/pause").await.status, 200);
     worker.stop().await;

@@ -1,6 +1,7 @@
 //! A metadata service that is away, hangs or talks nonsense: the worker works, and says so once.
 
 use compilation_worker::instance::Item;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::imds::Imds;
@@ -22,7 +23,7 @@ async fn troubled_by(act: Act) {
     assert_eq!(said(&daemon, AWAY), 1, "{act:?}: {}", daemon.log());
     imds.always(None);
     imds.say(Item::Target, "Standby");
-    daemon.health_until(|health| health["consuming"] == false).await;
+    daemon.health_until(|health| health["pausedBy"] == json!(["group"])).await;
     until("a whole look went well", || said(&daemon, "the instance metadata service answers again") == 1)
         .await;
     imds.always(Some(act.clone()));

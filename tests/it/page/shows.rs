@@ -86,6 +86,9 @@ fn full(mut now: Now) -> Status {
     let hostile = Request { compiler: Some(HOSTILE.to_owned()), id: Some(HOSTILE.to_owned()), ..request() };
     HOSTILE.clone_into(&mut now.instance);
     HOSTILE.clone_into(&mut now.compilers.named[0].name);
+    // Longer than a minute: a figure of two units.
+    now.lately.request_p95_ms = Some(65_400.0);
+    now.lately.compile_p95_ms = Some(3_700_000.0);
     now.queue = Some(Queue { name: HOSTILE.to_owned(), messages: [("done", 4), ("buried", 0)].into() });
     let (connections, subscriptions, offers, offers_bytes) = (1, 2, 3, 2048);
     now.hub = Some(Hub {
@@ -122,6 +125,8 @@ async fn whatever_it_is_told_it_keeps_its_shape_and_runs_nothing() {
         door.tell(full(well()));
         browser.ask("read()").await;
         assert_eq!(browser.text("instance").await, HOSTILE);
+        assert_eq!(browser.text("request-time").await, "1 min 5 s");
+        assert_eq!(browser.text("compile-time").await, "1 h 1 min");
         assert_eq!(browser.ask(PLACES).await, places, "something jumps at {width}");
         let fits = "document.documentElement.scrollWidth <= innerWidth";
         assert_eq!(browser.ask(fits).await, true, "it is wider than {width}");

@@ -56,10 +56,13 @@ async fn a_paused_worker_finishes_what_it_has_and_takes_nothing_more() {
     yard.send("running", "sleep 3000").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     yard.pause.set(Cause::Operator, true);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(yard.intake.is_open(), "a receive is under way");
     // The receive that was under way takes one more, and is the last.
     yard.send("caught", "hello").await;
     next(&mut caught).await;
     caught.acknowledge();
+    assert!(!yard.intake.is_open(), "it was the last");
     yard.send("waiting", "hello").await;
     next(&mut running).await;
     running.acknowledge();
@@ -68,6 +71,7 @@ async fn a_paused_worker_finishes_what_it_has_and_takes_nothing_more() {
     assert_eq!((yard.depth(QUEUE), yard.workshop.begun()), ((1, 0), 2), "nothing is taken");
     yard.pause.set(Cause::Operator, false);
     next(&mut waiting).await;
+    assert!(yard.intake.is_open());
     waiting.acknowledge();
     yard.settled(3).await;
 }
@@ -82,6 +86,7 @@ async fn a_pause_that_comes_while_every_place_is_taken_wins() {
     assert_eq!((yard.workshop.running(), yard.depth(QUEUE)), (2, (1, 2)));
     yard.pause.set(Cause::Group, true);
     tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!yard.intake.is_open(), "no receive was under way");
     assert_eq!((yard.workshop.begun(), yard.depth(QUEUE).0), (2, 1));
     yard.lifecycle.begin_drain();
     tokio::time::timeout(Duration::from_secs(1), yard.door).await.expect("a pause holds up the end").unwrap();
@@ -92,6 +97,10 @@ async fn an_idle_worker_ends_with_its_last_poll() {
     let yard = Yard::open();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
+    yard.lifecycle.begin_drain();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(yard.intake.is_open(), "its last poll may bring something");
     assert_eq!(yard.lifecycle.shut_down(Duration::from_mins(1)).await, Ending::Clean);
+    assert!(!yard.intake.is_open());
     assert!(begun.elapsed() <= Duration::from_secs(10), "{:?}", begun.elapsed());
 }

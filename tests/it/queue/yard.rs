@@ -8,6 +8,7 @@ use compilation_worker::domain::ids::RequestId;
 use compilation_worker::domain::result::JobStatus;
 use compilation_worker::doors::queue::{self, Parts, QueueSettings, Settled};
 use compilation_worker::lifecycle::Lifecycle;
+use compilation_worker::lifecycle::intake::Intake;
 use compilation_worker::lifecycle::pause::Pause;
 use compilation_worker::local::blobs::LocalBlobs;
 use compilation_worker::local::bus::LocalBus;
@@ -34,6 +35,7 @@ pub(super) struct Yard {
     pub(super) blobs: Arc<LocalBlobs>,
     pub(super) lifecycle: Lifecycle,
     pub(super) pause: Pause,
+    pub(super) intake: Intake,
     pub(super) settled: Arc<Mutex<Vec<Settled>>>,
     pub(super) door: JoinHandle<()>,
 }
@@ -62,7 +64,7 @@ impl Yard {
         change(&mut settings);
         let (workshop, lifecycle, settled) =
             (Fake::default(), Lifecycle::new(), Arc::new(Mutex::new(Vec::new())));
-        let pause = Pause::new();
+        let (pause, intake) = (Pause::new(), Intake::default());
         let (bus, blobs) = (LocalBus::new(FRAME), Arc::new(LocalBlobs::new(1 << 26)));
         lifecycle.begin_serving();
         let seen = Arc::clone(&settled);
@@ -75,10 +77,11 @@ impl Yard {
             blobs: Arc::clone(&blobs) as _,
             lifecycle: lifecycle.clone(),
             pause: pause.clone(),
+            intake: intake.clone(),
             observe: Box::new(move |one| seen.lock().unwrap().push(one)),
         };
         let door = lifecycle.spawn("queue", queue::run(parts));
-        Self { workshop, queues, bus, blobs, lifecycle, pause, settled, door }
+        Self { workshop, queues, bus, blobs, lifecycle, pause, intake, settled, door }
     }
 
     /// Sends a job under its own group, as our router does.

@@ -130,6 +130,7 @@ impl House {
 pub(crate) fn vitals(draining: bool) -> Vitals {
     Vitals {
         phase: if draining { Phase::Draining } else { Phase::Serving },
+        consuming: !draining,
         paused_by: Vec::new(),
         trouble: None,
         compilers: 1,

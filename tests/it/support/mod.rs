@@ -1,5 +1,6 @@
 //! What the black-box tests are made with.
 
+pub(crate) mod agent;
 pub(crate) mod bed;
 pub(crate) mod browser;
 pub(crate) mod client;

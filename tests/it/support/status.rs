@@ -20,6 +20,7 @@ pub(crate) fn well() -> Now {
         time: "2026-01-02T03:04:05.678Z".to_owned(),
         uptime_seconds: 3725,
         phase: Phase::Serving,
+        consuming: true,
         paused_by: Vec::new(),
         trouble: None,
         has_fleet: false,

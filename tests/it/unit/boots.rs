@@ -1,5 +1,6 @@
 //! The whole, on a machine that `init/install.sh` has prepared: systemd starts the daemon, believes it ready when it is,
-//! starts it again when it dies or hangs, and stops it without losing an answer.
+//! starts it again when it dies or hangs, and stops it without losing an answer. The test that every machine image must
+//! pass, passes there.
 //!
 //! `tests/fixtures/machine` has the machine: `image.sh` makes its disk (`.ci/setup --tests` calls it), `boot.sh` boots
 //! it, emulated, and `steps.sh` runs there.
@@ -12,12 +13,13 @@ use crate::support::daemon::BINARY;
 use crate::unit::{command, path};
 
 /// What must be seen, in this order.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 18] = [
     "started on boot",
     "unit is clean",
     "user is unprivileged",
     "apparmor knows it",
     "jails have groups",
+    "doctor looks at the units group",
     "compile is jailed",
     "out of memory is a result",
     "reload reads the catalogue",
@@ -25,6 +27,7 @@ const STEPS: [&str; 16] = [
     "without its helper it is restarted",
     "wedged it is restarted",
     "stop drains",
+    "image passes its test",
     "log file is json",
     "configuration error is 78",
     "active means ready",
@@ -44,7 +47,11 @@ fn everything_that_the_unit_promises() {
         return;
     }
     let mut boot = command(machine.join("boot.sh").to_str().unwrap());
-    boot.arg(image).arg(BINARY).arg(path("init")).arg(machine.join("steps.sh"));
+    boot.arg(image)
+        .arg(BINARY)
+        .arg(path("init"))
+        .arg(machine.join("steps.sh"))
+        .arg(path("packer/self-test.sh"));
     let output = boot.stdin(Stdio::null()).output().unwrap();
     let console = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     println!("{console}");

@@ -20,6 +20,12 @@ function figure(id, text, unit = "") {
   element.replaceChildren(text, small);
 }
 
+/** A figure that stands before its unit: "1 min 5 s" is 1, and "min 5 s". */
+function measured(id, text) {
+  const [number, ...unit] = text.split(" ");
+  figure(id, number, unit.join(" "));
+}
+
 /** Rows of cells `[text, class]`; what has not changed is not touched. */
 function fill(id, rows) {
   const body = byId(id);
@@ -119,9 +125,9 @@ function showTiles({ slots, lately, caches, queue, process, http_connections, co
   const all = lately.requests + lately.messages;
   figure("requests", rate(all / Math.max(1, lately.seconds)), "/s");
   say("requests-more", `${count(all)} in a minute\n${some(http_connections, "connection")}`);
-  figure("request-time", ...time(lately.request_p95_ms).split(" "));
+  measured("request-time", time(lately.request_p95_ms));
   say("request-time-more", `p50 ${time(lately.request_p50_ms)}\np99 ${time(lately.request_p99_ms)}`);
-  figure("compile-time", ...time(lately.compile_p95_ms).split(" "));
+  measured("compile-time", time(lately.compile_p95_ms));
   say("compile-time-more", `p50 ${time(lately.compile_p50_ms)}\n${some(lately.compiles, "compile")}`);
   figure("failed", count(lately.failed));
   byId("failed").classList.toggle("bad", lately.failed > 0);
@@ -138,7 +144,7 @@ function showTiles({ slots, lately, caches, queue, process, http_connections, co
     figure("queue", count(lately.messages), "/min");
     say("queue-more", `age p95 ${time(lately.message_age_p95_ms)}`);
   }
-  figure("memory", ...bytes(process.resident_bytes).split(" "));
+  measured("memory", bytes(process.resident_bytes));
   say("memory-more", `${some(process.threads, "thread")}\n${some(compilers.total, "compiler")}`);
 }
 
