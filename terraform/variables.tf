@@ -684,8 +684,8 @@ variable "trace_percent" {
   nullable    = false
 
   validation {
-    condition     = var.trace_percent >= 0 && var.trace_percent <= 100
-    error_message = "Write 0 to 100, such as 5 or 0.5."
+    condition     = can(regex("^[0-9]+([.][0-9]{1,4})?$", tostring(var.trace_percent))) && var.trace_percent <= 100
+    error_message = "Write 0 to 100 with at most four decimals, such as 5 or 0.5."
   }
 }
 

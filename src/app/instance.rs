@@ -76,7 +76,7 @@ impl Instance {
                 drop(lifecycle.attend("scale-in protection", protection.serve(lifecycle.clone())));
             }
         }
-        watch.begin().await;
+        watch.begin(self.intake.is_some()).await;
         drop(lifecycle.accompany("instance watch", watch.serve()));
         Ok(())
     }

@@ -117,9 +117,10 @@ pub(super) fn record_message(spans: &Spans, queue: &QueueAddress, settled: &Sett
     ];
     attributes.extend(settled.id.as_ref().map(|id| Attribute::text(fields::REQUEST_ID, id.to_string())));
     attributes.extend(of_job(settled.compiler.as_ref(), settled.job));
-    let failure = if settled.outcome == "buried" { Some("buried") } else { None };
-    let failure =
-        failure.or((settled.job == Some(JobStatus::InfraError)).then_some(JobStatus::InfraError.as_str()));
+    let failure = match settled.job {
+        Some(JobStatus::InfraError) => Some(JobStatus::InfraError.as_str()),
+        _ => settled.failed.then_some(settled.outcome),
+    };
     frame.record(spans, settled.work, |frame| Span {
         name: format!("process {queue}").into(),
         kind: Kind::Consumer,

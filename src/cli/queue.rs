@@ -174,7 +174,7 @@ impl StatsArguments {
                 let both = both(ground).await?;
                 let page = match (json, watch) {
                     (true, None) => escaped(format!("{:#}\n", json!({ "queues": both }))),
-                    (true, Some(_)) => format!("{}\n", json!({ "queues": both })),
+                    (true, Some(_)) => escaped(format!("{}\n", json!({ "queues": both }))),
                     (false, _) => show::stats(&both),
                 };
                 let written = streams.out.write_all(page.as_bytes()).and_then(|()| streams.out.flush());

@@ -63,13 +63,13 @@ impl<S: Source> Watch<S> {
     }
 
     /// The first look, in a time that a start may take: what is intended holds from the first moment on. A service that is
-    /// away keeps nobody from asking us, and us for a while from the queue.
-    pub async fn begin(&mut self) {
+    /// away keeps nobody from asking us; us it keeps from the queue for a while, if one `is_ours`.
+    pub async fn begin(&mut self, is_ours: bool) {
         if timeout(FIRST, self.look()).await.is_err() {
             tracing::warn!("the instance metadata service did not answer in time; going on without");
             self.heard.away = true;
         }
-        if !self.heard.group {
+        if is_ours && !self.heard.group {
             self.pause.set(Cause::Metadata, true);
         }
     }
@@ -80,7 +80,7 @@ impl<S: Source> Watch<S> {
         let (hold, pause) = (self.hold, self.pause.clone());
         let release = async move {
             sleep_until(hold).await;
-            if pause.set(Cause::Metadata, false) {
+            if pause.set(Cause::Metadata, false) && !pause.is_on() {
                 let waited_s = HOLD.as_secs();
                 tracing::warn!(waited_s, "nobody says whether this instance was set aside; taking jobs");
             }

@@ -64,6 +64,8 @@ pub struct Collector {
     resource: Resource,
     waiting: Receiver<Span>,
     trouble: Trouble,
+    /// Spans that a collector does not take, of requests that it does.
+    rejections: Trouble,
     metrics: Arc<Metrics>,
 }
 
@@ -129,9 +131,9 @@ impl Collector {
             .build()?;
         let (line, waiting) = channel(LINE);
         let url = format!("{}/v1/traces", url.trim_end_matches('/'));
-        let trouble = Trouble::default();
+        let (trouble, rejections) = (Trouble::default(), Trouble::default());
         let spans = Spans { line, metrics: Arc::clone(&metrics) };
-        Ok((spans, Self { http, url, resource, waiting, trouble, metrics }))
+        Ok((spans, Self { http, url, resource, waiting, trouble, rejections, metrics }))
     }
 
     /// Exports until `ending` resolves, and then what is left.
@@ -183,7 +185,8 @@ impl Collector {
         }
     }
 
-    /// Sends a batch, again where that may help, until it is taken or dropped. Once it is over, there is no other try.
+    /// Sends a batch, again where that may help, until it is taken or dropped. What waits for another try when the end comes
+    /// has it at once, and then no other.
     async fn deliver(&mut self, batch: &[Span], over: &CancellationToken) {
         for attempt in 1..=TRIES {
             let Fate::Later(after, error) = self.send(batch).await else { return };
@@ -200,7 +203,8 @@ impl Collector {
                 return self.metrics.count_dropped("end", batch.len());
             }
             if attempt < TRIES {
-                let pause = after.map_or(pause, |after| after.min(LONGEST_PAUSE));
+                // A collector can ask for more patience than we have, and not for less.
+                let pause = after.map_or(pause, |after| after.clamp(pause, LONGEST_PAUSE));
                 let _cut_short_at_the_end = over.run_until_cancelled(sleep(pause)).await;
             }
         }
@@ -216,10 +220,18 @@ impl Collector {
             Fate::Taken(rejected) => {
                 let rejected = (*rejected).min(batch.len());
                 self.metrics.spans_exported.inc_by((batch.len() - rejected) as u64);
+                if let Some(failures) = self.trouble.over() {
+                    tracing::info!(failures, "spans of traces are exported again");
+                }
                 if rejected > 0 {
                     self.metrics.count_dropped("refused", rejected);
-                } else if let Some(failures) = self.trouble.over() {
-                    tracing::info!(failures, "spans of traces are exported again");
+                    if self.rejections.is_news() {
+                        tracing::warn!(
+                            rejected,
+                            url = self.url,
+                            "the collector does not take all spans of traces; the others are dropped"
+                        );
+                    }
                 }
             }
             Fate::Refused(error) => {

@@ -60,13 +60,13 @@ pub(super) fn help() -> String {
            compilation-worker fleet logs --since 1h --trace 1-67891233-abcdef012345678912345678\n  \
            compilation-worker fleet logs --instance i-0123456789abcdef0 --json | jq -r .message\n\n\
          Following shows each event once; one that comes more than two minutes late is not seen. Ctrl-C ends it. One look \
-         reads five hundred pages of up to a megabyte; what it leaves out is told, and following goes on there. What a \
-         daemon prints before its log begins, such as why it does not start, stays on the instance: \
-         journalctl -u compilation-worker.",
+         reads five hundred pages of up to a megabyte; what it leaves out is told, and following goes on there. Why a \
+         daemon does not start is among them; what is no JSON, such as a last word of the C library, stays on the \
+         instance: journalctl -u compilation-worker.",
     )
 }
 
-/// A trace's id, with or without what the header has before it.
+/// A trace's id, with or without what the header has before it, as the log has it.
 fn trace(text: &str) -> Result<String, String> {
     let id = text.trim().strip_prefix("Root=").unwrap_or(text.trim());
     let is_hex =
@@ -76,7 +76,7 @@ fn trace(text: &str) -> Result<String, String> {
         _ => false,
     };
     let odd = || "a trace is 1-, eight hexadecimal digits, - and twenty-four, as in 1-67891233-abcdef012345678912345678";
-    if is_trace { Ok(id.to_owned()) } else { Err(odd().to_owned()) }
+    if is_trace { Ok(id.to_ascii_lowercase()) } else { Err(odd().to_owned()) }
 }
 
 fn level(name: &str) -> Result<Level, String> {
@@ -194,6 +194,7 @@ mod tests {
     #[test]
     fn a_trace_is_read_as_the_header_has_it() {
         let id = "1-67891233-abcdef012345678912345678";
+        assert_eq!(trace(&id.to_ascii_uppercase()).as_deref(), Ok(id));
         for text in [id, &format!("Root={id}"), &format!(" {id}\n")] {
             assert_eq!(trace(text).as_deref(), Ok(id), "{text}");
         }

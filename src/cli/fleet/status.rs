@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::operator::{self, Ground};
-use crate::cli::out::Streams;
+use crate::cli::out::{Streams, escaped};
 use crate::cli::patience::{Operator, span};
 use crate::cli::print_json;
 use crate::cli::table::{Table, shown};
@@ -72,7 +72,7 @@ async fn watched(
     loop {
         let Some(looked) = operator.unless_enough(fleet.status(Timestamp::now())).await else { break };
         match looked {
-            Ok(seen) if json => streams.data(format!("{}\n", json!(seen)).as_bytes())?,
+            Ok(seen) if json => streams.data(escaped(format!("{}\n", json!(seen))).as_bytes())?,
             Ok(seen) => {
                 streams.data(format!("{}{}\n", if seen_once { "\n" } else { "" }, seen.at).as_bytes())?;
                 show(&seen, false, streams)?;

@@ -69,10 +69,11 @@ impl<W: Workshop> Desk<W> {
         let (mut head, body) = request.into_parts();
         let call = Call::of(&head)?;
         let deadline = self.deadline(&call);
-        // What is recorded here is the parent of what is recorded there. Of a trace that is not, the header stays as it came.
-        let recorded = call.traced.filter(|traced| traced.span.is_some());
+        // What is recorded here is the parent of what is recorded there, and whether it is, is decided once. Where nothing
+        // is decided, the header stays as it came.
+        let decided = call.traced.filter(|_| self.parts.settings.sampling.is_some());
         if let Some(context) =
-            recorded.and_then(|traced| HeaderValue::try_from(traced.onward().to_string()).ok())
+            decided.and_then(|traced| HeaderValue::try_from(traced.onward().to_string()).ok())
         {
             head.headers.insert(trace::HEADER, context);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 use super::delivery::{JobRef, Made};
 use super::keeper::keep;
@@ -65,7 +66,13 @@ impl<W: Workshop> Desk<W> {
         let handling = Handling { desk: &self, received: &received, traced, begun, deadline, notes };
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
-        let mut keeping = pin!(keep(&*source, &received, visibility, deadline, &over));
+        let trace = || traced.map(|traced| display(traced.context.id));
+        let mut keeping = pin!(async {
+            if let Err(error) = keep(&*source, &received, visibility, deadline, &over).await {
+                let (id, error) = (id.as_ref().map(RequestId::as_str), &error as &dyn std::error::Error);
+                tracing::warn!(request.id = id, trace.id = trace(), error, "could not keep a message");
+            }
+        });
         let verdict = {
             let mut handled = pin!(handling.unless_cancelled(id.as_ref(), read, claim));
             tokio::select! {
@@ -83,15 +90,16 @@ impl<W: Workshop> Desk<W> {
                 }
             }
         };
-        let verdict = handling.settle(verdict).await;
+        let verdict = handling.settle(verdict, id.as_ref()).await;
         let Notes { compiler, work, cached } = handling.notes;
         let settled = Settled {
-            id,
+            id: id.clone(),
             message: received.id.clone(),
             receives: received.receives,
             traced,
             compiler: compiler.into_inner(),
             outcome: verdict.as_str(),
+            failed: verdict.is_failure(),
             job: verdict.job(),
             cached: cached.into_inner(),
             work: work.into_inner(),
@@ -380,13 +388,15 @@ impl<W: Workshop> Handling<'_, W> {
     }
 
     /// Tells the queue what is to become of the message, again if it does not hear. What it never hears of comes back.
-    async fn settle(&self, verdict: Verdict) -> Verdict {
+    async fn settle(&self, verdict: Verdict, id: Option<&RequestId>) -> Verdict {
         for attempt in 1..=SETTLING {
-            match self.tell_queue(&verdict).await {
+            match self.tell_queue(&verdict, id).await {
                 Ok(()) => return verdict,
                 Err(QueueError::Void { .. }) => return Verdict::Lost,
                 Err(error) => {
                     tracing::warn!(
+                        request.id = id.map(RequestId::as_str),
+                        trace.id = self.traced.map(|traced| display(traced.context.id)),
                         outcome = verdict.as_str(),
                         attempt,
                         error = &error as &dyn std::error::Error,
@@ -399,7 +409,7 @@ impl<W: Workshop> Handling<'_, W> {
         Verdict::Lost
     }
 
-    async fn tell_queue(&self, verdict: &Verdict) -> Result<(), QueueError> {
+    async fn tell_queue(&self, verdict: &Verdict, id: Option<&RequestId>) -> Result<(), QueueError> {
         let Parts { source, settings, sink, .. } = &self.desk.parts;
         match verdict {
             Verdict::Lost => return Ok(()),
@@ -411,7 +421,12 @@ impl<W: Workshop> Handling<'_, W> {
                 };
                 match buried {
                     Err(error @ QueueError::Unreachable { .. }) => return Err(error),
-                    Err(_) => tracing::error!(reason, "a message is deleted that no worker can do"),
+                    Err(_) => tracing::error!(
+                        request.id = id.map(RequestId::as_str),
+                        trace.id = self.traced.map(|traced| display(traced.context.id)),
+                        reason,
+                        "a message is deleted that no worker can do"
+                    ),
                     Ok(()) => {}
                 }
             }

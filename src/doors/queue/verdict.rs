@@ -39,6 +39,8 @@ pub struct Settled {
     pub compiler: Option<String>,
     /// In one word: `done`, `unclaimed`, `regrouped`, `back`, `buried`, `lost`.
     pub outcome: &'static str,
+    /// Whether we could not do our part, so that another is to try or nobody is.
+    pub failed: bool,
     /// How the job ended, where it did.
     pub job: Option<JobStatus>,
     /// Whether the answer was remembered.
@@ -61,6 +63,15 @@ impl Verdict {
             Self::Back(_) => "back",
             Self::Buried(_) => "buried",
             Self::Lost => "lost",
+        }
+    }
+
+    /// Whether it tells of a failure of ours. What goes back at once was not begun.
+    pub(super) const fn is_failure(&self) -> bool {
+        match self {
+            Self::Back(after) => !after.is_zero(),
+            Self::Buried(_) => true,
+            Self::Done(_) | Self::Unclaimed(_) | Self::Regrouped | Self::Lost => false,
         }
     }
 

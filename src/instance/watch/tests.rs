@@ -68,7 +68,7 @@ impl Bed {
             bed.says.say(*item, text);
         }
         let mut watch = bed.watch(drain_on_rebalance);
-        watch.begin().await;
+        watch.begin(true).await;
         bed.life.begin_serving();
         let _watch = bed.life.accompany("instance watch", watch.serve());
         bed
@@ -209,7 +209,7 @@ async fn a_service_that_is_away_or_hangs_delays_no_start_and_loses_nothing() {
         };
         bed.says.be(mood);
         let (mut watch, begun) = (bed.watch(true), Instant::now());
-        watch.begin().await;
+        watch.begin(true).await;
         assert!(begun.elapsed() <= FIRST, "{:?}", begun.elapsed());
         assert!(watch.heard.away);
         assert_eq!(bed.pause.causes(), [Cause::Metadata], "nobody knows whether it was set aside");
@@ -235,7 +235,7 @@ async fn a_silent_service_keeps_the_queue_shut_for_half_a_minute_and_can_still_s
         };
         bed.says.be(mood);
         let (begun, mut watch) = (Instant::now(), bed.watch(false));
-        watch.begin().await;
+        watch.begin(true).await;
         let _watch = bed.life.accompany("instance watch", watch.serve());
         // An operator may pause it meanwhile, and go on; that is another matter.
         bed.pause.set(Cause::Operator, true);
@@ -265,7 +265,7 @@ async fn the_first_word_about_the_group_opens_the_queue() {
         };
         bed.says.be(1);
         let mut watch = bed.watch(false);
-        watch.begin().await;
+        watch.begin(true).await;
         assert_eq!(bed.pause.causes(), [Cause::Metadata]);
         bed.says.be(0);
         if let Some(target) = target {

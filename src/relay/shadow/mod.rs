@@ -204,7 +204,6 @@ impl Stage {
         let compared = match answer {
             Ok(answer) => {
                 let (verdict, made) = Arc::clone(&self).judge(copy, ours, answer).await;
-                // What was refused at once says nothing of how fast a service is.
                 let counts = made && verdict != Verdict::Failed;
                 Compared { verdict, times: counts.then_some(Times { ours: took, theirs }) }
             }
@@ -241,8 +240,9 @@ impl Stage {
     /// the async threads.
     async fn judge(self: Arc<Self>, copy: Copy, ours: Ours, theirs: Theirs) -> (Verdict, bool) {
         let judged = lifecycle::blocking("compare with the shadow", move || {
-            // What came by way of the queue says it in its body alone.
-            let made = !ours.remembered
+            // What is refused, nobody makes; what came by way of the queue says in its body alone that it was remembered.
+            let made = ours.status.max(theirs.status) < 400
+                && !ours.remembered
                 && ![&ours.body, &theirs.body].map(|body| compare::is_remembered(body)).contains(&true);
             (self.look(&copy, &ours, &theirs), made)
         });

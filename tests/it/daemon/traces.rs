@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 use crate::aws::server::Act;
@@ -238,9 +238,10 @@ async fn a_collector_that_hangs_holds_up_nobody() {
 #[tokio::test]
 async fn a_collector_that_is_away_holds_up_nobody() {
     let obedient = Obedient::make();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("--trace-url=http://{}", free.local_addr().unwrap());
-    drop(free);
+    // Bound, so that nobody else has it, and not listened to.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("--trace-url=http://{}", closed.local_addr().unwrap());
     let daemon = obedient.serve(&[&url, "--trace-share=100%"]).await;
     asked_at_once(&daemon, 0).await;
     until(|| daemon.log().contains("could not export spans")).await;

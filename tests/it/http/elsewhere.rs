@@ -436,6 +436,20 @@ async fn a_trace_goes_on_to_queues_and_services() {
         assert_eq!(onward.parent == served(1).span, recorded, "{header}");
         assert_eq!(onward.parent == came.parent, !recorded, "{header}");
     }
+    // Whoever gives a request its trace decides of it for those behind too.
+    for (share, header) in [(0, ""), (0, "X-Amzn-Trace-Id: Parent=12\r\n"), (1_000_000, "")] {
+        let door = DoorSettings { sampling: Some(Sampling::of(share)), ..DoorSettings::default() };
+        let yard = Yard::over(door, RelaySettings::default()).await;
+        let (address, _service) = service().await;
+        yard.route("far", RouteTarget::Url(format!("http://{address}/compile")));
+        let reply = yard.house.client().await.ask(post("/api/compiler/far/compile", header, "{}")).await;
+        let sent: Vec<String> = serde_json::from_value(reply.json()["headers"].clone()).unwrap();
+        let sent: Vec<&str> =
+            sent.iter().filter_map(|header| header.strip_prefix("x-amzn-trace-id: ")).collect();
+        let onward = yard.house.served.lock().unwrap()[0].traced.unwrap().onward().to_string();
+        assert_eq!(sent, [onward.as_str()]);
+        assert!(onward.ends_with(if share == 0 { ";Sampled=0" } else { ";Sampled=1" }), "{onward}");
+    }
 }
 
 #[tokio::test]

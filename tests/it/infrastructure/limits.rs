@@ -93,6 +93,8 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "route_table_ids": [] }), "var.route_table_ids"),
         (json!({ "interface_endpoints": ["s3"] }), "var.interface_endpoints"),
         (json!({ "trace_percent": 101 }), "var.trace_percent"),
+        (json!({ "trace_percent": -1 }), "var.trace_percent"),
+        (json!({ "trace_percent": 33.33333 }), "var.trace_percent"),
         (json!({ "egress": { "hub": { "cidr": "hub.example" } } }), "var.egress"),
         (json!({ "egress": { "hub": { "cidr": "10.0.0.0/8", "port": 0 } } }), "var.egress"),
         (json!({ "image_id": "latest" }), "var.image_id"),

@@ -43,6 +43,7 @@ async fn what_a_receive_brings_after_the_drain_began_is_given_back() {
     let ending = yard.lifecycle.shut_down(Duration::from_mins(1)).await;
     assert_eq!((ending, yard.workshop.begun()), (Ending::Clean, 0));
     assert_eq!(yard.settled(1).await, [("back", None)]);
+    assert!(!yard.settled.lock().unwrap()[0].failed, "it was not begun");
     assert_eq!(yard.depth(QUEUE), (1, 0));
     assert!(yard.door.is_finished());
 }

@@ -92,6 +92,7 @@ async fn a_job_that_keeps_failing_is_told_and_put_aside_at_the_third_receive() {
     let result = yard.result("bad").await;
     assert_eq!((&result["code"], &result["stderr"][0]["text"]), (&(-1).into(), &"the reason".into()));
     assert_eq!(yard.settled(3).await, [("back", None), ("back", None), ("buried", Some("rejected"))]);
+    assert!(yard.settled.lock().unwrap().iter().all(|settled| settled.failed), "each is a failure of ours");
     assert_eq!(yard.workshop.terms(), [Terms::Queued, Terms::Queued, Terms::Suspect]);
     let dead = yard.dead().await;
     assert_eq!(dead[0].message.attributes["Reason"], "the reason");
