@@ -9,6 +9,27 @@ locals {
 
   group_dimensions = { AutoScalingGroupName = local.group }
   fleet_dimensions = { Fleet = var.name }
+
+  # What tells of requests that failed, each a Sum of AWS/ApplicationELB. RequestCount has every request that an instance
+  # was chosen for, whether that took the connection or not. The balancer's own 5xx have no dimension TargetGroup.
+  failure_metrics = {
+    requests        = { name = "RequestCount", dimensions = local.balancer_dimensions }
+    answered_2xx    = { name = "HTTPCode_Target_2XX_Count", dimensions = local.balancer_dimensions }
+    answered_3xx    = { name = "HTTPCode_Target_3XX_Count", dimensions = local.balancer_dimensions }
+    answered_4xx    = { name = "HTTPCode_Target_4XX_Count", dimensions = local.balancer_dimensions }
+    answered_5xx    = { name = "HTTPCode_Target_5XX_Count", dimensions = local.balancer_dimensions }
+    balancer_failed = { name = "HTTPCode_ELB_5XX_Count", dimensions = { LoadBalancer = data.aws_lb.balancer.arn_suffix } }
+  }
+
+  # What an instance took and did not answer, as it died, hung or did not take the connection, the balancer answers with a
+  # 5xx. What a client did not wait for is not answered either, and is no failure: so it counts as far as there are 5xx of
+  # the balancer's. `migrate weights --watch` counts in the same way.
+  unanswered  = "(requests - FILL(answered_2xx, 0) - FILL(answered_3xx, 0) - FILL(answered_4xx, 0) - FILL(answered_5xx, 0))"
+  by_balancer = "FILL(balancer_failed, 0)"
+  failed = join("", [
+    "(FILL(answered_5xx, 0) + IF(${local.unanswered} > ${local.by_balancer}, ${local.by_balancer}, ",
+    "IF(${local.unanswered} > 0, ${local.unanswered}, 0)))",
+  ])
 }
 
 resource "aws_cloudwatch_metric_alarm" "cpu_high" {
@@ -136,7 +157,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 
 resource "aws_cloudwatch_metric_alarm" "error_rate" {
   alarm_name          = "${var.name}-error-rate"
-  alarm_description   = "More than ${var.error_rate_percent} % of the requests that came to the instances in five minutes failed, twice in a row: they were answered with a 5xx, or the instance did not take the connection. Runbook: error-rate."
+  alarm_description   = "More than ${var.error_rate_percent} % of the requests that came to the instances in five minutes failed, twice in a row: they were answered with a 5xx, by the instance, or by the balancer in its place. Runbook: error-rate."
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.error_rate_percent
   evaluation_periods  = 2
@@ -145,40 +166,19 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   ok_actions          = var.alarm_actions
   tags                = var.tags
 
-  metric_query {
-    id = "requests"
+  dynamic "metric_query" {
+    for_each = local.failure_metrics
 
-    metric {
-      namespace   = "AWS/ApplicationELB"
-      metric_name = "RequestCount"
-      stat        = "Sum"
-      period      = 300
-      dimensions  = local.balancer_dimensions
-    }
-  }
+    content {
+      id = metric_query.key
 
-  metric_query {
-    id = "errors"
-
-    metric {
-      namespace   = "AWS/ApplicationELB"
-      metric_name = "HTTPCode_Target_5XX_Count"
-      stat        = "Sum"
-      period      = 300
-      dimensions  = local.balancer_dimensions
-    }
-  }
-
-  # What an instance that is gone does not answer, the balancer does, with a 502 or 504 that is not among the target's.
-  metric_query {
-    id = "refused"
-
-    metric {
-      namespace   = "AWS/ApplicationELB"
-      metric_name = "TargetConnectionErrorCount"
-      stat        = "Sum"
-      period      = 300
-      dimensions  = local.balancer_dimensions
+      metric {
+        namespace   = "AWS/ApplicationELB"
+        metric_name = metric_query.value.name
+        stat        = "Sum"
+        period      = 300
+        dimensions  = metric_query.value.dimensions
+      }
     }
   }
 
@@ -186,7 +186,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   metric_query {
     id          = "rate"
     label       = "Errors in percent of the requests"
-    expression  = "IF(requests >= 100, 100 * (FILL(errors, 0) + FILL(refused, 0)) / requests, 0)"
+    expression  = "IF(requests >= 100, 100 * ${local.failed} / requests, 0)"
     return_data = true
   }
 }

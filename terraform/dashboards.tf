@@ -125,16 +125,19 @@ locals {
     },
     {
       title = "Errors (% of the requests)"
-      metrics = [
-        [{ expression = "100 * FILL(errors, 0) / requests", label = "5xx of the instances" }],
-        [{ expression = "100 * (FILL(seen, 0) + FILL(refused, 0)) / balancer", label = "as the balancer counts, with connections that nobody took" }],
-        [{ expression = "TIME_SERIES(${var.error_rate_percent})", label = "criterion" }],
-        concat([local.namespace, "http_errors"], local.of_fleet, [{ id = "errors", visible = false }]),
-        concat([local.namespace, "http_requests"], local.of_fleet, [{ id = "requests", visible = false }]),
-        concat(["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"], local.of_hosts, [{ id = "seen", visible = false }]),
-        concat(["AWS/ApplicationELB", "TargetConnectionErrorCount"], local.of_hosts, [{ id = "refused", visible = false }]),
-        concat(["AWS/ApplicationELB", "RequestCount"], local.of_hosts, [{ id = "balancer", visible = false }]),
-      ]
+      metrics = concat(
+        [
+          [{ expression = "100 * FILL(errors, 0) / served", label = "5xx of the instances" }],
+          [{ expression = "100 * ${local.failed} / requests", label = "as the balancer counts, with what it answered in their place" }],
+          [{ expression = "TIME_SERIES(${var.error_rate_percent})", label = "criterion" }],
+          concat([local.namespace, "http_errors"], local.of_fleet, [{ id = "errors", visible = false }]),
+          concat([local.namespace, "http_requests"], local.of_fleet, [{ id = "served", visible = false }]),
+        ],
+        [
+          for id, metric in local.failure_metrics :
+          concat(["AWS/ApplicationELB", metric.name], flatten([for name, value in metric.dimensions : [name, value]]), [{ id = id, stat = "Sum", visible = false }])
+        ],
+      )
     },
     {
       title = "Response time, p95 (s)"

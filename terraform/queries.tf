@@ -25,14 +25,10 @@ locals {
     }
     error_rate = {
       target = "at most ${var.error_rate_percent} %"
-      query  = "The expression over the week, of metrics in AWS/ApplicationELB by TargetGroup and LoadBalancer. Dashboard ${var.name}-requests, alarm ${var.name}-error-rate."
+      query  = "The expression over the week in periods of five minutes, of metrics in AWS/ApplicationELB by TargetGroup and LoadBalancer, and HTTPCode_ELB_5XX_Count by LoadBalancer alone. Dashboard ${var.name}-requests, alarm ${var.name}-error-rate."
       # Metric math as CloudWatch takes it; what it names stands in metrics.
-      expression = "TIME_SERIES(100 * (SUM(FILL(errors, 0)) + SUM(FILL(refused, 0))) / SUM(requests))"
-      metrics = {
-        errors   = "Sum of HTTPCode_Target_5XX_Count"
-        refused  = "Sum of TargetConnectionErrorCount"
-        requests = "Sum of RequestCount"
-      }
+      expression = "TIME_SERIES(100 * SUM(${local.failed}) / SUM(requests))"
+      metrics    = { for id, metric in local.failure_metrics : id => "Sum of ${metric.name}" }
     }
     availability = {
       target = "at least 99.9 %"

@@ -1,28 +1,23 @@
 //! `migrate weights`: traffic moves from what served before to the fleet, and back.
 
+mod watch;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
-use crate::aws::{Forward, Rule};
 use crate::cli::Misuse;
 use crate::cli::confirm::Change;
+use crate::cli::migrate::watch::Watch;
 use crate::cli::operator::{self, Ground};
 use crate::cli::out::Streams;
-use crate::cli::patience::{Operator, span};
+use crate::cli::patience::span;
 use crate::cli::table::Table;
 use crate::config::flags::OperatorFlags;
-use crate::operate::fleet::verdict::{Doing, Limits, Verdict, judge};
-use crate::operate::fleet::weights::{Left, Part, Scales, Sides, Weighed, name, objection};
-
-/// A change that stands, and of which nothing could be said: try again later, as `EX_TEMPFAIL` is.
-const EXIT_NOT_JUDGED: u8 = 75;
-/// Age of the newest figure beyond which no more come. The balancer's are up to three minutes late.
-const STALE: SignedDuration = SignedDuration::from_mins(5);
+use crate::operate::fleet::back::Returned;
+use crate::operate::fleet::weights::{Left, Part, Scales, Sides, Step, Weighed, name, objection};
 
 /// Moves traffic to the fleet, and back.
 #[derive(Debug, Args)]
@@ -54,6 +49,26 @@ struct Weights {
     /// Watch errors and latency for this long after the change, and take it back if the fleet does worse.
     #[arg(long, value_name = "DURATION", value_parser = span, requires = "percent")]
     watch: Option<Duration>,
+    #[command(flatten)]
+    judging: Judging,
+    /// How often to look while watching; figures come once a minute.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
+    every: Duration,
+    #[command(flatten)]
+    change: Change,
+    #[command(flatten)]
+    flags: OperatorFlags,
+}
+
+/// How the fleet is judged, and what follows.
+#[derive(Debug, Args)]
+struct Judging {
+    /// Watch on over a change that was made already: the share that the fleet is taken back to if it does worse.
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u8).range(0..=100))]
+    back_to: Option<u8>,
+    /// Watch on: count what came in this time before, too.
+    #[arg(long, value_name = "DURATION", value_parser = span, requires = "watch")]
+    since: Option<Duration>,
     /// Only say so if the fleet does worse.
     #[arg(long, requires = "watch")]
     no_rollback: bool,
@@ -63,13 +78,9 @@ struct Weights {
     /// How many times as long as the other side's the fleet's p95 may be.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.25)]
     worse_latency: f64,
-    /// How often to look while watching; figures come once a minute.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
-    every: Duration,
-    #[command(flatten)]
-    change: Change,
-    #[command(flatten)]
-    flags: OperatorFlags,
+    /// How long the fleet's p95 may be whatever the other side's is, so that it is judged where there is none.
+    #[arg(long, value_name = "DURATION", value_parser = span, requires = "watch")]
+    latency_ceiling: Option<Duration>,
 }
 
 fn help() -> String {
@@ -86,12 +97,21 @@ fn help() -> String {
          and all else of them stays; what else leads to the fleet is named and left. A rule that does not name the fleet \
          is never touched, but for the one at --fleet-rule-priority, with --force, where none does. A step down is never \
          refused. Clients that a rule keeps where they came to first move later.\n\n\
-         While it watches, a failure is a 5xx, or a target that did not take the connection. The fleet does worse when \
-         more fail than chance explains (once in a thousand looks); it does well when 19 times in 20 no more fail than \
-         the other side's share and --worse-errors: without any failure, that takes 3300 requests at 0.1 %. The p95 is \
-         that of all the watched time, and is compared where both sides answered a thousand requests.\n\n\
-         Exit code 75: not judged. Too few requests came, no figures came any more, or the watch was interrupted. The \
-         weights stay: watch on with the same command, or go back.\n\n\
+         While it watches, a failure is a 5xx, or a request that the target did not answer and the balancer did, with a \
+         5xx: it does not say for which target group, so that those count as far as requests of this side have no answer. \
+         Our own 408 (not done in time) is none to the balancer: the alarm queue-age tells of it. Figures come late: the \
+         newest three minutes are left out. The fleet does worse when more fail than chance explains (once in a thousand \
+         looks), or none of its targets is healthy; it does well when 19 times in 20 no more fail than the other side's \
+         share and --worse-errors: without any failure, that takes 3300 requests at 0.1 %. The p95 is that of all the \
+         watched time, and is compared where both sides answered a thousand requests.\n\n\
+         What is worse is taken back rule by rule: where the rule still stands as it was left, and had a smaller share \
+         before. A step down is never taken back. What a rule had before is known to the run that moved it; a later one is \
+         told with --back-to.\n\n\
+         Exit code 0 after --watch: well. Exit code 1: worse, if the line that begins with `worse` was printed: the weights \
+         are back, or it is said which are not; without that line, something failed before or besides: the step was refused, \
+         a call failed, or (without --watch) a rule that leads to the fleet was not moved. Exit code 75: not judged. Too few \
+         requests came, no figures came any more, or the watch was interrupted. The weights stay: watch on with the \
+         command that is printed, or go back.\n\n\
          Terraform knows nothing of this: set its variable instances_weight to the same number before the next apply, \
          or the apply puts back what it knows.",
     )
@@ -106,136 +126,117 @@ impl Migrate {
 
 impl Weights {
     fn run(self, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-        let sane = self.worse_errors.is_finite() && self.worse_errors > 0.0;
-        if !sane || !self.worse_latency.is_finite() || self.worse_latency < 1.0 || self.every.is_zero() {
-            let told = "--worse-errors and --every are above 0, and --worse-latency is 1 or more";
-            return Err(Misuse(told.to_owned()).into());
-        }
+        self.sane()?;
         let flags = self.flags.clone();
         operator::run(flags, streams, async |ground: &Ground, streams: &mut Streams| {
             let scales = Scales::new(&ground.clients, sides(ground)?).context("could not set up TLS")?;
             let weighed = scales.weigh(self.force).await?;
             show(&weighed, streams)?;
-            let Some(percent) = self.percent else { return Ok(ExitCode::SUCCESS) };
-            let moves = match weighed.with(percent) {
-                Ok(moves) => moves,
-                Err(why) => bail!("{why}"),
-            };
-            if let Some(why) = objection(&weighed, percent, self.most_step).filter(|_| !self.force) {
-                bail!("{why}\nfix: or add --force if you know better");
+            match self.percent {
+                Some(percent) => self.change(percent, &scales, &weighed, streams).await,
+                None => Ok(ExitCode::SUCCESS),
             }
-            streams.data(format!("change  {} % -> {percent} % to the fleet\n", now(&weighed)).as_bytes())?;
-            if self.change.dry_run {
-                return Ok(ExitCode::SUCCESS);
-            }
-            let begun = Timestamp::now();
-            let (lowest, _) = weighed.percents();
-            streams.say(format_args!("back again with: compilation-worker migrate weights {lowest} --force"));
-            set(&scales, &moves).await?;
-            streams.say(format_args!("terraform: set instances_weight = {percent} before the next apply"));
-            let code = match self.watch {
-                None => ExitCode::SUCCESS,
-                Some(span) => self.watch(&scales, &weighed, begun, span, streams).await?,
-            };
-            if !weighed.left.is_empty() {
-                bail!("{} of the fleet's rules were not moved: they are named above", weighed.left.len());
-            }
-            Ok(code)
         })
     }
 
-    /// Watches both sides, and takes the change back if the new one does worse.
-    async fn watch(
+    /// Whether the flags make sense together.
+    fn sane(&self) -> Result<(), Misuse> {
+        let Judging { worse_errors, worse_latency, latency_ceiling, back_to, .. } = self.judging;
+        let above = worse_errors.is_finite() && worse_errors > 0.0;
+        let positive = !self.every.is_zero() && latency_ceiling.is_none_or(|ceiling| !ceiling.is_zero());
+        if !above || !worse_latency.is_finite() || worse_latency < 1.0 || !positive {
+            let told =
+                "--worse-errors, --latency-ceiling and --every are above 0, and --worse-latency is 1 or more";
+            return Err(Misuse(told.to_owned()));
+        }
+        if let Some((back, percent)) = back_to.zip(self.percent).filter(|(back, percent)| back >= percent) {
+            let told = format!(
+                "--back-to is less than the share that is watched, and {back} is not less than {percent}"
+            );
+            return Err(Misuse(told));
+        }
+        Ok(())
+    }
+
+    async fn change(
         &self,
+        percent: u8,
         scales: &Scales,
         weighed: &Weighed,
-        from: Timestamp,
-        span: Duration,
         streams: &mut Streams,
     ) -> anyhow::Result<ExitCode> {
-        let (begun, mut operator) = (Instant::now(), Operator::listen()?);
-        let limits = Limits { errors: self.worse_errors, latency: self.worse_latency };
-        let mut told = String::new();
-        // Figures are for whole minutes. What the fleet did in the first one before the change counts too.
-        let from = minute(from);
-        loop {
-            if !operator.pause(self.every.min(span)).await {
-                return not_judged("it was interrupted, and nobody watches the fleet any more", streams);
+        let steps = weighed.with(percent).map_err(|why| anyhow!(why))?;
+        if let Some(why) = objection(weighed, percent, self.most_step).filter(|_| !self.force) {
+            bail!("{why}\nfix: or add --force if you know better");
+        }
+        if self.judging.since.is_some() && steps.iter().any(Step::changes) {
+            bail!("--since counts what came before, and the weights are only changed now\nfix: leave it out");
+        }
+        streams.data(format!("change  {} % -> {percent} % to the fleet\n", now(weighed)).as_bytes())?;
+        if self.change.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let way = match self.judging.back_to {
+            Some(back) => retraced(&steps, weighed.with(back).map_err(|why| anyhow!(why))?),
+            None => steps.clone(),
+        };
+        let watch = Watch { weights: self, scales, weighed, percent, way };
+        let back = self.judging.back_to.unwrap_or(weighed.percents().0);
+        if back != percent {
+            streams.say(format_args!("back again with: compilation-worker migrate weights {back} --force"));
+        }
+        if self.watch.is_some() {
+            watch.tell_no_way(streams);
+        }
+        let from = watch::beginning(self.judging.since);
+        self.set(scales, &steps).await?;
+        streams.say(format_args!("terraform: set instances_weight = {percent} before the next apply"));
+        let left = weighed.left.len();
+        match self.watch {
+            Some(span) => {
+                let code = watch.run(from, span, streams).await;
+                if left > 0 {
+                    streams.say(format_args!(
+                        "{left} of the fleet's rules were not moved: they are named above"
+                    ));
+                }
+                code
             }
-            let now = Timestamp::now();
-            let seen = scales.doing(weighed, from, now).await;
-            let verdict = match &seen {
-                Ok([old, new]) => {
-                    let line = format!("old: {}; new: {}", said(*old), said(*new));
-                    if line != told {
-                        streams.say(&line);
-                        told = line;
-                    }
-                    Some(judge(*old, *new, limits)).map(|verdict| (verdict, new.newest))
-                }
-                // Nothing is taken back because nothing could be seen.
-                Err(error) => {
-                    streams.say(format_args!("{error:#}"));
-                    None
-                }
-            };
-            if let Some((Verdict::Worse(how), _)) = &verdict {
-                return self.worse(scales, weighed, how, streams).await;
-            }
-            if begun.elapsed() < span {
-                continue;
-            }
-            return match verdict {
-                None => not_judged("no figures could be read at the end", streams),
-                Some((_, Some(newest))) if now.duration_since(newest) > STALE => {
-                    not_judged(&format!("the newest figures of the fleet are those of {newest}"), streams)
-                }
-                Some((Verdict::Well(why), _)) => {
-                    streams.data(format!("well    {why}\n").as_bytes())?;
-                    Ok(ExitCode::SUCCESS)
-                }
-                Some((Verdict::Open(why) | Verdict::Worse(why), _)) => not_judged(&why, streams),
-            };
+            None if left > 0 => bail!("{left} of the fleet's rules were not moved: they are named above"),
+            None => Ok(ExitCode::SUCCESS),
         }
     }
 
-    async fn worse(
-        &self,
-        scales: &Scales,
-        weighed: &Weighed,
-        how: &str,
-        streams: &mut Streams,
-    ) -> anyhow::Result<ExitCode> {
-        streams.data(format!("worse   {how}\n").as_bytes())?;
-        if self.no_rollback {
-            bail!("the fleet does worse, and the weights stay as they are");
+    /// Makes each rule share so. Where one fails, the others are changed nevertheless: on the way back each of them counts.
+    /// What went up does not stay so without anybody who watches it.
+    async fn set(&self, scales: &Scales, steps: &[Step]) -> anyhow::Result<()> {
+        let (mut failed, mut all) = (Vec::new(), 0);
+        for step in steps.iter().filter(|step| step.changes()) {
+            all += 1;
+            failed.extend(scales.set(&step.rule, &step.to).await.err());
         }
-        let before = weighed.parts.iter().map(|Part { rule, forward, .. }| (rule, forward.clone()));
-        let undone = set(scales, &before.collect::<Vec<_>>()).await;
-        undone.context("the fleet does worse, and that could not be undone")?;
-        let (now, (lowest, _)) = (now(weighed), weighed.percents());
-        bail!("the fleet does worse: back to {now} %; terraform: set instances_weight = {lowest}");
+        let Some(first) = failed.first() else { return Ok(()) };
+        let some = failed.len();
+        let Returned { back, failed, .. } = scales.take_back(steps, self.force).await.with_context(|| {
+            format!("{first}\n{some} of {all} rules failed, and what went up could not be taken back")
+        })?;
+        match (&back[..], &failed[..], (some, all)) {
+            ([], [], (1, 1)) => bail!("{first}"),
+            ([], [], _) => bail!("{some} of {all} rules are as they were; do it again for these: {first}"),
+            (_, [], _) => {
+                bail!("{some} of {all} rules could not be changed, and what went up is back: {first}")
+            }
+            (_, [Left { name, why }, ..], _) => bail!(
+                "{some} of {all} rules could not be changed, and {name} went up and could not be taken back: {why}"
+            ),
+        }
     }
 }
 
-/// Makes each rule share so. Where one fails, the others are changed nevertheless: on the way back each of them counts.
-async fn set(scales: &Scales, moves: &[(&Rule, Forward)]) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
-    for (rule, forward) in moves {
-        failed.extend(scales.set(rule, forward).await.err());
-    }
-    let Some(first) = failed.first() else { return Ok(()) };
-    match (failed.len(), moves.len()) {
-        (1, 1) => bail!("{first}"),
-        (some, all) => bail!("{some} of {all} rules are as they were; do it again for these: {first}"),
-    }
-}
-
-/// The end of a watch that says nothing of the fleet.
-fn not_judged(why: &str, streams: &mut Streams) -> anyhow::Result<ExitCode> {
-    streams.data(format!("not judged: {why}\n").as_bytes())?;
-    streams.say("the weights stay as they are: watch on with the same command, or go back");
-    Ok(ExitCode::from(EXIT_NOT_JUDGED))
+/// The same steps, from where others lead to.
+fn retraced(steps: &[Step], back: Vec<Step>) -> Vec<Step> {
+    let both = steps.iter().zip(back);
+    both.map(|(step, back)| Step { from: back.to, ..step.clone() }).collect()
 }
 
 /// The listener and the two sides, as the configuration names them.
@@ -253,13 +254,16 @@ fn sides(ground: &Ground) -> anyhow::Result<Sides> {
 }
 
 fn show(weighed: &Weighed, streams: &mut Streams) -> anyhow::Result<()> {
-    let Weighed { parts, left, new, healthy: (healthy, targets), .. } = weighed;
+    let Weighed { parts, left, new, health, .. } = weighed;
+    let known = health
+        .as_ref()
+        .map_or_else(|_| "?".to_owned(), |(healthy, targets)| format!("{healthy} of {targets}"));
     let mut table = Table::new(&["rule", "target group", ">weight", "healthy"]);
     for Part { rule, forward, .. } in parts {
         for share in &forward.shares {
             let group = share.group.rsplit(':').next().unwrap_or(&share.group);
-            let of = if share.group == new.arn { format!("{healthy} of {targets}") } else { "-".to_owned() };
-            table.row([name(rule), group.to_owned(), share.weight.to_string(), of]);
+            let healthy = if share.group == new.arn { &*known } else { "-" };
+            table.row([name(rule), group.to_owned(), share.weight.to_string(), healthy.to_owned()]);
         }
     }
     streams.data(table.render().as_bytes())?;
@@ -269,6 +273,9 @@ fn show(weighed: &Weighed, streams: &mut Streams) -> anyhow::Result<()> {
             .map_or_else(String::new, |seconds| format!("; clients stay for {seconds} s where they came to"));
         let paths = rule.paths.join(" ");
         streams.data(format!("fleet   {percent} % of {paths}{sticky}\n").as_bytes())?;
+    }
+    if let Err(trouble) = health {
+        streams.say(trouble);
     }
     for Left { name, why } in left {
         streams.say(format_args!("{name} leads to the fleet too, and is not moved: {why}"));
@@ -280,27 +287,4 @@ fn show(weighed: &Weighed, streams: &mut Streams) -> anyhow::Result<()> {
 fn now(weighed: &Weighed) -> String {
     let (lowest, highest) = weighed.percents();
     if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") }
-}
-
-fn said(doing: Doing) -> String {
-    let Doing { requests, errors, p95, .. } = doing;
-    let p95 = p95.map_or_else(|| "no latency".to_owned(), |p95| format!("p95 {p95:.3} s"));
-    format!("{requests} requests, {errors} failed, {p95}")
-}
-
-/// The beginning of this minute.
-fn minute(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second() / 60 * 60).unwrap_or(at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_begin_with_a_whole_minute() {
-        for (at, begins) in [(0, 0), (59, 0), (60, 60), (119, 60)] {
-            assert_eq!(minute(Timestamp::from_second(at).unwrap()).as_second(), begins);
-        }
-    }
 }

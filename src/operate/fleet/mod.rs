@@ -1,5 +1,6 @@
 //! A fleet: its Auto Scaling group, its target group, and what its daemons say of themselves.
 
+pub mod back;
 pub mod cost;
 pub mod events;
 pub mod life;

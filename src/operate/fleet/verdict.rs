@@ -18,12 +18,36 @@ const TIMED: f64 = 1000.0;
 pub struct Doing {
     /// Requests.
     pub requests: f64,
-    /// Of these, answered with a 5xx, or given to a target that did not take the connection.
+    /// Of these, failed: see [`Counts::errors`].
     pub errors: f64,
     /// Seconds within which nineteen of twenty were answered.
     pub p95: Option<f64>,
     /// The newest minute that anything is known of.
     pub newest: Option<Timestamp>,
+}
+
+/// What a balancer counts of a target group's requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counts {
+    /// Requests that a target was chosen for.
+    pub requests: f64,
+    /// Of these, answered by the target with anything but a 5xx.
+    pub answered: f64,
+    /// Answered by the target with a 5xx.
+    pub failed: f64,
+    /// Answered by the balancer itself with a 5xx, for whichever target group.
+    pub balancer_failed: f64,
+}
+
+impl Counts {
+    /// Requests that failed: what a target answered with a 5xx, and what it took and did not answer (it died, hung, or
+    /// did not take the connection), for which the balancer answers 502 or 504. What a client did not wait for is not
+    /// answered by the target either, but is no failure and no 5xx of the balancer's: so it counts as far as there
+    /// are those.
+    pub fn errors(self) -> f64 {
+        let unanswered = (self.requests - self.answered - self.failed).max(0.0);
+        self.failed + unanswered.min(self.balancer_failed)
+    }
 }
 
 /// How much worse the fleet may do.
@@ -33,6 +57,8 @@ pub struct Limits {
     pub errors: f64,
     /// How many times as long as the other side it may take.
     pub latency: f64,
+    /// Seconds that its p95 may be, whatever the other side's is.
+    pub ceiling: Option<f64>,
 }
 
 /// What the figures say, and why.
@@ -66,6 +92,12 @@ pub fn judge(old: Doing, new: Doing, limits: Limits) -> Verdict {
             new.error_percent(),
             limits.errors
         ));
+    }
+    if let Some((p95, ceiling)) = new.p95.zip(limits.ceiling)
+        && new.requests >= TIMED
+        && p95 > ceiling
+    {
+        return Verdict::Worse(format!("its p95 is {p95:.3} s, and {ceiling:.3} s is the ceiling"));
     }
     let timed = if old.requests >= TIMED && new.requests >= TIMED { old.p95.zip(new.p95) } else { None };
     let latency = match timed {
@@ -104,7 +136,7 @@ fn at_most(errors: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { errors: 0.1, latency: 1.25 };
+    const LIMITS: Limits = Limits { errors: 0.1, latency: 1.25, ceiling: None };
 
     fn doing(requests: f64, errors: f64, p95: Option<f64>) -> Doing {
         Doing { requests, errors, p95, newest: None }
@@ -163,6 +195,37 @@ mod tests {
                 Verdict::Worse(why) if why.contains(expected) => {}
                 verdict => panic!("{new:?}: {verdict:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_nobody_answered_fails_and_whom_nobody_waited_for_does_not() {
+        for (requests, answered, failed, balancer_failed, errors) in [
+            (1000.0, 1000.0, 0.0, 0.0, 0.0),
+            (1000.0, 990.0, 10.0, 0.0, 10.0),
+            // The worker died, and the balancer said so.
+            (1000.0, 950.0, 20.0, 30.0, 50.0),
+            // The clients left.
+            (1000.0, 950.0, 20.0, 0.0, 20.0),
+            (1000.0, 950.0, 20.0, 5.0, 25.0),
+            // Another target group's worker died.
+            (1000.0, 1000.0, 0.0, 500.0, 0.0),
+            // Answers are counted, and their requests not yet.
+            (900.0, 1000.0, 10.0, 5.0, 10.0),
+        ] {
+            let counts = Counts { requests, answered, failed, balancer_failed };
+            assert!((counts.errors() - errors).abs() < 1e-9, "{counts:?}: {}", counts.errors());
+        }
+    }
+
+    #[test]
+    fn a_ceiling_needs_no_other_side() {
+        let limits = Limits { ceiling: Some(2.0), ..LIMITS };
+        for (requests, p95, worse) in
+            [(4000.0, 2.1, true), (4000.0, 2.0, false), (999.0, 9.0, false), (4000.0, 1.0, false)]
+        {
+            let verdict = judge(Doing::default(), doing(requests, 0.0, Some(p95)), limits);
+            assert_eq!(matches!(verdict, Verdict::Worse(_)), worse, "{verdict:?}");
         }
     }
 

@@ -3,16 +3,33 @@
 //! A listener has several rules of the fleet where its paths do not fit into one. All that share between both sides are
 //! moved together; whatever else leads to the fleet is named, and left as it is.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{
     Balancer, Clients, Fault, Figures, Forward, Metric, Rule, Share, Span, Statistics, TargetGroup,
 };
-use crate::operate::fleet::verdict::Doing;
+use crate::operate::fleet::verdict::{Counts, Doing};
 use crate::operate::{Call, Trouble};
 
 /// Longest period that `CloudWatch` makes one figure of, in seconds.
 const LONGEST_PERIOD: u32 = 86_400;
+/// Age of a minute's beginning from which its counts are taken for whole. Those of one minute come up to two minutes after
+/// its end, and not all at once: what has been asked and not answered cannot be told from them before.
+const SETTLED: SignedDuration = SignedDuration::from_mins(3);
+
+/// What is counted of a target group, each as CloudWatch calls it, in the order of [`Counts`].
+///
+/// `RequestCount` has every request that a target was chosen for, whether that target took the connection or not, so that
+/// `TargetConnectionErrorCount` would count some twice.
+const COUNTED: [&str; 5] = [
+    "RequestCount",
+    "HTTPCode_Target_2XX_Count",
+    "HTTPCode_Target_3XX_Count",
+    "HTTPCode_Target_4XX_Count",
+    "HTTPCode_Target_5XX_Count",
+];
+/// What the balancer answered with a 5xx by itself. It does not say for which target group.
+const OF_THE_BALANCER: &str = "HTTPCode_ELB_5XX_Count";
 
 /// Where the rules are, and between whom they share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +64,8 @@ pub struct Weighed {
     pub new: TargetGroup,
     /// The other's ARN; none if no rule names one and none is configured.
     pub old: Option<String>,
-    /// Targets of the fleet that are healthy, of how many.
-    pub healthy: (usize, usize),
+    /// Targets of the fleet that are healthy, of how many; or why that is not known.
+    pub health: Result<(usize, usize), Trouble>,
 }
 
 /// A rule that is moved.
@@ -71,6 +88,17 @@ pub struct Left {
     pub why: String,
 }
 
+/// A rule, how it shares, and how it is to share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The rule.
+    pub rule: Rule,
+    /// How it shares before.
+    pub from: Forward,
+    /// How it shares afterwards.
+    pub to: Forward,
+}
+
 /// What a rule is called in messages.
 pub fn name(rule: &Rule) -> String {
     rule.priority.map_or_else(|| "the default rule".to_owned(), |priority| format!("rule {priority}"))
@@ -78,14 +106,17 @@ pub fn name(rule: &Rule) -> String {
 
 /// Why `percent` is not to be set, if it is not.
 pub fn objection(weighed: &Weighed, percent: u8, most: u8) -> Option<String> {
-    let Weighed { healthy: (healthy, targets), new, left, .. } = weighed;
+    let Weighed { health, new: TargetGroup { name: fleet, .. }, left, .. } = weighed;
     let (lowest, _) = weighed.percents();
     if percent <= lowest {
         return None;
     }
-    if *healthy == 0 {
-        let name = &new.name;
-        return Some(format!("none of the {targets} targets of {name} is healthy: nobody would answer"));
+    match health {
+        Ok((0, targets)) => {
+            return Some(format!("none of the {targets} targets of {fleet} is healthy: nobody would answer"));
+        }
+        Ok(_) => {}
+        Err(trouble) => return Some(format!("whether anybody would answer is not known: {trouble}")),
     }
     if let Some(Left { name, why }) = left.first() {
         return Some(format!("{name} leads to the fleet too, and would not be moved: {why}"));
@@ -107,8 +138,13 @@ impl Weighed {
         (all.clone().min().unwrap_or(0), all.max().unwrap_or(0))
     }
 
-    /// How each rule is to share with this many hundredths to the fleet. All else stays.
-    pub fn with(&self, percent: u8) -> Result<Vec<(&Rule, Forward)>, String> {
+    /// Hundredths of the requests that go to the fleet where a rule shares so.
+    pub fn percent(&self, forward: &Forward) -> u8 {
+        percent_of(forward, &self.new.arn)
+    }
+
+    /// A step of each rule to this many hundredths to the fleet. All else of it stays.
+    pub fn with(&self, percent: u8) -> Result<Vec<Step>, String> {
         let Some(old) = &self.old else {
             return Err("no rule names another target group than the fleet's: say which with \
                         --fleet-old-target-group"
@@ -116,8 +152,12 @@ impl Weighed {
         };
         let share = |group: &String, weight: u8| Share { group: group.clone(), weight: weight.into() };
         let shares = [share(old, 100 - percent), share(&self.new.arn, percent)];
-        let with = |part: &Part| Forward { shares: shares.to_vec(), sticky: part.forward.sticky };
-        Ok(self.parts.iter().map(|part| (&part.rule, with(part))).collect())
+        let step = |Part { rule, forward, .. }: &Part| Step {
+            rule: rule.clone(),
+            from: forward.clone(),
+            to: Forward { shares: shares.to_vec(), sticky: forward.sticky },
+        };
+        Ok(self.parts.iter().map(step).collect())
     }
 }
 
@@ -214,13 +254,19 @@ impl Scales {
             let left: Vec<String> = left.iter().map(|Left { name, why }| format!("{name}: {why}")).collect();
             anyhow::bail!("no rule of the fleet can be moved: {}", left.join("; "));
         }
-        let health = self.balancer.health(&new).await.map_err(|fault| {
-            let thing = format!("target group {}", new.name);
+        // Whoever takes the fleet's share away needs nothing of this.
+        let health = self.health(&new).await;
+        Ok(Weighed { parts, left, new, old, health })
+    }
+
+    /// Targets of a group that are healthy, of how many.
+    pub async fn health(&self, group: &TargetGroup) -> Result<(usize, usize), Trouble> {
+        let targets = self.balancer.health(group).await.map_err(|fault| {
+            let thing = format!("target group {}", group.name);
             let action = "elasticloadbalancing:DescribeTargetHealth";
             self.trouble("read the health of", &thing, action, "fleet.target_group", fault)
         })?;
-        let healthy = health.iter().filter(|target| target.state == "healthy").count();
-        Ok(Weighed { parts, left, new, old, healthy: (healthy, health.len()) })
+        Ok((targets.iter().filter(|target| target.state == "healthy").count(), targets.len()))
     }
 
     /// The rules that lead to the fleet; by `force`, the one that is to where none does.
@@ -262,7 +308,7 @@ impl Scales {
         })
     }
 
-    /// How both sides did in this time, the old one first.
+    /// How both sides did in this time, the old one first. Minutes whose counts may not be whole yet are left out.
     pub async fn doing(
         &self,
         weighed: &Weighed,
@@ -279,21 +325,29 @@ impl Scales {
             let dimensions = [("LoadBalancer", &*balancer), ("TargetGroup", group)];
             Metric::new("AWS/ApplicationELB", name, &dimensions, statistic)
         };
-        // What a target does not answer at all is an error of the balancer's own, and counted as no answer of the target's.
-        let counted = ["RequestCount", "HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount"];
-        let counts = groups.iter().flat_map(|group| counted.map(|name| metric(group, name, "Sum")));
-        let counts = self.figures(&counts.collect::<Vec<_>>(), Span { from, to, period: 60 }).await?;
+        let mut counts: Vec<Metric> =
+            groups.iter().flat_map(|group| COUNTED.map(|name| metric(group, name, "Sum"))).collect();
+        let whole = [("LoadBalancer", &*balancer)];
+        counts.push(Metric::new("AWS/ApplicationELB", OF_THE_BALANCER, &whole, "Sum"));
+        let mut counts = self.figures(&counts, Span { from, to, period: 60 }).await?;
+        let settled = to.checked_sub(SETTLED).unwrap_or(to);
+        for figures in &mut counts {
+            figures.0.retain(|(minute, _)| *minute <= settled);
+        }
         // Of all this time at once: the p95 of a single minute is that of its few requests.
         let times: Vec<Metric> =
             groups.iter().map(|group| metric(group, "TargetResponseTime", "p95")).collect();
         let times = self.figures(&times, Span { from, to, period: period_of(from, to) }).await?;
         let doing = |side: usize| {
-            let count = |at: usize| counts.get(counted.len() * side + at).map_or(0.0, Figures::sum);
+            let sum = |at: usize| counts.get(at).map_or(0.0, Figures::sum);
+            let [requests, ok, moved, refused, failed] =
+                std::array::from_fn(|at| sum(COUNTED.len() * side + at));
+            let balancer_failed = sum(COUNTED.len() * groups.len());
             Doing {
-                requests: count(0),
-                errors: count(1) + count(2),
+                requests,
+                errors: Counts { requests, answered: ok + moved + refused, failed, balancer_failed }.errors(),
                 p95: times.get(side).and_then(Figures::largest),
-                newest: counts.get(counted.len() * side).and_then(|figures| Some(figures.0.last()?.0)),
+                newest: counts.get(COUNTED.len() * side).and_then(|figures| Some(figures.0.last()?.0)),
             }
         };
         Ok([doing(0), doing(1)])
@@ -328,6 +382,7 @@ impl Scales {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::Kind;
 
     fn rule(priority: Option<u64>, shares: &[(&str, u32)]) -> Rule {
         let share = |&(group, weight): &(&str, u32)| Share { group: group.to_owned(), weight };
@@ -349,7 +404,7 @@ mod tests {
             left: Vec::new(),
             new: TargetGroup { arn: "new".to_owned(), name: "fleet".to_owned(), balancers: Vec::new() },
             old: Some("old".to_owned()),
-            healthy: (healthy, 3),
+            health: Ok((healthy, 3)),
         }
     }
 
@@ -364,9 +419,9 @@ mod tests {
         assert_eq!(weighed.percents(), (0, 10));
         let changed = weighed.with(50).unwrap();
         assert_eq!(changed.len(), 2, "every rule");
-        for (_, forward) in changed {
-            assert_eq!(forward.sticky, Some(60));
-            assert_eq!(forward.shares.iter().map(|share| share.weight).collect::<Vec<_>>(), [50, 50]);
+        for Step { to, .. } in changed {
+            assert_eq!(to.sticky, Some(60));
+            assert_eq!(to.shares.iter().map(|share| share.weight).collect::<Vec<_>>(), [50, 50]);
         }
         assert!(Weighed { old: None, ..weighed }.with(50).unwrap_err().contains("old-target-group"));
     }
@@ -389,6 +444,12 @@ mod tests {
                 Some(words) => assert!(told.as_ref().is_some_and(|told| told.contains(words)), "{told:?}"),
             }
         }
+        let fault = Fault { kind: Kind::Denied, detail: "no".to_owned(), code: None };
+        let call = Call { doing: "read", thing: "it", action: "a:B", key: "fleet.target_group" };
+        let unseen = Err(Trouble::new(&call, "us-east-1", fault));
+        let unseen = Weighed { health: unseen, ..weighed(&[[90, 10]], 1) };
+        assert!(objection(&unseen, 20, 40).unwrap().contains("allow these credentials a:B on it"));
+        assert_eq!(objection(&unseen, 0, 40), None);
         let left = vec![Left { name: "rule 9".to_owned(), why: "odd".to_owned() }];
         let weighed = Weighed { left, ..weighed(&[[90, 10]], 1) };
         assert!(objection(&weighed, 20, 40).unwrap().contains("rule 9 leads to the fleet too"));

@@ -1,7 +1,7 @@
 //! `CloudWatch`'s metric math, as far as `terraform/` uses it: which functions there are, what they take, and what comes
 //! of them. A figure is a series, one for each period, or a single number; what an alarm or a plot shows is a series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a part of an expression is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,13 @@ enum Kind {
 }
 
 use Kind::{Number, Series};
+
+/// A part of an expression: what it is, and what comes of it in a single period. Nothing measured is no number.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    kind: Kind,
+    value: f64,
+}
 
 /// Functions of one argument: what they take, and what they make of it.
 const OF_ONE: [(&str, Kind, Kind); 7] = [
@@ -29,10 +36,17 @@ const OPERATORS: [&[&str]; 4] =
 
 /// Reads an expression over these `ids`; an error says what `CloudWatch` would not take.
 pub(super) fn check(expression: &str, ids: &BTreeSet<String>) -> Result<(), String> {
-    let mut reader = Reader { rest: expression, ids };
-    let kind = reader.operation(0)?;
+    let figures = ids.iter().map(|id| (&**id, 1.0)).collect();
+    value(expression, &figures).map(drop)
+}
+
+/// What comes of an expression over a single period, of which these figures are known; not a number if one was not
+/// measured and has to be there.
+pub(super) fn value(expression: &str, figures: &BTreeMap<&str, f64>) -> Result<f64, String> {
+    let mut reader = Reader { rest: expression, figures };
+    let Part { kind, value } = reader.operation(0)?;
     match (reader.rest.trim(), kind) {
-        ("", Series) => Ok(()),
+        ("", Series) => Ok(value),
         ("", Number) => Err("it is one number, and no series".to_owned()),
         (rest, _) => Err(format!("{rest:?} is left over")),
     }
@@ -40,7 +54,7 @@ pub(super) fn check(expression: &str, ids: &BTreeSet<String>) -> Result<(), Stri
 
 struct Reader<'a> {
     rest: &'a str,
-    ids: &'a BTreeSet<String>,
+    figures: &'a BTreeMap<&'a str, f64>,
 }
 
 impl Reader<'_> {
@@ -55,68 +69,112 @@ impl Reader<'_> {
     }
 
     /// Operators of this rank and those that bind more tightly. A series on either side makes a series.
-    fn operation(&mut self, rank: usize) -> Result<Kind, String> {
+    fn operation(&mut self, rank: usize) -> Result<Part, String> {
         let Some(operators) = OPERATORS.get(rank) else { return self.operand() };
-        let mut kind = self.operation(rank + 1)?;
-        while operators.iter().any(|operator| self.takes(operator)) {
-            kind = wider(kind, self.operation(rank + 1)?);
+        let mut left = self.operation(rank + 1)?;
+        while let Some(operator) = operators.iter().find(|operator| self.takes(operator)) {
+            let right = self.operation(rank + 1)?;
+            let value = applied(operator, left.value, right.value);
+            left = Part { kind: wider(left.kind, right.kind), value };
         }
-        Ok(kind)
+        Ok(left)
     }
 
-    fn operand(&mut self) -> Result<Kind, String> {
+    fn operand(&mut self) -> Result<Part, String> {
         if self.takes("(") {
-            let kind = self.operation(0)?;
-            return self.must(")").map(|()| kind);
+            let part = self.operation(0)?;
+            return self.must(")").map(|()| part);
         }
         let rest = self.rest.trim_start();
         let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.');
         let (word, rest) = rest.split_at(rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()));
         self.rest = rest;
-        if word.parse::<f64>().is_ok_and(f64::is_finite) {
-            Ok(Number)
+        if let Some(value) = word.parse::<f64>().ok().filter(|value| value.is_finite()) {
+            Ok(Part { kind: Number, value })
         } else if self.takes("(") {
             self.call(word)
-        } else if self.ids.contains(word) {
-            Ok(Series)
+        } else if let Some(&value) = self.figures.get(word) {
+            Ok(Part { kind: Series, value })
         } else {
-            Err(format!("{word:?} is neither a number nor one of {:?}", self.ids))
+            Err(format!("{word:?} is neither a number nor one of {:?}", self.figures.keys()))
         }
     }
 
     /// A function's arguments, after its bracket.
-    fn call(&mut self, name: &str) -> Result<Kind, String> {
+    fn call(&mut self, name: &str) -> Result<Part, String> {
         let first = self.operation(0)?;
-        let kind = match name {
+        let part = match name {
             "IF" => {
                 self.must(",")?;
                 let then = self.operation(0)?;
                 self.must(",")?;
-                wider(first, wider(then, self.operation(0)?))
+                let other = self.operation(0)?;
+                // What is not a number is not above 0 either.
+                let value = if first.value > 0.0 { then.value } else { other.value };
+                Part { kind: wider(first.kind, wider(then.kind, other.kind)), value }
             }
             "FILL" => {
                 self.must(",")?;
                 let by_rule = self.takes("REPEAT") || self.takes("LINEAR");
-                if first != Series || !by_rule && self.operation(0)? != Number {
+                let filling =
+                    if by_rule { Part { kind: Number, value: f64::NAN } } else { self.operation(0)? };
+                if first.kind != Series || filling.kind != Number {
                     return Err("FILL takes a series, and a number, REPEAT or LINEAR".to_owned());
                 }
-                Series
+                Part { kind: Series, value: if first.value.is_nan() { filling.value } else { first.value } }
             }
             _ => {
                 let known = OF_ONE.into_iter().find(|(known, ..)| *known == name);
                 let (_, takes, makes) = known.ok_or_else(|| format!("there is no function {name}"))?;
-                if first != takes {
-                    return Err(format!("{name} takes a {takes:?}, and is given a {first:?}"));
+                if first.kind != takes {
+                    return Err(format!("{name} takes a {takes:?}, and is given a {:?}", first.kind));
                 }
-                makes
+                // Of a single period, all of them are what it is; but for those of its length, which nobody asks here.
+                let of_length = ["PERIOD", "RATE"].contains(&name);
+                Part { kind: makes, value: if of_length { f64::NAN } else { first.value } }
             }
         };
-        self.must(")").map(|()| kind)
+        self.must(")").map(|()| part)
+    }
+}
+
+fn applied(operator: &str, left: f64, right: f64) -> f64 {
+    let truth = |is: bool| f64::from(u8::from(is));
+    match operator {
+        "+" => left + right,
+        "-" => left - right,
+        "*" => left * right,
+        "/" => left / right,
+        ">" => truth(left > right),
+        ">=" => truth(left >= right),
+        "<" => truth(left < right),
+        "<=" => truth(left <= right),
+        "&&" => truth(left > 0.0 && right > 0.0),
+        "||" => truth(left > 0.0 || right > 0.0),
+        "==" => truth(left.total_cmp(&right).is_eq()),
+        "!=" => truth(left.total_cmp(&right).is_ne()),
+        other => unreachable!("{other} is not among the operators"),
     }
 }
 
 fn wider(a: Kind, b: Kind) -> Kind {
     if a == Series || b == Series { Series } else { Number }
+}
+
+#[test]
+fn what_comes_of_an_expression_is_computed() {
+    let figures = BTreeMap::from([("a", 6.0), ("b", 4.0), ("gap", f64::NAN)]);
+    for (expression, expected) in [
+        ("a - b - 1", 1.0),
+        ("a + b * 2 / 4", 8.0),
+        ("IF(a > b, 100 * a, b)", 600.0),
+        ("IF(a >= 7 || b < 1, 1, FILL(gap, 3))", 3.0),
+        ("TIME_SERIES(SUM(FILL(gap, 0)) + MAX(a))", 6.0),
+    ] {
+        let value = value(expression, &figures).unwrap();
+        assert!((value - expected).abs() < 1e-9, "{expression}: {value}");
+    }
+    assert!(value("a + gap", &figures).unwrap().is_nan());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Every metric that an alarm, a policy or a dashboard names is published, and every published one is looked at; every
 //! saved query asks for what the daemon writes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use compilation_worker::operate::fleet::verdict::Counts;
 use compilation_worker::telemetry::emf::{DIMENSION, Kind, NAMESPACE, PUBLISHED};
 use regex::Regex;
 use serde_json::Value as Json;
@@ -129,6 +130,72 @@ fn metric_math_is_valid_and_names_what_is_beside_it() {
             criteria += 1;
         }
         assert_eq!(criteria, 2);
+    }
+}
+
+/// Each way of counting what fails: its expression, and what its ids are of.
+fn failures(plan: &Plan) -> [(String, BTreeMap<String, String>); 3] {
+    let text = |json: &Json| json.as_str().unwrap().to_owned();
+    let queries = plan.one("aws_cloudwatch_metric_alarm.error_rate")["metric_query"].as_array().unwrap();
+    let figures = queries.iter().filter(|query| query["metric"].is_array());
+    let figures = figures.map(|query| (text(&query["id"]), text(&query["metric"][0]["metric_name"])));
+    let alarm = queries.iter().find(|query| query["return_data"] == true).unwrap();
+    let criterion = &plan.outputs["success_criteria"]["error_rate"];
+    let measured = criterion["metrics"].as_object().unwrap().iter();
+    let measured =
+        measured.map(|(id, what)| (id.clone(), text(what).strip_prefix("Sum of ").unwrap().to_owned()));
+    let rows = rows(plan);
+    let with = |key: &'static str| rows.iter().filter(move |row| row.last().unwrap()[key].is_string());
+    let shown = with("expression").map(|row| text(&row.last().unwrap()["expression"]));
+    let drawn = with("id").filter(|row| row[0] == "AWS/ApplicationELB");
+    let drawn = drawn.map(|row| (text(&row.last().unwrap()["id"]), text(&row[1])));
+    [
+        (text(&alarm["expression"]), figures.collect()),
+        (text(&criterion["expression"]), measured.collect()),
+        (shown.into_iter().find(|shown| shown.contains("answered_5xx")).unwrap(), drawn.collect()),
+    ]
+}
+
+/// Alarm, criterion and dashboard tell of the same failures as `migrate weights --watch`.
+#[test]
+fn what_fails_is_counted_alike_everywhere() {
+    let plan = Plan::of(&example("large"));
+    for (expression, of) in failures(&plan) {
+        for (requests, answered, failed, balancer_failed) in [
+            (1000.0, 1000.0, f64::NAN, f64::NAN),
+            (1000.0, 990.0, 10.0, f64::NAN),
+            (1000.0, 950.0, 20.0, 30.0),
+            (1000.0, 950.0, 20.0, f64::NAN),
+            (1000.0, 950.0, 20.0, 5.0),
+            (1000.0, 1000.0, f64::NAN, 500.0),
+            (900.0, 1000.0, 10.0, 5.0),
+        ] {
+            let figure = |metric: &str| match metric {
+                "RequestCount" => requests,
+                "HTTPCode_Target_2XX_Count" => answered - 3.0,
+                "HTTPCode_Target_3XX_Count" => 1.0,
+                "HTTPCode_Target_4XX_Count" => 2.0,
+                "HTTPCode_Target_5XX_Count" => failed,
+                "HTTPCode_ELB_5XX_Count" => balancer_failed,
+                _ => f64::NAN,
+            };
+            let figures = of.iter().map(|(id, metric)| (&**id, figure(metric))).collect();
+            let told = math::value(&expression, &figures).unwrap();
+            let known = |figure: f64| if figure.is_nan() { 0.0 } else { figure };
+            let (failed, balancer_failed) = (known(failed), known(balancer_failed));
+            let expected = 100.0 * Counts { requests, answered, failed, balancer_failed }.errors() / requests;
+            assert!((told - expected).abs() < 1e-9, "{expression}: {told}, and {expected}: {figures:?}");
+        }
+    }
+    // The balancer has no figure of its own 5xx by target group.
+    let queries = plan.one("aws_cloudwatch_metric_alarm.error_rate")["metric_query"].as_array().unwrap();
+    for metric in queries.iter().filter_map(|query| query["metric"].get(0)) {
+        let of_the_balancer = metric["metric_name"] == "HTTPCode_ELB_5XX_Count";
+        assert_eq!(metric["dimensions"].get("TargetGroup").is_none(), of_the_balancer, "{metric}");
+        assert_eq!(
+            (&metric["stat"], &metric["dimensions"]["LoadBalancer"]),
+            (&"Sum".into(), &"app/site/0".into())
+        );
     }
 }
 

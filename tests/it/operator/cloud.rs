@@ -56,10 +56,12 @@ pub(super) struct World {
     pub(super) begun: u32,
     /// The rules of the listener.
     pub(super) rules: Vec<Rule>,
-    /// Figures by name and what they are of, one a period.
+    /// Figures by what `metric` calls them, one a minute.
     pub(super) figures: BTreeMap<String, Vec<f64>>,
     /// Minutes ago of the newest of them.
     pub(super) figures_ago: i64,
+    /// What happens once after the next answer to an action.
+    pub(super) then: BTreeMap<&'static str, fn(&mut Self)>,
     /// Log events: stream, milliseconds of Unix time, message.
     pub(super) events: Vec<(&'static str, i64, String)>,
     /// What is done to an action instead, and how often.
@@ -159,7 +161,8 @@ impl Cloud {
             begun: 0,
             rules: vec![Rule::new("70", &[(OLD, 90), (NEW, 10)]), Rule::new("default", &[(OLD, 1)])],
             figures: BTreeMap::new(),
-            figures_ago: 0,
+            figures_ago: 1,
+            then: BTreeMap::new(),
             events: Vec::new(),
             faults: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -240,6 +243,9 @@ impl World {
             return act.clone();
         }
         let act = self.carry_out(name, &said);
+        if let Some(then) = self.then.remove(name) {
+            then(self);
+        }
         if self.lost.remove(name) { Act::Reset } else { act }
     }
 
@@ -289,7 +295,7 @@ impl World {
             "DescribeTargetHealth" => xml(name, &self.health()),
             "DescribeRules" => xml(name, &self.rules(said.get("Marker"))),
             "ModifyRule" => self.modify(said),
-            "GetMetricData" => xml(name, &self.metrics(said)),
+            "GetMetricData" => self.metrics(said),
             "GetLogEvents" => self.word(&said["logStreamName"]),
             "FilterLogEvents" => self.search(said),
             other => panic!("{other} was not expected"),
@@ -390,29 +396,46 @@ impl World {
         xml("ModifyRule", "")
     }
 
-    /// Figures by `NAME of WHAT`, what being the last dimension's value.
-    fn metrics(&self, said: &BTreeMap<String, String>) -> String {
-        let (mut all, now) = (Vec::new(), Timestamp::now().as_second());
+    /// Each query's figures within the time that is asked for, put together by its period and statistic.
+    fn metrics(&self, said: &BTreeMap<String, String>) -> Act {
+        let at = |name: &str| said[name].parse::<Timestamp>().unwrap().as_second();
+        let (from, to) = (at("StartTime") / 60 * 60, at("EndTime"));
+        if from >= to {
+            return refusal(400, "ValidationError", "The parameter StartTime must be less than EndTime.");
+        }
+        let newest = Timestamp::now().as_second() / 60 * 60 - 60 * self.figures_ago;
+        let mut all = Vec::new();
         for number in 1.. {
             let query = format!("MetricDataQueries.member.{number}");
             let Some(id) = said.get(&format!("{query}.Id")) else { break };
-            let metric = format!("{query}.MetricStat.Metric");
-            let of = (1..).map_while(|at| said.get(&format!("{metric}.Dimensions.member.{at}.Value"))).last();
-            let name = format!("{} of {}", said[&format!("{metric}.MetricName")], of.unwrap());
-            let values = self.figures.get(&name).cloned().unwrap_or_default();
-            let member = |text: String| format!("<member>{text}</member>");
-            let ago = |minutes: i64| {
-                Timestamp::from_second(now - 60 * (minutes + self.figures_ago)).unwrap().to_string()
+            let of = |what: &str| &*said[&format!("{query}.MetricStat.{what}")];
+            let dimension = |at: u8| {
+                let dimension = format!("{query}.MetricStat.Metric.Dimensions.member.{at}");
+                Some((&**said.get(&format!("{dimension}.Name"))?, &*said[&format!("{dimension}.Value")]))
             };
+            let dimensions: Vec<_> = (1..).map_while(dimension).collect();
+            let (statistic, period) = (of("Stat"), of("Period").parse::<i64>().unwrap());
+            assert!(period > 0 && period % 60 == 0, "{period}");
+            let name = metric(of("Metric.Namespace"), of("Metric.MetricName"), &dimensions, statistic);
+            let mut periods: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+            for (value, ago) in self.figures.get(&name).into_iter().flatten().rev().zip(0..) {
+                let minute = newest - 60 * ago;
+                if (from..to).contains(&minute) {
+                    periods.entry(from + (minute - from) / period * period).or_default().push(*value);
+                }
+            }
+            // The newest first, as the service likes to.
+            let member = |text: String| format!("<member>{text}</member>");
             let times =
-                (0..).zip(&values).map(|(minutes, _)| member(ago(minutes))).collect::<Vec<_>>().concat();
+                periods.keys().rev().map(|&at| member(Timestamp::from_second(at).unwrap().to_string()));
             let values =
-                values.iter().rev().map(|value| member(value.to_string())).collect::<Vec<_>>().concat();
+                periods.values().rev().map(|minutes| member(together(minutes, statistic).to_string()));
+            let (times, values) = (times.collect::<String>(), values.collect::<String>());
             all.push(format!(
                 "<member><Id>{id}</Id><Timestamps>{times}</Timestamps><Values>{values}</Values></member>"
             ));
         }
-        format!("<MetricDataResults>{}</MetricDataResults>", all.concat())
+        xml("GetMetricData", &format!("<MetricDataResults>{}</MetricDataResults>", all.concat()))
     }
 
     /// The newest word of a daemon, which notices its state after it was first asked in it.
@@ -453,6 +476,23 @@ impl World {
             body["nextToken"] = json!((page + 1).to_string());
         }
         Act::ok(&body)
+    }
+}
+
+/// What a metric's figures are called: all that they are asked for by.
+pub(super) fn metric(namespace: &str, name: &str, dimensions: &[(&str, &str)], statistic: &str) -> String {
+    let dimensions: BTreeMap<_, _> = dimensions.iter().copied().collect();
+    format!("{statistic} of {namespace} {name} {dimensions:?}")
+}
+
+/// One figure of several minutes'.
+fn together(minutes: &[f64], statistic: &str) -> f64 {
+    let sum = minutes.iter().fold(0.0, |sum, value| sum + value);
+    match statistic {
+        "Sum" => sum,
+        "Average" => sum / f64::from(u32::try_from(minutes.len()).unwrap()),
+        "Maximum" | "p95" => minutes.iter().copied().fold(f64::MIN, f64::max),
+        other => panic!("{other} was not expected"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::cloud::{Cloud, refusal};
+use super::cloud::{Cloud, metric, refusal};
 
 const PRICES: [&str; 8] = [
     "--price-hour",
@@ -21,13 +21,16 @@ async fn measured() -> Cloud {
     let instances = [2.0, 3.0, 2.0].map(|count| [count; 60]).concat();
     let instances =
         instances.iter().zip(0..).map(|(&count, minute)| if minute < 30 { count + 1.0 } else { count });
-    let figures = [
-        ("GroupTotalInstances of compilation-asg", instances.collect()),
-        ("http_requests of compilation", vec![100_000.0, 400_000.0]),
-        ("http_request_duration_seconds of compilation", vec![50_000.0, 200_000.0]),
-    ];
-    cloud.world().figures = figures.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
-    cloud.world().figures_ago = 1;
+    let (group, fleet) = ([("AutoScalingGroupName", "compilation-asg")], [("Fleet", "compilation")]);
+    let own = |name| metric("CompilationWorker", name, &fleet, "Sum");
+    cloud.world().figures = [
+        (metric("AWS/AutoScaling", "GroupTotalInstances", &group, "Average"), instances.collect()),
+        (own("http_requests"), vec![100_000.0, 400_000.0]),
+        (own("http_request_duration_seconds"), vec![50_000.0, 200_000.0]),
+    ]
+    .into();
+    // The minute may turn between question and answer, and figures of one that has only begun are not asked for.
+    cloud.world().figures_ago = 2;
     cloud
 }
 

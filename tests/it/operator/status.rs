@@ -7,7 +7,7 @@ use compilation_worker::lifecycle;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::cloud::{Cloud, Machine, refusal};
+use super::cloud::{Cloud, Machine, metric, refusal};
 use crate::aws::server::Act;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,11 +16,15 @@ async fn a_fleet_that_serves_is_shown_with_nothing_wrong() {
     {
         let mut world = cloud.world();
         let figures = [
-            ("ApproximateNumberOfMessagesVisible of compilation-queue.fifo", vec![9.0, 4.0]),
-            ("ApproximateAgeOfOldestMessage of compilation-queue.fifo", vec![2.0]),
-            ("ApproximateNumberOfMessagesVisible of compilation-queue-dlq.fifo", vec![0.0]),
+            ("ApproximateNumberOfMessagesVisible", "compilation-queue.fifo", vec![9.0, 4.0]),
+            ("ApproximateAgeOfOldestMessage", "compilation-queue.fifo", vec![2.0]),
+            ("ApproximateNumberOfMessagesVisible", "compilation-queue-dlq.fifo", vec![0.0]),
         ];
-        world.figures = figures.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+        world.figures = figures
+            .map(|(name, queue, values)| {
+                (metric("AWS/SQS", name, &[("QueueName", queue)], "Maximum"), values)
+            })
+            .into();
     }
     let run = cloud.run(&["fleet", "status", "--check"]).await;
     assert_eq!((run.err.as_str(), run.code), ("", Some(0)), "{run:?}");
