@@ -183,7 +183,9 @@ impl Weights {
         let watch = Watch { weights: self, scales, weighed, percent, way };
         let back = self.judging.back_to.unwrap_or(weighed.percents().0);
         if back != percent {
-            streams.say(format_args!("back again with: compilation-worker migrate weights {back} --force"));
+            // Down it needs no force, and has none that could take over a rule of others.
+            let force = if back > percent { " --force" } else { "" };
+            streams.say(format_args!("back again with: compilation-worker migrate weights {back}{force}"));
         }
         if self.watch.is_some() {
             watch.tell_no_way(streams);

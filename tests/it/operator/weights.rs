@@ -79,7 +79,7 @@ async fn the_share_is_shown_and_moved_and_all_else_stays() {
     assert!(cloud.changes().is_empty());
     let run = cloud.run(&weights(&["50"])).await;
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.err.contains("back again with: compilation-worker migrate weights 10 --force"), "{run:?}");
+    assert!(run.err.contains("back again with: compilation-worker migrate weights 10\n"), "{run:?}");
     assert!(run.err.contains("instances_weight = 50"), "{run:?}");
     assert_eq!(cloud.changes(), ["ModifyRule"], "one call");
     assert_eq!((cloud.weights("70"), cloud.weights("default")), (vec![50, 50], vec![1]));
@@ -333,7 +333,7 @@ async fn who_watches_on_says_what_the_way_back_is() {
     let on: Vec<&str> = told.split(' ').chain(SOON).collect();
     let run = cloud.run(&on).await;
     assert!(run.code == NOT_JUDGED && run.err.contains(" --back-to 10 --since "), "{run:?}");
-    assert!(run.err.contains("back again with: compilation-worker migrate weights 10 --force"), "{run:?}");
+    assert!(run.err.contains("back again with: compilation-worker migrate weights 10\n"), "{run:?}");
     assert_eq!(cloud.changes().len(), 2, "what stands is not set again");
     // Without it nothing is pretended.
     let failing = [5000.0, 20.0, 30.0, 0.5];
