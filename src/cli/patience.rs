@@ -14,7 +14,8 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
         let seconds = days.and_then(|days| days.checked_mul(86_400));
         return seconds.map(Duration::from_secs).ok_or_else(|| "write days as in 7d".to_owned());
     }
-    Duration::read(&Raw::One(text.to_owned())).map_err(|wrong| format!("{}; {}", wrong.what, wrong.fix))
+    Duration::read(&Raw::One(text.to_owned()))
+        .map_err(|wrong| format!("{}; {}, or days as in 7d", wrong.what, wrong.fix))
 }
 
 /// An operator who may press Ctrl-C.
