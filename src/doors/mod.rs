@@ -8,3 +8,12 @@ pub mod queue;
 pub mod reply;
 pub mod server;
 pub mod workshop;
+
+use tracing::field::{DisplayValue, display};
+
+use crate::domain::trace::{TraceId, Traced};
+
+/// The trace that something is part of, as the log has it.
+fn trace_of(traced: Option<Traced>) -> Option<DisplayValue<TraceId>> {
+    traced.map(|traced| display(traced.context.id))
+}

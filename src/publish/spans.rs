@@ -82,8 +82,8 @@ pub enum CollectorError {
 
 /// What became of one request.
 enum Fate {
-    /// Taken, but for so many spans.
-    Taken(usize),
+    /// Taken, but for so many spans, for this reason.
+    Taken(usize, String),
     /// To be sent again, at the earliest after this time if the collector says so.
     Later(Option<Duration>, String),
     /// Not to be sent again.
@@ -217,7 +217,7 @@ impl Collector {
         let silent = || Fate::Later(None, format!("no answer within {PATIENCE:?}"));
         let fate = timeout(PATIENCE, self.post(body)).await.unwrap_or_else(|_| silent());
         match &fate {
-            Fate::Taken(rejected) => {
+            Fate::Taken(rejected, error) => {
                 let rejected = (*rejected).min(batch.len());
                 self.metrics.spans_exported.inc_by((batch.len() - rejected) as u64);
                 if let Some(failures) = self.trouble.over() {
@@ -228,6 +228,7 @@ impl Collector {
                     if self.rejections.is_news() {
                         tracing::warn!(
                             rejected,
+                            error,
                             url = self.url,
                             "the collector does not take all spans of traces; the others are dropped"
                         );
@@ -278,14 +279,7 @@ fn fate(status: StatusCode, after: Option<Duration>, body: &Bytes) -> Fate {
             let partial = answer.partial_success.unwrap_or_default();
             let rejected = &partial.rejected_spans;
             let rejected = rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok()).unwrap_or_default();
-            if rejected > 0 {
-                tracing::debug!(
-                    spans = rejected,
-                    error = partial.error_message,
-                    "the collector rejects spans"
-                );
-            }
-            Fate::Taken(usize::try_from(rejected).unwrap_or(usize::MAX))
+            Fate::Taken(usize::try_from(rejected).unwrap_or(usize::MAX), partial.error_message)
         }
         429 | 502 | 503 | 504 => Fate::Later(after, format!("status {status}")),
         _ => Fate::Refused(format!("status {status}")),
@@ -352,7 +346,7 @@ mod tests {
             (r#"{"partialSuccess":{"rejectedSpans":"many"}}"#, 0),
             ("<html>", 0),
         ] {
-            assert!(matches!(told(200, body), Fate::Taken(number) if number == rejected), "{body}");
+            assert!(matches!(told(200, body), Fate::Taken(number, _) if number == rejected), "{body}");
         }
         for status in [429, 502, 503, 504] {
             assert!(

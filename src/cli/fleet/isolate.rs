@@ -184,6 +184,7 @@ impl Course {
                         // Whether it was done, the next look shows.
                         Err(trouble) if trouble.fault.kind.may_pass() => {
                             since = Timestamp::now();
+                            *protected |= step == Step::Protect;
                             streams.say(&trouble);
                         }
                         Err(trouble) => return Err(trouble.into()),

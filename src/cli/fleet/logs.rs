@@ -15,6 +15,7 @@ use crate::cli::out::{Streams, escaped};
 use crate::cli::patience::{Operator, span};
 use crate::cli::table::plain;
 use crate::config::flags::OperatorFlags;
+use crate::domain::trace::TraceId;
 use crate::operate::fleet::events::{Follower, Level, Looked, MOST_PAGES, Wanted};
 use crate::telemetry::fields;
 
@@ -69,14 +70,8 @@ pub(super) fn help() -> String {
 /// A trace's id, with or without what the header has before it, as the log has it.
 fn trace(text: &str) -> Result<String, String> {
     let id = text.trim().strip_prefix("Root=").unwrap_or(text.trim());
-    let is_hex =
-        |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_trace = match id.split('-').collect::<Vec<_>>()[..] {
-        ["1", time, rest] => is_hex(time, 8) && is_hex(rest, 24),
-        _ => false,
-    };
     let odd = || "a trace is 1-, eight hexadecimal digits, - and twenty-four, as in 1-67891233-abcdef012345678912345678";
-    if is_trace { Ok(id.to_ascii_lowercase()) } else { Err(odd().to_owned()) }
+    TraceId::parse(id).map(|id| id.to_string()).ok_or_else(|| odd().to_owned())
 }
 
 fn level(name: &str) -> Result<Level, String> {

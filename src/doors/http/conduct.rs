@@ -21,7 +21,7 @@ use http::header::{
 use http::request;
 use http::{HeaderMap, HeaderName, Method, Response};
 use tokio::time::Instant;
-use tracing::field::{DisplayValue, display};
+use tracing::field::DisplayValue;
 
 use super::elsewhere::Forwarded;
 use super::reject::{Rejection, Shape};
@@ -33,6 +33,7 @@ use crate::domain::result::JobStatus;
 use crate::domain::trace::{self, Sampling, TraceContext, TraceId, Traced};
 use crate::doors::reply::{self, Reply};
 use crate::doors::server::{Opening, Refusal};
+use crate::doors::trace_of;
 use crate::doors::workshop::Workshop;
 use crate::engine::Waited;
 use crate::lifecycle::panic_message;
@@ -251,10 +252,6 @@ fn traced(headers: &HeaderMap, place: Place, sampling: Option<Sampling>) -> Opti
     }
     let told = headers.get(trace::HEADER).and_then(|value| TraceContext::parse(value.to_str().ok()?));
     Traced::begin(told, sampling, SystemTime::now)
-}
-
-fn trace_of(traced: Option<Traced>) -> Option<DisplayValue<TraceId>> {
-    traced.map(|traced| display(traced.context.id))
 }
 
 /// The method by its name, if it is one that everybody knows.

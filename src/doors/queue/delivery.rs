@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
-use tracing::field::{DisplayValue, display};
+use tracing::field::DisplayValue;
 
 use super::Desk;
 use super::handling::REST;
@@ -14,6 +14,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::limits::Deadline;
 use crate::domain::result::JobStatus;
 use crate::domain::trace::{TraceId, Traced};
+use crate::doors::trace_of;
 use crate::doors::workshop::Workshop;
 use crate::failpoint::{Point, amid, reach};
 use crate::ports::{Blob, PublishError};
@@ -33,7 +34,7 @@ pub(super) struct JobRef<'a> {
 impl JobRef<'_> {
     /// Its trace, as the log has it.
     pub(super) fn trace(self) -> Option<DisplayValue<TraceId>> {
-        self.traced.map(|traced| display(traced.context.id))
+        trace_of(self.traced)
     }
 }
 

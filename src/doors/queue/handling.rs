@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::field::display;
 
 use super::delivery::{JobRef, Made};
 use super::keeper::keep;
@@ -21,6 +20,7 @@ use crate::domain::limits::Deadline;
 use crate::domain::request::BUILD_SYSTEMS;
 use crate::domain::result::JobStatus;
 use crate::domain::trace::Traced;
+use crate::doors::trace_of;
 use crate::doors::workshop::{Failure, Job, Workshop};
 use crate::engine::{Answer, Rendition, Terms, Waited, Work};
 use crate::failpoint::{Planted, Point, amid, reach};
@@ -66,11 +66,15 @@ impl<W: Workshop> Desk<W> {
         let handling = Handling { desk: &self, received: &received, traced, begun, deadline, notes };
         let source = Arc::clone(&self.parts.source);
         let (visibility, over) = (self.parts.settings.visibility, CancellationToken::new());
-        let trace = || traced.map(|traced| display(traced.context.id));
         let mut keeping = pin!(async {
             if let Err(error) = keep(&*source, &received, visibility, deadline, &over).await {
                 let (id, error) = (id.as_ref().map(RequestId::as_str), &error as &dyn std::error::Error);
-                tracing::warn!(request.id = id, trace.id = trace(), error, "could not keep a message");
+                tracing::warn!(
+                    request.id = id,
+                    trace.id = trace_of(traced),
+                    error,
+                    "could not keep a message"
+                );
             }
         });
         let verdict = {
@@ -396,7 +400,7 @@ impl<W: Workshop> Handling<'_, W> {
                 Err(error) => {
                     tracing::warn!(
                         request.id = id.map(RequestId::as_str),
-                        trace.id = self.traced.map(|traced| display(traced.context.id)),
+                        trace.id = trace_of(self.traced),
                         outcome = verdict.as_str(),
                         attempt,
                         error = &error as &dyn std::error::Error,
@@ -423,7 +427,7 @@ impl<W: Workshop> Handling<'_, W> {
                     Err(error @ QueueError::Unreachable { .. }) => return Err(error),
                     Err(_) => tracing::error!(
                         request.id = id.map(RequestId::as_str),
-                        trace.id = self.traced.map(|traced| display(traced.context.id)),
+                        trace.id = trace_of(self.traced),
                         reason,
                         "a message is deleted that no worker can do"
                     ),
@@ -509,7 +513,7 @@ fn name(read: &Result<Incoming, EnvelopeError>) -> Option<&RequestId> {
 fn close(settled: &Settled) {
     tracing::info!(
         request.id = settled.id.as_ref().map(RequestId::as_str),
-        trace.id = settled.traced.map(|traced| display(traced.context.id)),
+        trace.id = trace_of(settled.traced),
         outcome = settled.outcome,
         job.status = settled.job.map(JobStatus::as_str),
         receives = settled.receives,

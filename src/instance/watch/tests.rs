@@ -55,14 +55,18 @@ struct Bed {
 }
 
 impl Bed {
-    /// A life that serves, after the first look.
-    async fn serving(says: &[(Item, &str)], drain_on_rebalance: bool) -> Self {
-        let bed = Self {
+    fn new() -> Self {
+        Self {
             says: Fake::default(),
             life: Lifecycle::new(),
             pause: Pause::new(),
             knowledge: Knowledge::default(),
-        };
+        }
+    }
+
+    /// A life that serves, after the first look.
+    async fn serving(says: &[(Item, &str)], drain_on_rebalance: bool) -> Self {
+        let bed = Self::new();
         bed.says.say(Item::Instance, "i-1");
         for (item, text) in says {
             bed.says.say(*item, text);
@@ -201,12 +205,7 @@ async fn hibernation_and_nonsense_change_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_away_or_hangs_delays_no_start_and_loses_nothing() {
     for mood in [1, 2] {
-        let bed = Bed {
-            says: Fake::default(),
-            life: Lifecycle::new(),
-            pause: Pause::new(),
-            knowledge: Knowledge::default(),
-        };
+        let bed = Bed::new();
         bed.says.be(mood);
         let (mut watch, begun) = (bed.watch(true), Instant::now());
         watch.begin(true).await;
@@ -225,14 +224,17 @@ async fn a_service_that_is_away_or_hangs_delays_no_start_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_queue_is_ours_nothing_is_kept_shut() {
+    let bed = Bed::new();
+    bed.says.be(1);
+    bed.watch(false).begin(false).await;
+    assert!(!bed.pause.is_on());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_service_keeps_the_queue_shut_for_half_a_minute_and_can_still_set_us_aside() {
     for mood in [1, 2] {
-        let bed = Bed {
-            says: Fake::default(),
-            life: Lifecycle::new(),
-            pause: Pause::new(),
-            knowledge: Knowledge::default(),
-        };
+        let bed = Bed::new();
         bed.says.be(mood);
         let (begun, mut watch) = (Instant::now(), bed.watch(false));
         watch.begin(true).await;
@@ -257,12 +259,7 @@ async fn the_first_word_about_the_group_opens_the_queue() {
     for (target, causes) in
         [(Some("InService"), vec![]), (None, vec![]), (Some("Standby"), vec![Cause::Group])]
     {
-        let bed = Bed {
-            says: Fake::default(),
-            life: Lifecycle::new(),
-            pause: Pause::new(),
-            knowledge: Knowledge::default(),
-        };
+        let bed = Bed::new();
         bed.says.be(1);
         let mut watch = bed.watch(false);
         watch.begin(true).await;

@@ -150,6 +150,15 @@ async fn large_jobs_are_fetched_on_request_and_from_their_place_alone() {
     assert_eq!(job(0)["source"], "int x;", "{page}");
     assert!(job(1).as_str().unwrap().contains("not there"), "{page}");
     assert!(job(2).as_str().unwrap().contains("not fetched"), "{page}");
+    // One that cannot be had keeps none of the others from being seen.
+    let note = json!({ "type": "s3-overflow", "guid": "nowhere", "compilerId": "g132", "s3Bucket": "nowhere", "s3Key": "sqs-overflow/prod/x.json" });
+    cloud.send(&cloud.dead, "nowhere", &note.to_string(), &[]).await;
+    let page = cloud
+        .json(&[&words[..], &["--count", "9", "--fetch", "--storage-overflow-bucket", "nowhere"]].concat());
+    let told: Vec<&str> =
+        page["messages"].as_array().unwrap().iter().map(|one| one["job"].as_str().unwrap()).collect();
+    assert!(told.len() == 4 && told[..3].iter().all(|told| told.starts_with("not fetched")), "{page}");
+    assert!(told[3].contains("could not fetch object") && told[3].contains("; fix: "), "{page}");
     let (_, err, code) = cloud.run(&[&words[..], &["--fetch"]].concat());
     assert_eq!(code, 64);
     assert!(err.contains("--storage-overflow-bucket"), "{err}");

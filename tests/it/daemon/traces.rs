@@ -203,6 +203,7 @@ async fn what_a_collector_takes_later_is_sent_again() {
     asked_at_once(&daemon, 1).await;
     daemon.metric_until("trace_spans_dropped_total{reason=\"refused\"}", 1).await;
     assert_eq!(daemon.metric("trace_spans_exported_total").await, 5);
+    until(|| daemon.log().contains("one is too old")).await;
     daemon.stop().await;
 }
 
