@@ -114,17 +114,17 @@ fn metadata(line: &str) -> Option<(&str, &str)> {
 /// The next `key: value` of a node, and what stands behind it. Strings lose their quotes.
 fn field(text: &str) -> Option<(&str, &str, &str)> {
     let colon = text.find(": ")?;
-    let key_start =
-        text[..colon].rfind(|character: char| !character.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let key = &text[..colon];
+    let key = &key[key.trim_end_matches(|character: char| character.is_ascii_alphanumeric()).len()..];
     let value = &text[colon + 2..];
     let length = match value.as_bytes().first()? {
         b'"' => {
             let end = 1 + value[1..].find('"')?;
-            return Some((&text[key_start..colon], &value[1..end], &value[end + 1..]));
+            return Some((key, &value[1..end], &value[end + 1..]));
         }
         _ => value.find([',', ')']).unwrap_or(value.len()),
     };
-    Some((&text[key_start..colon], &value[..length], &value[length..]))
+    Some((key, &value[..length], &value[length..]))
 }
 
 /// The debug location a line names, such as `!17` in `!dbg !17`.
@@ -340,6 +340,13 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
     fn circles_in_the_metadata_end() {
         let text = "x, !dbg !1\n!1 = !DIX(scope: !2)\n!2 = !DIX(scope: !1)";
         assert!(process(text, Filters::NONE).lines().next().unwrap().source.is_none());
+    }
+
+    #[test]
+    fn a_key_may_follow_a_letter_of_several_bytes() {
+        let text = "x, !dbg !1\n!1 = !DIX(\u{e9}line: 4)";
+        let listing = process(text, Filters::NONE);
+        assert_eq!(listing.lines().next().unwrap().source.map(|source| source.line), Some(4));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use crate::support::daemon::{BINARY, Daemon, compile};
 use crate::support::obedient::{ID, Obedient, held, sleep};
 
+/// Far less than the 15 s that one who is not refused waits for a slot, and more than a busy machine stands still.
+const AT_ONCE: Duration = Duration::from_secs(7);
+
 #[tokio::test]
 async fn who_finds_slots_and_queue_full_is_told_so_at_once() {
     let obedient = Obedient::make();
@@ -18,21 +21,19 @@ async fn who_finds_slots_and_queue_full_is_told_so_at_once() {
     let mut queued = daemon.client().await;
     queued.send(compile(ID, &sleep("0", 1))).await;
     daemon.health_until(|health| health["queued"] == 1).await;
-    let mut quickest = Duration::MAX;
     for number in 2..7 {
         let mut client = daemon.client().await;
         let begun = Instant::now();
         let reply = client.ask(compile(ID, &sleep("0", number))).await;
-        quickest = quickest.min(begun.elapsed());
+        assert!(begun.elapsed() < AT_ONCE, "a refusal took {:?}", begun.elapsed());
         assert_eq!((reply.status, reply.header("x-job-status")), (503, Some("rejected")));
         let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!(seconds >= 1);
         assert_eq!(reply.json()["error"], true);
     }
-    assert!(quickest < Duration::from_millis(50), "a refusal took {quickest:?}");
     let begun = Instant::now();
     let health = daemon.page("/healthcheck").await;
-    assert!(begun.elapsed() < Duration::from_millis(500), "/healthcheck took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "/healthcheck took {:?}", begun.elapsed());
     let body = health.json();
     assert_eq!((health.status, &body["slotsBusy"], &body["queued"]), (200, &1.into(), &1.into()), "{body}");
     obedient.release("refusals");
@@ -52,7 +53,7 @@ async fn who_could_not_start_in_time_is_not_kept_waiting() {
     daemon.health_until(|health| health["slotsBusy"] == 1).await;
     let begun = Instant::now();
     let reply = daemon.compile(ID, &sleep("0", 1)).await;
-    assert!(begun.elapsed() < Duration::from_millis(1500), "it waited {:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "it waited {:?}", begun.elapsed());
     assert!(matches!(reply.status, 408 | 503), "{} {}", reply.status, reply.text());
     obedient.release("refusal");
     assert_eq!(running.reply().await.status, 200);

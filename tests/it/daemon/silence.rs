@@ -82,9 +82,14 @@ async fn a_hung_compiler_stops_nobody_else() {
         assert_eq!((reply.status, reply.header("x-job-status")), (500, Some("infra_error")));
     }
     assert!(daemon.log().contains("has not answered"), "{}", daemon.log());
-    let begun = Instant::now();
-    assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 500);
-    assert!(begun.elapsed() < Duration::from_secs(1), "hung for {:?} again", begun.elapsed());
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        assert_eq!(daemon.compile(ID, &sleep("0", 0)).await.status, 500);
+        quickest = quickest.min(begun.elapsed());
+    }
+    // Who asked the file system again would wait for it: two seconds each time.
+    assert!(quickest < Duration::from_secs(1), "hung for {quickest:?} again");
     drop(hung);
     let begun = Instant::now();
     while daemon.compile(ID, &sleep("0", 0)).await.status != 200 {

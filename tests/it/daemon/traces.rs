@@ -1,5 +1,6 @@
 //! Traces: what is logged of them, what a collector is told, and that no collector, whatever it does, is anybody's trouble.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
-use crate::aws::server::Act;
+use crate::aws::server::{Act, Request};
 use crate::support::client::{Reply, get, post, until};
 use crate::support::collector::{Collector, fact, officially, spans};
 use crate::support::daemon::{Daemon, compile};
@@ -185,17 +186,18 @@ async fn what_a_collector_takes_later_is_sent_again() {
     let busy = Act::Answer(429, "Retry-After: 2\r\n".to_owned(), Vec::new());
     let partly = json!({ "partialSuccess": { "rejectedSpans": "1", "errorMessage": "one is too old" } });
     let acts = [Act::garbage(503), Act::Reset, busy, Act::ok(&json!({})), Act::ok(&partly)];
-    let collector = Collector::doing(move |request| acts[request.number.min(acts.len() - 1)].clone()).await;
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let clock = Arc::clone(&times);
+    let script = move |request: &Request| {
+        clock.lock().unwrap().push(Instant::now());
+        acts[request.number.min(acts.len() - 1)].clone()
+    };
+    let collector = Collector::doing(script).await;
     let daemon = serve(&obedient, &collector).await;
     asked_at_once(&daemon, 0).await;
-    until(|| collector.seen().len() == 3).await;
-    let begun = Instant::now();
     daemon.metric_until("trace_spans_exported_total", 3).await;
-    assert!(
-        begun.elapsed() > Duration::from_millis(1_500),
-        "it wished for 2 s, and had {:?}",
-        begun.elapsed()
-    );
+    let wished = times.lock().unwrap().get(2..4).map(|pair| pair[1] - pair[0]).unwrap();
+    assert!(wished > Duration::from_millis(1_900), "it wished for 2 s, and had {wished:?}");
     let seen = collector.seen();
     assert!(seen.iter().all(|request| spans(request) == spans(&seen[0])), "each is the same batch");
     until(|| daemon.log().contains("spans of traces are exported again")).await;

@@ -57,19 +57,19 @@ async fn a_lost_receipt_makes_the_result_come_again() {
     let bed = Bed::default();
     let (bus, mut hub, _) = pair(&bed, PATIENCE).await;
     let id = RequestId::mint();
+    let begun = Instant::now();
     let hub = async {
         let mut times = Vec::new();
         for _ in 0..3 {
             assert_eq!(hub.hear().await, result(&id));
-            times.push(Instant::now());
+            times.push(begun.elapsed());
         }
         hub.say(receipt(&id)).await;
         times
     };
     let (published, times) = tokio::join!(publish(&bus, &id), hub);
     published.unwrap();
-    let waits = [times[1] - times[0], times[2] - times[1]];
-    assert!(waits[0] >= Duration::from_millis(150) && waits[1] >= Duration::from_millis(350), "{waits:?}");
+    assert!(times[1] >= Duration::from_millis(150) && times[2] >= Duration::from_millis(500), "{times:?}");
     assert_eq!((bus.status().repeats, bus.status().offers, bus.status().offered_bytes), (2, 0, 0));
 }
 

@@ -26,9 +26,9 @@ const SLOTS: usize = 4;
 /// Jobs on the queue in each cycle.
 const JOBS: usize = 12;
 /// What does not run yet is visible again so soon after the signal.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(3);
 /// How soon after its last result the process is gone: its parts end in tens of milliseconds, on a busy machine later.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 /// What the drain may take.
 const BUDGET: Duration = Duration::from_secs(20);
 

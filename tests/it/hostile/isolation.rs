@@ -152,7 +152,7 @@ async fn a_live_neighbor_is_out_of_reach() {
         let searching = async {
             let begun = tokio::time::Instant::now();
             while !commands_below(daemon.process()).iter().any(|command| command.contains("sleep 3180")) {
-                assert!(begun.elapsed() < Duration::from_secs(1), "the holder never ran");
+                assert!(begun.elapsed() < Duration::from_secs(20), "the holder never ran");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             daemon.compile(searcher, &search).await

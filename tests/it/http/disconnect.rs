@@ -19,7 +19,8 @@ async fn cancelled_after(before: Vec<u8>, leave: impl AsyncFnOnce(Client)) {
     sleep(Duration::from_millis(20)).await;
     leave(client).await;
     let took = until(|| house.workshop.running() == 0).await;
-    assert!(took < Duration::from_millis(100), "the compile ran on for {took:?}");
+    // By itself it would end after a minute.
+    assert!(took < Duration::from_secs(10), "the compile ran on for {took:?}");
     assert_eq!(house.workshop.cancelled(), 1);
     let cancelled = |one: &Served| (one.status, one.job) == (GONE, Some(JobStatus::Cancelled));
     assert_eq!(house.served.lock().unwrap().iter().filter(|one| cancelled(one)).count(), 1);

@@ -211,8 +211,8 @@ fn a_sleeper_that_ignores_signals_ends_at_the_wall() {
     );
     assert_eq!((finished.stop, stdout(&finished).as_str()), (Stop::WallTime, "partial"));
     assert!(finished.usage.wall >= Duration::from_millis(700), "{:?}", finished.usage);
-    assert!(finished.usage.wall < Duration::from_secs(1), "{:?}", finished.usage);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(finished.usage.wall < Duration::from_secs(5), "{:?}", finished.usage);
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

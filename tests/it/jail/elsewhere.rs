@@ -111,7 +111,7 @@ fn a_daemon_that_is_killed_leaves_no_job() {
         helpers.iter().chain(&jails).filter(|process| running.contains(process)).count()
     };
     let ended = || processes_with(&mark).is_empty() && alive() == 0;
-    assert!(eventually(Duration::from_millis(200), ended), "something outlives its daemon");
+    assert!(eventually(Duration::from_secs(5), ended), "something outlives its daemon");
 }
 
 /// The helpers and jails among a process's children.
