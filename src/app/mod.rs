@@ -56,8 +56,9 @@ fn installed(config: &Config) -> anyhow::Result<BTreeSet<String>> {
 
 /// What the kernel and the catalogue look like, for `doctor`.
 fn examine(loaded: &config::Loaded) -> Vec<Finding> {
+    let sandbox = &loaded.config.sandbox;
     let mut findings: Vec<Finding> =
-        probe::examine(loaded.config.sandbox.cgroup_parent.as_deref()).into_iter().map(said).collect();
+        probe::examine(sandbox.mode, sandbox.cgroup_parent.as_deref()).into_iter().map(said).collect();
     findings.push(match parts::catalogue(&loaded.config) {
         Ok(found) => {
             let names: Vec<&str> =

@@ -18,6 +18,15 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
         .map_err(|wrong| format!("{}; {}, or days as in 7d", wrong.what, wrong.fix))
 }
 
+/// Reads how long to wait between two looks, which is not nothing: each look is a round of calls.
+pub(super) fn pace(text: &str) -> Result<Duration, String> {
+    let pause = span(text)?;
+    if pause.is_zero() {
+        return Err("it would never rest; write a time such as 10s".to_owned());
+    }
+    Ok(pause)
+}
+
 /// An operator who may press Ctrl-C.
 #[derive(Debug)]
 pub(super) struct Operator(Signal);
@@ -54,6 +63,14 @@ mod tests {
         }
         for odd in ["", "d", "7 days", "-1d", "1.5d", "99999999999999999999d", "18446744073709551615d", "7"] {
             span(odd).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_pace_is_not_nothing() {
+        assert_eq!(pace("20ms"), Ok(Duration::from_millis(20)));
+        for odd in ["0s", "0d", "5", ""] {
+            pace(odd).unwrap_err();
         }
     }
 }

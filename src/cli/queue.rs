@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cli::confirm::{Change, Destruction};
 use crate::cli::operator::{self, Ground, help};
 use crate::cli::out::{Streams, escaped};
-use crate::cli::patience::span;
+use crate::cli::patience::{pace, span};
 use crate::cli::progress::Progress;
 use crate::cli::{Misuse, print_json};
 use crate::config::flags::OperatorFlags;
@@ -46,7 +46,7 @@ pub(super) enum Deed {
 
 const STATS: &str = "  compilation-worker queue stats
   compilation-worker queue stats --fleet-name staging --aws-region eu-west-1
-  compilation-worker queue stats --watch 5
+  compilation-worker queue stats --watch 5s
   compilation-worker queue stats --json | jq '.queues[] | select(.role == \"dead_letters\") | .visible'
 
 Without --queues-own and --queues-dead-letters the queues are those of the fleet: NAME-queue.fifo and
@@ -82,9 +82,9 @@ that is purged gets no answer before its time is over.";
 
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
-    /// Look again every so many seconds, until interrupted.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    watch: Option<u64>,
+    /// Look again each time this has passed, until Ctrl-C.
+    #[arg(long, value_name = "DURATION", value_parser = pace)]
+    watch: Option<Duration>,
     /// Print JSON; with --watch, one line for each look.
     #[arg(long)]
     json: bool,
@@ -179,7 +179,7 @@ impl StatsArguments {
                 };
                 let written = streams.out.write_all(page.as_bytes()).and_then(|()| streams.out.flush());
                 match (written, watch) {
-                    (Ok(()), Some(pause)) => tokio::time::sleep(Duration::from_secs(pause)).await,
+                    (Ok(()), Some(pause)) => tokio::time::sleep(pause).await,
                     // Whoever read has seen enough.
                     (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => break,
                     (written, _) => {

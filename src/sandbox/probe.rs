@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{OFlags, ResolveFlags};
 use serde::Serialize;
 
 use crate::sandbox::cgroup;
 use crate::sandbox::jail::filter::{self, Architecture};
 use crate::sandbox::jail::sys;
+use crate::sandbox::spec::Mode;
 
 /// How a finding bears on a jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -76,6 +77,10 @@ const UNMASK_PROC: &str = "the kernel mounts a new /proc only where a complete o
                            unmasked /proc (docker: --security-opt systempaths=unconfined), in a systemd unit without \
                            ProtectKernelTunables, ProtectKernelLogs and ProtectControlGroups";
 
+/// Advice that fits missing control groups.
+const DELEGATE: &str = "delegate a cgroup with the memory and pids controllers (systemd: Delegate=yes); a unit's is \
+                        looked at with --sandbox-cgroup-parent /sys/fs/cgroup/system.slice/UNIT.service";
+
 /// The step of the first proof that failed where results cannot be read.
 pub(super) const READ_RESULT: &str = "read a file from a jail with openat2";
 
@@ -83,15 +88,16 @@ pub(super) const READ_RESULT: &str = "read a file from a jail with openat2";
 const ALLOW_OPENAT2: &str = "results are read with openat2, which a system-call filter refuses here: in a systemd unit \
                              leave out RestrictSUIDSGID, in a container use a filter that knows the call (Linux 5.6)";
 
-/// Looks at everything a jail is made of; control groups would be made in `parent`, or in this process's own.
-pub fn examine(parent: Option<&Path>) -> Vec<Finding> {
+/// Looks at everything that a jail of this mode is made of; control groups would be made in `parent`, or in this
+/// process's own.
+pub fn examine(mode: Mode, parent: Option<&Path>) -> Vec<Finding> {
     let root = rustix::process::geteuid().is_root();
     let mut findings: Vec<Finding> = SWITCHES.iter().filter_map(|switch| switch.examine(root)).collect();
     findings.push(proc_is_whole());
     findings.push(landlock());
     findings.push(seccomp());
     findings.push(openat2());
-    findings.push(cgroups(parent));
+    findings.push(cgroups(mode, parent));
     findings
 }
 
@@ -180,8 +186,9 @@ fn openat2() -> Finding {
     let name = "openat2";
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     // Not where we stand: somebody who looks as another user may stand where that one may not.
-    let opened = rustix::fs::open("/", flags, Mode::empty())
-        .and_then(|root| rustix::fs::openat2(root, ".", flags, Mode::empty(), ResolveFlags::BENEATH));
+    let mode = rustix::fs::Mode::empty();
+    let opened = rustix::fs::open("/", flags, mode)
+        .and_then(|root| rustix::fs::openat2(root, ".", flags, mode, ResolveFlags::BENEATH));
     match opened {
         Ok(_) => Finding { name, grade: Grade::Ok, detail: "works".to_owned(), fix: "" },
         Err(error) => {
@@ -191,14 +198,22 @@ fn openat2() -> Finding {
 }
 
 /// Those of a unit are not those of the shell from which somebody looks: it is told which these are.
-fn cgroups(parent: Option<&Path>) -> Finding {
-    let name = "cgroups";
-    let fix = "delegate a cgroup with the memory and pids controllers (systemd: Delegate=yes); a unit's is looked at \
-               with --sandbox-cgroup-parent /sys/fs/cgroup/system.slice/UNIT.service";
+fn cgroups(mode: Mode, parent: Option<&Path>) -> Finding {
     let whose = if parent.is_some() { "sandbox.cgroup_parent" } else { "this process's own" };
-    match cgroup::look(parent) {
-        Ok(found) => Finding { name, grade: Grade::Ok, detail: format!("{whose}: {found}"), fix: "" },
-        Err(error) => Finding { name, grade: Grade::Warn, detail: format!("{whose}: {error}"), fix },
+    let looked = cgroup::look(parent);
+    let (grade, fix) = match &looked {
+        Ok(_) => (Grade::Ok, ""),
+        Err(_) => (without_cgroups(mode), DELEGATE),
+    };
+    let detail = looked.unwrap_or_else(|error| error.to_string());
+    Finding { name: "cgroups", grade, detail: format!("{whose}: {detail}"), fix }
+}
+
+/// A strict jail refuses to be without them; another has limits per process.
+fn without_cgroups(mode: Mode) -> Grade {
+    match mode {
+        Mode::Strict => Grade::Fail,
+        Mode::Jail | Mode::None => Grade::Warn,
     }
 }
 
@@ -217,7 +232,11 @@ mod tests {
 
     #[test]
     fn every_finding_that_is_not_ok_says_what_to_do() {
-        for finding in examine(None).into_iter().chain(examine(Some(Path::new("/nowhere")))) {
+        for finding in Mode::ALL
+            .into_iter()
+            .flat_map(|mode| [examine(mode, None), examine(mode, Some(Path::new("/nowhere")))])
+            .flatten()
+        {
             assert_eq!(finding.grade == Grade::Ok, finding.fix.is_empty(), "{finding:?}");
         }
     }

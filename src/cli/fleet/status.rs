@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::operator::{self, Ground};
 use crate::cli::out::{Streams, escaped};
-use crate::cli::patience::{Operator, span};
+use crate::cli::patience::{Operator, pace};
 use crate::cli::print_json;
 use crate::cli::table::{Table, shown};
 use crate::config::flags::OperatorFlags;
@@ -20,7 +20,7 @@ use crate::operate::fleet::status::{Instance, Status as Seen, Told};
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// Look again each time this has passed, until Ctrl-C.
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = pace)]
     watch: Option<Duration>,
     /// Print JSON; with --watch one line each time.
     #[arg(long)]

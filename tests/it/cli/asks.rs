@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::daemon::program;
+use crate::support::daemon::{BINARY, program};
 
 /// What one command line prints, says and returns.
 pub(crate) fn run(words: &[&str]) -> (String, String, i32) {
@@ -148,6 +148,23 @@ fn the_doctor_says_which_control_group_it_has_looked_at() {
     assert!(detail(&words).starts_with("this process's own: "));
     let other = [&words[..], &["--sandbox-cgroup-parent", "/nowhere"]].concat();
     assert!(detail(&other).starts_with("sandbox.cgroup_parent: "));
+}
+
+/// The machine is one that has no control groups to give: to a strict jail that is a failure, to another it is not.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the black-box tests start the program")]
+fn the_doctor_knows_what_a_strict_jail_needs() {
+    let without_cgroups = "mount -t tmpfs none /sys/fs/cgroup && exec \"$@\"";
+    for (mode, expected) in [("jail", "warn"), ("strict", "fail")] {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", without_cgroups, "sh", BINARY]);
+        command.args(["doctor", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let (out, err, code) = output(command.args(["--sandbox", mode]));
+        let findings = json(&out)["findings"].as_array().unwrap().clone();
+        let found = findings.iter().find(|finding| finding["name"] == "cgroups").unwrap();
+        assert_eq!(found["verdict"], expected, "{err}{found}");
+        assert!(mode != "strict" || code == 1, "{out}");
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ async fn stats_tell_depth_and_what_is_not_as_it_should_be() {
 async fn a_watch_goes_on_until_nobody_reads() {
     let cloud = Cloud::start().await;
     let mut command = cloud.program();
-    command.args(["queue", "stats", "--watch", "1", "--json"]);
+    command.args(["queue", "stats", "--watch", "1s", "--json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..2 {
@@ -110,7 +110,9 @@ fn the_job_queue_is_not_looked_at_by_accident() {
         (&["queue", "peek", "--dead-letters", "--live"], "cannot be used with"),
         (&["queue", "peek", "--dead-letters", "--count", "0"], "from 1 to 100"),
         (&["queue", "peek", "--dead-letters", "--fetch"], "--full"),
-        (&["queue", "stats", "--watch", "0"], "--watch"),
+        (&["queue", "stats", "--watch", "0s"], "it would never rest"),
+        (&["queue", "stats", "--watch", "5"], "5s"),
+        (&["fleet", "status", "--watch", "0s"], "it would never rest"),
         (&["queue", "purge"], "--dead-letters"),
         (&["queue", "purge", "--jobs", "--dead-letters"], "cannot be used with"),
         (&["queue", "redrive", "--older-than", "7"], "7s"),
