@@ -29,7 +29,7 @@ struct Trouble {
     receives: AtomicUsize,
     /// Messages seem to have been received so often; not at 0.
     tired: AtomicU32,
-    /// What hides a message takes half a second to get there, whether anybody waits for it or not.
+    /// What hides a message takes two seconds to get there, whether anybody waits for it or not.
     slow: AtomicBool,
     /// So many are on their way.
     hiding: AtomicUsize,
@@ -72,7 +72,7 @@ impl QueueSource for Troubled {
             let (source, trouble) = (self.source.clone(), Arc::clone(&self.trouble));
             trouble.hiding.fetch_add(1, Ordering::SeqCst);
             let on_its_way = self.trouble.wires.spawn("slow wire", async move {
-                sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_secs(2)).await;
                 trouble.hiding.fetch_sub(1, Ordering::SeqCst);
                 source.hide(receipt, visible_in).await
             });
@@ -236,12 +236,15 @@ async fn what_is_given_back_is_not_hidden_by_a_keeper_that_was_just_asking() {
     // At its last try it waits to be alone, and so has not begun.
     trouble.tired.store(3, Ordering::SeqCst);
     yard.send("waiting", "hello").await;
-    sleep(Duration::from_secs(1)).await;
-    while trouble.hiding.load(Ordering::SeqCst) < 2 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    // Each asks after 3 s to 3.7 s, so both are on their way at once.
+    let both = async {
+        while trouble.hiding.load(Ordering::SeqCst) < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), both).await.expect("nobody keeps them");
     assert_eq!((yard.workshop.begun(), yard.depth(QUEUE)), (1, (0, 2)));
     yard.lifecycle.begin_drain();
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(3)).await;
     assert_eq!(yard.depth(QUEUE), (1, 1), "others can have it now");
 }
