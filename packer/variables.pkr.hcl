@@ -222,7 +222,7 @@ variable "ami_regions" {
 }
 
 variable "kms_key_id" {
-  description = "The key that the image is encrypted with; empty is the account's default key."
+  description = "The key that the image is encrypted with; empty is the account's default key. A key of one's own must let AWSServiceRoleForAutoScaling use it, or every launch ends with Client.InternalError: README.md says how."
   type        = string
   default     = ""
 }
