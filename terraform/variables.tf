@@ -89,16 +89,21 @@ variable "balancer_idle_seconds" {
 }
 
 variable "create_endpoints" {
-  description = "Create the VPC endpoints through which instances without a public address reach the services. Switch it off where the VPC has them."
+  description = "Create the VPC endpoints through which instances without a public address reach the services. They change name resolution for the whole VPC: whoever is in it calls these services through them from then on. Switch it off where the VPC has them, or where `egress` has another way, such as a NAT."
   type        = bool
   default     = true
   nullable    = false
+
+  validation {
+    condition     = var.create_endpoints || anytrue([for to in var.egress : to.port == 443])
+    error_message = "Without endpoints of the fleet's own, instances need another way to the services: write egress = { services = { cidr = \"0.0.0.0/0\" } } for a NAT, or the network of the endpoints that the VPC has."
+  }
 }
 
 variable "interface_endpoints" {
-  description = "Services that get an interface endpoint. `execute-api` is not among them: private APIs are REST APIs only, and the events API is a WebSocket API (see `egress`)."
+  description = "Services that get an interface endpoint. Leave out what the VPC has already, and let `egress` lead there. `execute-api` is not among them: private APIs are REST APIs only, and the events API is a WebSocket API (see `egress`)."
   type        = set(string)
-  default     = ["autoscaling", "ec2", "ec2messages", "logs", "monitoring", "sqs", "ssm", "ssmmessages"]
+  default     = ["autoscaling", "ec2", "logs", "monitoring", "sqs", "ssm", "ssmmessages"]
   nullable    = false
 
   validation {
@@ -107,15 +112,27 @@ variable "interface_endpoints" {
   }
 }
 
+variable "gateway_endpoints" {
+  description = "Services that get a gateway endpoint in route_table_ids. Leave out what these tables have already: the second one is refused, halfway through the apply."
+  type        = set(string)
+  default     = ["s3", "dynamodb"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for service in var.gateway_endpoints : contains(["s3", "dynamodb"], service)])
+    error_message = "Write s3, dynamodb, both or none: no other service has a gateway endpoint."
+  }
+}
+
 variable "route_table_ids" {
-  description = "Route tables of the subnets, for the gateway endpoints of S3 and DynamoDB."
+  description = "Route tables of the subnets, for the gateway endpoints."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = var.create_endpoints == false || length(var.route_table_ids) > 0
-    error_message = "Name the subnets' route tables, or set create_endpoints = false."
+    condition     = var.create_endpoints == false || length(var.gateway_endpoints) == 0 || length(var.route_table_ids) > 0
+    error_message = "Name the subnets' route tables, or set gateway_endpoints = [] where they have both endpoints."
   }
 }
 
