@@ -140,7 +140,7 @@ variable "instance_type" {
 }
 
 variable "volume_size" {
-  description = "The root volume's size in GiB. The compilers above take about 4."
+  description = "The root volume's size in GiB, below which no instance of the image starts: no more than the fleet's root_volume_gib. The compilers above take about 4."
   type        = number
   default     = 20
 

@@ -188,14 +188,14 @@ variable "cpu_credits" {
 }
 
 variable "root_volume_gib" {
-  description = "Size of the root volume in GiB: the image, the compilers and the journal."
+  description = "Size of the root volume in GiB: the image, the compilers and the journal. No less than the image's own, which is packer's volume_size."
   type        = number
   default     = 30
   nullable    = false
 
   validation {
-    condition     = var.root_volume_gib >= 8 && var.root_volume_gib <= 1024
-    error_message = "Write 8 to 1024."
+    condition     = var.root_volume_gib >= 20 && var.root_volume_gib <= 1024
+    error_message = "Write 20 to 1024, and no less than the volume_size that packer built the image with (20 by default): on a smaller volume no instance starts."
   }
 }
 
@@ -258,7 +258,7 @@ variable "min_size" {
 }
 
 variable "desired_size" {
-  description = "Instances to begin with; afterwards scaling decides."
+  description = "Instances at the first apply. It does not count at later ones: then scaling decides, and `fleet scale`."
   type        = number
   default     = 3
   nullable    = false
@@ -318,7 +318,7 @@ variable "cpu_target_percent" {
 }
 
 variable "cpu_scale_in_percent" {
-  description = "Average CPU below which an instance is taken away."
+  description = "Average CPU below which instances are taken away, down to min_size."
   type        = number
   default     = 40
   nullable    = false
@@ -330,7 +330,7 @@ variable "cpu_scale_in_percent" {
 }
 
 variable "scale_in_minutes" {
-  description = "How many minutes in a row the CPU must be low before an instance is taken away."
+  description = "How many minutes in a row the CPU must be low before instances are taken away. From then on about one goes every minute or two, until one minute is above the threshold."
   type        = number
   default     = 15
   nullable    = false
@@ -416,7 +416,7 @@ variable "hook_heartbeat_seconds" {
 }
 
 variable "protect_while_busy" {
-  description = "Protect an instance from scale-in while it compiles."
+  description = "Protect an instance from scale-in while it compiles, and for a minute after. With a job a minute it is protected for good, so a busy fleet is not scaled in at all. Nothing is lost without it: what ends, drains first."
   type        = bool
   default     = false
   nullable    = false
@@ -435,9 +435,9 @@ variable "refresh_checkpoint_percentages" {
 }
 
 variable "refresh_checkpoint_seconds" {
-  description = "How long an instance refresh pauses at each share."
+  description = "How long an instance refresh pauses at each share. The error-rate alarm, which stops it, needs 11 to 13 minutes."
   type        = number
-  default     = 600
+  default     = 900
   nullable    = false
 
   validation {

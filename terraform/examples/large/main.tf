@@ -58,7 +58,6 @@ module "compilation" {
   instance_types       = ["m7g.medium", "c7g.medium", "c7gn.medium", "t4g.medium"]
   on_demand_base       = 4
   on_demand_percentage = 25
-  protect_while_busy   = true
 
   alarm_actions = ["arn:aws:sns:us-east-1:123456789012:site-alarms"]
 

@@ -109,6 +109,8 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "instance_types": ["m7i.large"] }), "var.instance_types"),
         (json!({ "instance_types": [] }), "var.instance_types"),
         (json!({ "cpu_credits": "standard" }), "var.cpu_credits"),
+        (json!({ "root_volume_gib": 19 }), "var.root_volume_gib"),
+        (json!({ "root_volume_gib": 1025 }), "var.root_volume_gib"),
         (json!({ "min_size": 4 }), "var.desired_size"),
         (json!({ "max_size": 1 }), "var.max_size"),
         (json!({ "cpu_scale_in_percent": 75 }), "var.cpu_target_percent"),

@@ -79,16 +79,16 @@ pub(super) fn folder() -> PathBuf {
 
 /// The module's own top-level blocks, read once.
 fn own() -> &'static [Block] {
-    static OWN: LazyLock<Vec<Block>> = LazyLock::new(|| blocks(&folder()));
+    static OWN: LazyLock<Vec<Block>> = LazyLock::new(|| blocks(&folder(), "tf"));
     &OWN
 }
 
-/// Every top-level block of a folder.
-fn blocks(folder: &Path) -> Vec<Block> {
+/// Every top-level block of a folder's files that `end` so.
+fn blocks(folder: &Path, end: &str) -> Vec<Block> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "tf"));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == end));
     files.sort();
-    assert!(!files.is_empty(), "{} has no Terraform", folder.display());
+    assert!(!files.is_empty(), "{} has no .{end} files", folder.display());
     let read = |path: &PathBuf| {
         let text = fs::read_to_string(path).unwrap();
         let body: Body = hcl::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -130,7 +130,7 @@ pub(super) fn with(over: &Json) -> Json {
 
 /// What an example gives to the module.
 pub(super) fn example(name: &str) -> Json {
-    let blocks = blocks(&folder().join("examples").join(name));
+    let blocks = blocks(&folder().join("examples").join(name), "tf");
     let mut context = Context::new();
     let defaults = blocks.iter().filter(|block| block.identifier() == "variable").map(|block| {
         let default = attribute(block.body(), "default").unwrap();
@@ -444,7 +444,16 @@ impl Planner {
 
 /// The default of a variable, as written.
 pub(super) fn default(name: &str) -> Json {
-    let mut named = own().iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
+    default_among(own(), name)
+}
+
+/// The default of a variable of packer's.
+pub(super) fn packers_default(name: &str) -> Json {
+    default_among(&blocks(&folder().join("../packer"), "hcl"), name)
+}
+
+fn default_among(blocks: &[Block], name: &str) -> Json {
+    let mut named = blocks.iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
     let block = named.next().unwrap_or_else(|| panic!("there is no variable {name}"));
     let value = attribute(block.body(), "default").map(|default| default.evaluate(&Context::new()).unwrap());
     serde_json::to_value(value.map(tidy)).unwrap()
