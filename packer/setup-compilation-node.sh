@@ -27,7 +27,10 @@ fail() {
   exit 1
 }
 put() { install -D -m "$1" -o root -g root "$2" "$3"; }
-apt() { apt-get -qq -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null >/dev/null; }
+apt() {
+  apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
+    </dev/null >/dev/null
+}
 install_packages() { apt install --no-install-recommends "$@"; }
 fetch() { curl --fail --silent --show-error --location --proto '=https,file' --retry 5 --max-time 300 --output "$2" "$1"; }
 matches() { printf '%s  %s\n' "$1" "$2" | sha256sum --check --status; }
@@ -56,6 +59,10 @@ check_binary() {
 # An image is replaced, not upgraded: a compiler that changes under the daemon changes its answers, and all machines
 # would take processor time for it, and a changed package, at once. Security updates come with the next image.
 forbid_upgrades() {
+  # On a fresh machine they may be at work. For dpkg's lock apt waits, for that of the lists it does not.
+  if [ -d /run/systemd/system ]; then
+    systemctl --quiet stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service
+  fi
   apt purge unattended-upgrades
   systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer apt-news.service esm-cache.service \
     motd-news.timer fwupd-refresh.timer ua-timer.timer update-notifier-download.timer

@@ -140,7 +140,7 @@ variable "instance_type" {
 }
 
 variable "volume_size" {
-  description = "The root volume's size in GiB. The compilers above take about 4."
+  description = "The root volume's size in GiB, below which no instance of the image starts: no more than the fleet's root_volume_gib. The compilers above take about 4."
   type        = number
   default     = 20
 
@@ -222,7 +222,7 @@ variable "ami_regions" {
 }
 
 variable "kms_key_id" {
-  description = "The key that the image is encrypted with; empty is the account's default key."
+  description = "The key that the image is encrypted with; empty is the account's default key. A key of one's own must let AWSServiceRoleForAutoScaling use it, or every launch ends with Client.InternalError: README.md says how."
   type        = string
   default     = ""
 }

@@ -36,7 +36,7 @@ resource "aws_autoscaling_group" "workers" {
     launch_template {
       launch_template_specification {
         launch_template_id = aws_launch_template.worker.id
-        # A number, not $Latest: what a refresh rolls back to must be known.
+        # A number, not $Latest: only what changes here begins a refresh.
         version = aws_launch_template.worker.latest_version
       }
 
@@ -60,14 +60,16 @@ resource "aws_autoscaling_group" "workers" {
     strategy = "Rolling"
 
     preferences {
-      min_healthy_percentage       = 100
-      max_healthy_percentage       = 150
-      instance_warmup              = var.warmup_seconds
-      checkpoint_percentages       = var.refresh_checkpoint_percentages
-      checkpoint_delay             = var.refresh_checkpoint_seconds
-      skip_matching                = true
-      auto_rollback                = true
-      scale_in_protected_instances = "Wait"
+      min_healthy_percentage = 100
+      max_healthy_percentage = 150
+      instance_warmup        = var.warmup_seconds
+      checkpoint_percentages = var.refresh_checkpoint_percentages
+      checkpoint_delay       = var.refresh_checkpoint_seconds
+      skip_matching          = true
+      # The group has the new version before a refresh begins: a rollback would end at the version that failed.
+      auto_rollback = false
+      # To wait for those that are never idle would take an hour, and fail. They drain before they end, as all do.
+      scale_in_protected_instances = "Refresh"
       # A node that an operator has isolated stays as it is.
       standby_instances = "Ignore"
 

@@ -373,7 +373,7 @@ locals {
     }
     scaling = {
       type       = "text"
-      properties = { markdown = "Scaling out follows three figures, each of which can only add: CPU, messages waiting for each slot, saturation. When messages jump to ${var.backlog_surge_per_slot} for each slot, the fleet is doubled after two minutes. An instance goes when the CPU has been below ${var.cpu_scale_in_percent} % for ${var.scale_in_minutes} minutes and few messages wait." }
+      properties = { markdown = "Scaling out follows three figures, each of which can only add: CPU, messages waiting for each slot, saturation. When messages jump to ${var.backlog_surge_per_slot} for each slot, the fleet is doubled after two minutes. Once the CPU has been below ${var.cpu_scale_in_percent} % for ${var.scale_in_minutes} minutes and few messages wait, an instance goes about every minute or two, until one minute is above that or min_size is reached." }
     }
     cost = {
       type       = "text"

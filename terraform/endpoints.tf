@@ -4,7 +4,7 @@ resource "aws_security_group" "endpoints" {
   count = var.create_endpoints ? 1 : 0
 
   name        = "${var.name}-endpoints"
-  description = "Endpoints of the services: calls from the compile workers only"
+  description = "Endpoints of the services: calls from within the VPC only"
   vpc_id      = var.vpc_id
   tags        = merge(var.tags, { Name = "${var.name}-endpoints" })
 
@@ -13,16 +13,17 @@ resource "aws_security_group" "endpoints" {
   }
 }
 
-resource "aws_vpc_security_group_ingress_rule" "endpoints_from_instances" {
-  count = var.create_endpoints ? 1 : 0
+# Everybody in the VPC: the services' names lead here for all of them, not for the instances alone.
+resource "aws_vpc_security_group_ingress_rule" "endpoints_from_vpc" {
+  for_each = toset(var.create_endpoints ? [for association in data.aws_vpc.site.cidr_block_associations : association.cidr_block] : [])
 
-  security_group_id            = aws_security_group.endpoints[0].id
-  description                  = "Calls of the compile workers"
-  referenced_security_group_id = aws_security_group.instances.id
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-  tags                         = var.tags
+  security_group_id = aws_security_group.endpoints[0].id
+  description       = "Calls from the VPC"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  tags              = var.tags
 }
 
 resource "aws_vpc_endpoint" "interface" {
@@ -35,10 +36,17 @@ resource "aws_vpc_endpoint" "interface" {
   security_group_ids  = [aws_security_group.endpoints[0].id]
   private_dns_enabled = true
   tags                = merge(var.tags, { Name = "${var.name}-${each.key}" })
+
+  lifecycle {
+    precondition {
+      condition     = data.aws_vpc.site.enable_dns_support && data.aws_vpc.site.enable_dns_hostnames
+      error_message = "Endpoints take over the services' names, for which ${var.vpc_id} needs DNS support and DNS host names: set its enable_dns_support and enable_dns_hostnames to true, or set create_endpoints = false."
+    }
+  }
 }
 
 resource "aws_vpc_endpoint" "gateway" {
-  for_each = var.create_endpoints ? toset(["s3", "dynamodb"]) : toset([])
+  for_each = var.create_endpoints ? var.gateway_endpoints : toset([])
 
   vpc_id            = var.vpc_id
   service_name      = "com.amazonaws.${local.region}.${each.key}"

@@ -1,5 +1,9 @@
 # Who may speak to whom: the balancer to the instances, the instances to the services' endpoints, and nobody else.
 
+data "aws_vpc" "site" {
+  id = var.vpc_id
+}
+
 data "aws_prefix_list" "gateway" {
   for_each = toset(["s3", "dynamodb"])
 

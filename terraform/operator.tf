@@ -27,7 +27,6 @@ locals {
           "autoscaling:CancelInstanceRefresh",
           "autoscaling:EnterStandby",
           "autoscaling:ExitStandby",
-          "autoscaling:RollbackInstanceRefresh",
           "autoscaling:SetInstanceProtection",
           "autoscaling:StartInstanceRefresh",
           "autoscaling:UpdateAutoScalingGroup",

@@ -181,10 +181,11 @@ resource "aws_autoscaling_policy" "scale_in" {
   }
 }
 
-# A fleet that waits for something slow has little CPU and much to do: while messages wait, nothing is taken away.
+# CloudWatch repeats the action every minute while the alarm stands: a quiet fleet shrinks to its least within minutes. A
+# fleet that waits for something slow has little CPU and much to do: while messages wait, nothing is taken away.
 resource "aws_cloudwatch_metric_alarm" "scale_in" {
   alarm_name          = "${var.name}-scale-in-cpu-low"
-  alarm_description   = "Not for people: the CPU has been low and the queue short, and an instance is taken away."
+  alarm_description   = "Not for people: the CPU has been low and the queue short, and about every minute an instance is taken away, down to min_size."
   comparison_operator = "LessThanThreshold"
   threshold           = var.cpu_scale_in_percent
   evaluation_periods  = var.scale_in_minutes

@@ -89,16 +89,21 @@ variable "balancer_idle_seconds" {
 }
 
 variable "create_endpoints" {
-  description = "Create the VPC endpoints through which instances without a public address reach the services. Switch it off where the VPC has them."
+  description = "Create the VPC endpoints through which instances without a public address reach the services. They change name resolution for the whole VPC: whoever is in it calls these services through them from then on. Switch it off where the VPC has them, or where `egress` has another way, such as a NAT."
   type        = bool
   default     = true
   nullable    = false
+
+  validation {
+    condition     = var.create_endpoints || anytrue([for to in var.egress : to.port == 443])
+    error_message = "Without endpoints of the fleet's own, instances need another way to the services: write egress = { services = { cidr = \"0.0.0.0/0\" } } for a NAT, or the network of the endpoints that the VPC has."
+  }
 }
 
 variable "interface_endpoints" {
-  description = "Services that get an interface endpoint. `execute-api` is not among them: private APIs are REST APIs only, and the events API is a WebSocket API (see `egress`)."
+  description = "Services that get an interface endpoint. Leave out what the VPC has already, and let `egress` lead there. `execute-api` is not among them: private APIs are REST APIs only, and the events API is a WebSocket API (see `egress`)."
   type        = set(string)
-  default     = ["autoscaling", "ec2", "ec2messages", "logs", "monitoring", "sqs", "ssm", "ssmmessages"]
+  default     = ["autoscaling", "ec2", "logs", "monitoring", "sqs", "ssm", "ssmmessages"]
   nullable    = false
 
   validation {
@@ -107,15 +112,27 @@ variable "interface_endpoints" {
   }
 }
 
+variable "gateway_endpoints" {
+  description = "Services that get a gateway endpoint in route_table_ids. Leave out what these tables have already: the second one is refused, halfway through the apply."
+  type        = set(string)
+  default     = ["s3", "dynamodb"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for service in var.gateway_endpoints : contains(["s3", "dynamodb"], service)])
+    error_message = "Write s3, dynamodb, both or none: no other service has a gateway endpoint."
+  }
+}
+
 variable "route_table_ids" {
-  description = "Route tables of the subnets, for the gateway endpoints of S3 and DynamoDB."
+  description = "Route tables of the subnets, for the gateway endpoints."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = var.create_endpoints == false || length(var.route_table_ids) > 0
-    error_message = "Name the subnets' route tables, or set create_endpoints = false."
+    condition     = var.create_endpoints == false || length(var.gateway_endpoints) == 0 || length(var.route_table_ids) > 0
+    error_message = "Name the subnets' route tables, or set gateway_endpoints = [] where they have both endpoints."
   }
 }
 
@@ -171,14 +188,14 @@ variable "cpu_credits" {
 }
 
 variable "root_volume_gib" {
-  description = "Size of the root volume in GiB: the image, the compilers and the journal."
+  description = "Size of the root volume in GiB: the image, the compilers and the journal. No less than the image's own, which is packer's volume_size."
   type        = number
   default     = 30
   nullable    = false
 
   validation {
-    condition     = var.root_volume_gib >= 8 && var.root_volume_gib <= 1024
-    error_message = "Write 8 to 1024."
+    condition     = var.root_volume_gib >= 20 && var.root_volume_gib <= 1024
+    error_message = "Write 20 to 1024, and no less than the volume_size that packer built the image with (20 by default): on a smaller volume no instance starts."
   }
 }
 
@@ -241,7 +258,7 @@ variable "min_size" {
 }
 
 variable "desired_size" {
-  description = "Instances to begin with; afterwards scaling decides."
+  description = "Instances at the first apply. It does not count at later ones: then scaling decides, and `fleet scale`."
   type        = number
   default     = 3
   nullable    = false
@@ -301,7 +318,7 @@ variable "cpu_target_percent" {
 }
 
 variable "cpu_scale_in_percent" {
-  description = "Average CPU below which an instance is taken away."
+  description = "Average CPU below which instances are taken away, down to min_size."
   type        = number
   default     = 40
   nullable    = false
@@ -313,7 +330,7 @@ variable "cpu_scale_in_percent" {
 }
 
 variable "scale_in_minutes" {
-  description = "How many minutes in a row the CPU must be low before an instance is taken away."
+  description = "How many minutes in a row the CPU must be low before instances are taken away. From then on about one goes every minute or two, until one minute is above the threshold."
   type        = number
   default     = 15
   nullable    = false
@@ -399,7 +416,7 @@ variable "hook_heartbeat_seconds" {
 }
 
 variable "protect_while_busy" {
-  description = "Protect an instance from scale-in while it compiles."
+  description = "Protect an instance from scale-in while it compiles, and for a minute after. With a job a minute it is protected for good, so a busy fleet is not scaled in at all. Nothing is lost without it: what ends, drains first."
   type        = bool
   default     = false
   nullable    = false
@@ -418,9 +435,9 @@ variable "refresh_checkpoint_percentages" {
 }
 
 variable "refresh_checkpoint_seconds" {
-  description = "How long an instance refresh pauses at each share."
+  description = "How long an instance refresh pauses at each share. The error-rate alarm, which stops it, needs 11 to 13 minutes."
   type        = number
-  default     = 600
+  default     = 900
   nullable    = false
 
   validation {

@@ -33,7 +33,6 @@ struct Answer<T> {
         alias = "EnterStandbyResult",
         alias = "ExitStandbyResult",
         alias = "GetMetricDataResult",
-        alias = "RollbackInstanceRefreshResult",
         alias = "StartInstanceRefreshResult"
     )]
     result: T,

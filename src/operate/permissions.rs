@@ -94,7 +94,6 @@ pub const PERMISSIONS: &[Permission] = &[
             "autoscaling:CancelInstanceRefresh",
             "autoscaling:DescribeAutoScalingGroups",
             "autoscaling:DescribeInstanceRefreshes",
-            "autoscaling:RollbackInstanceRefresh",
             "autoscaling:StartInstanceRefresh",
         ],
     },

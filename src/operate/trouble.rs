@@ -12,8 +12,6 @@ const TOO_SOON: [&str; 2] = ["AWS.SimpleQueueService.PurgeQueueInProgress", "Pur
 
 /// Codes of what cannot be done while the group does something else.
 const UNDER_WAY: [&str; 3] = ["InstanceRefreshInProgress", "ResourceContention", "ScalingActivityInProgress"];
-/// The code of a refresh that cannot be taken back.
-const IRREVERSIBLE: [&str; 1] = ["IrreversibleInstanceRefresh"];
 
 /// A call, in words for messages.
 #[derive(Debug, Clone, Copy)]
@@ -79,11 +77,6 @@ fn fix(call: &Call<'_>, region: &str, fault: &Fault) -> String {
             "`fleet status` shows what the group does; wait until that is over, and do it again".to_owned()
         }
         _ if is_overtaken(fault) => "its state has changed meanwhile: run the command again to go on".to_owned(),
-        _ if said(&IRREVERSIBLE) => {
-            "only a refresh that Terraform began, with a numbered version of the launch template, can be taken back; \
-             `fleet refresh --cancel` stops any"
-                .to_owned()
-        }
         Kind::NoCredentials => {
             "name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this on an \
              instance with a role"
@@ -147,7 +140,6 @@ mod tests {
             (Kind::Refused, Some("InvalidParameterValue"), "check --queues-dead-letters"),
             (Kind::Denied, Some("PurgeQueueInProgress"), "once a minute"),
             (Kind::Refused, Some("InstanceRefreshInProgress"), "wait until that is over"),
-            (Kind::Refused, Some("IrreversibleInstanceRefresh"), "fleet refresh --cancel"),
             (Kind::NoCredentials, None, "AWS_ACCESS_KEY_ID"),
             (Kind::Expired, Some("ExpiredToken"), "log in again"),
             (Kind::TimedOut, None, "check the network"),

@@ -50,9 +50,9 @@ impl Refresh {
         self.status == "Successful"
     }
 
-    /// Whether it was stopped, or is being stopped, or taken back.
+    /// Whether it was stopped, or is being stopped.
     pub fn is_called_off(&self) -> bool {
-        self.status.starts_with("Cancel") || self.status.starts_with("Rollback")
+        self.status.starts_with("Cancel")
     }
 }
 
@@ -104,6 +104,8 @@ impl Pace {
             preference("SkipMatching", &self.skip_matching),
             // What an operator has set aside stays as it is; by default a refresh would wait an hour for it, and fail.
             preference("StandbyInstances", &"Ignore"),
+            // Likewise for one that is never idle, and so always protected. Its drain makes its end safe.
+            preference("ScaleInProtectedInstances", &"Refresh"),
         ];
         all.extend(self.min_healthy.map(|percent| preference("MinHealthyPercentage", &percent)));
         all.extend(self.warm_up.map(|seconds| preference("InstanceWarmup", &seconds)));
@@ -119,7 +121,7 @@ impl Pace {
 impl AutoScalingGroup {
     /// Begins to replace every instance; answers with the refresh's id. Asked once: where the first call was carried out
     /// and is over, a second would begin another. Nothing is said of what the instances are to become, so it is what the
-    /// group has them be already, and there is nothing to go back to.
+    /// group has them be already.
     pub async fn refresh(&self, pace: &Pace) -> Result<String, Fault> {
         let pace = pace.parameters();
         let mut parameters = vec![("AutoScalingGroupName", &*self.name), ("Strategy", "Rolling")];
@@ -143,12 +145,6 @@ impl AutoScalingGroup {
         let parameters = [("AutoScalingGroupName", &*self.name)];
         self.service.form_once("CancelInstanceRefresh", &parameters).await.map(drop)
     }
-
-    /// Stops the refresh under way and takes back what it has done. Asked once, likewise.
-    pub async fn roll_back_refresh(&self) -> Result<(), Fault> {
-        let parameters = [("AutoScalingGroupName", &*self.name)];
-        self.service.form_once("RollbackInstanceRefresh", &parameters).await.map(drop)
-    }
 }
 
 #[cfg(test)]
@@ -168,7 +164,14 @@ mod tests {
             pause: None,
             skip_matching: true,
         };
-        assert_eq!(said(&usual), ["Preferences.SkipMatching=true", "Preferences.StandbyInstances=Ignore"]);
+        assert_eq!(
+            said(&usual),
+            [
+                "Preferences.SkipMatching=true",
+                "Preferences.StandbyInstances=Ignore",
+                "Preferences.ScaleInProtectedInstances=Refresh",
+            ]
+        );
         let full = Pace {
             min_healthy: Some(90),
             warm_up: Some(120),
@@ -181,6 +184,7 @@ mod tests {
             [
                 "Preferences.SkipMatching=false",
                 "Preferences.StandbyInstances=Ignore",
+                "Preferences.ScaleInProtectedInstances=Refresh",
                 "Preferences.MinHealthyPercentage=90",
                 "Preferences.InstanceWarmup=120",
                 "Preferences.CheckpointDelay=600",

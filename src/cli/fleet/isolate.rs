@@ -98,7 +98,7 @@ impl Course {
             let gone = self.go(&fleet, &mut protected, streams).await;
             if gone.is_err() && protected {
                 streams.say(format_args!(
-                    "{id}: scale-in and refreshes leave it alone now; where it stays in service, `fleet rejoin {id}` ends that",
+                    "{id}: scale-in leaves it alone now; where it stays in service, `fleet rejoin {id}` ends that",
                     id = self.instance
                 ));
             }

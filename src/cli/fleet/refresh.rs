@@ -42,11 +42,8 @@ pub(super) struct Refresh {
     #[arg(long)]
     all: bool,
     /// Stop the refresh under way; what is replaced stays replaced.
-    #[arg(long, conflicts_with_all = ["follow", "rollback"])]
-    cancel: bool,
-    /// Stop the refresh under way, and take back what it has done; only one that Terraform began can be taken back.
     #[arg(long, conflicts_with = "follow")]
-    rollback: bool,
+    cancel: bool,
     /// Begin none, but follow the one under way.
     #[arg(long)]
     follow: bool,
@@ -67,13 +64,11 @@ pub(super) fn help() -> String {
         "  compilation-worker fleet refresh --checkpoints 10,50 --pause 10m --timeout 2h\n  \
            compilation-worker fleet refresh --dry-run\n  \
            compilation-worker fleet refresh --follow --timeout 2h\n  \
-           compilation-worker fleet refresh --cancel\n  \
-           compilation-worker fleet refresh --rollback\n\n\
+           compilation-worker fleet refresh --cancel\n\n\
          It makes instances what their group has them be already, after asking for the group's name. A new image comes with \
-         Terraform, whose refresh takes itself back if it fails; one that began here has nothing to go back to: --cancel \
-         stops it. Instances that end drain first. Those in Standby stay as they are. One that is in service and protected \
-         from scale-in is waited for for an hour, and then the refresh fails: end its protection with `fleet rejoin`. \
-         Ctrl-C ends the waiting, not the refresh.",
+         Terraform, and so does the way back: the last good image_id, applied. --cancel stops a refresh, whoever began it; \
+         what it has replaced stays replaced. Instances that end drain first, and so those that are protected from \
+         scale-in are replaced too. Those in Standby stay as they are. Ctrl-C ends the waiting, not the refresh.",
     )
 }
 
@@ -87,16 +82,15 @@ impl Refresh {
             let under_way = newest.as_ref().filter(|refresh| refresh.is_under_way());
             let name = &fleet.names().group;
             match under_way {
-                None if self.cancel || self.rollback || self.follow => {
+                None if self.cancel || self.follow => {
                     bail!(
                         "no refresh of {name} is under way\nfix: `fleet refresh --dry-run` says what one would do"
                     )
                 }
-                Some(refresh) if self.cancel || self.rollback => self.stop(&fleet, refresh, streams).await,
+                Some(refresh) if self.cancel => self.stop(&fleet, refresh, streams).await,
                 Some(refresh) if self.follow => self.watch(&fleet, &refresh.id, streams).await,
                 Some(refresh) => bail!(
-                    "refresh {} of {name} is under way at {} %\nfix: --follow follows it, --cancel stops it, \
-                     --rollback takes it back if Terraform began it",
+                    "refresh {} of {name} is under way at {} %\nfix: --follow follows it, --cancel stops it",
                     refresh.id,
                     refresh.percent
                 ),
@@ -147,16 +141,11 @@ impl Refresh {
     /// Stops the one under way, and follows it until it has stopped.
     async fn stop(&self, fleet: &Fleet, refresh: &Seen, streams: &mut Streams) -> anyhow::Result<ExitCode> {
         let (name, Seen { id, percent, .. }) = (&fleet.names().group, refresh);
-        let how = if self.rollback { "taking back" } else { "stopping" };
-        streams.data(format!("{name}: {how} refresh {id} at {percent} %\n").as_bytes())?;
+        streams.data(format!("{name}: stopping refresh {id} at {percent} %\n").as_bytes())?;
         if self.destruction.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
-        if self.rollback {
-            let lost = format!("The instances that refresh {id} has started will drain and end.");
-            self.destruction.confirm(streams, &lost, name)?;
-        }
-        if let Err(trouble) = fleet.stop_refresh(self.rollback).await {
+        if let Err(trouble) = fleet.cancel_refresh().await {
             let is_called_off = |seen: &Seen| seen.id == *id && seen.is_called_off();
             self.in_spite_of(fleet, trouble, is_called_off, streams).await?;
         }
@@ -164,10 +153,7 @@ impl Refresh {
             return Ok(ExitCode::SUCCESS);
         }
         let stopped = self.follow_to_end(fleet, id, streams).await?;
-        if ["Cancelled", "RollbackSuccessful"].contains(&stopped.status.as_str()) {
-            return Ok(ExitCode::SUCCESS);
-        }
-        Err(unlike(&stopped))
+        if stopped.is_called_off() { Ok(ExitCode::SUCCESS) } else { Err(unlike(&stopped)) }
     }
 
     /// The newest refresh, if it is what was asked for although no answer said so; the trouble otherwise.

@@ -46,10 +46,12 @@ pub(super) fn help() -> String {
     operator::help(
         "fleet scale",
         "  compilation-worker fleet scale 5\n  \
+           compilation-worker fleet scale 10 --min 10\n  \
            compilation-worker fleet scale 24 --max 30 --price-hour t4g.medium=0.0336\n  \
            compilation-worker fleet scale 2 --yes --no-wait\n\n\
-         Scaling policies go on to work, and may change the number again: raise --min to keep instances. Instances that \
-         are too many drain before they end; protected ones are not chosen.",
+         Scaling policies go on to work: a fleet with little to do is back at its --min within minutes, so raise that to \
+         keep instances, as ahead of an event, and lower it afterwards. Terraform's next apply sets it to min_size. \
+         Instances that are too many drain before they end; protected ones are not chosen.",
     )
 }
 

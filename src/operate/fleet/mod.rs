@@ -129,14 +129,10 @@ impl Fleet {
         Ok(asked.into_iter().next())
     }
 
-    /// Stops the refresh under way, and takes back what it has done if `back`.
-    pub async fn stop_refresh(&self, back: bool) -> Result<(), Trouble> {
-        let (done, action) = if back {
-            (self.group.roll_back_refresh().await, "autoscaling:RollbackInstanceRefresh")
-        } else {
-            (self.group.cancel_refresh().await, "autoscaling:CancelInstanceRefresh")
-        };
-        done.map_err(|fault| self.of_group("stop the refresh of", action, fault))
+    /// Stops the refresh under way; what is replaced stays replaced.
+    pub async fn cancel_refresh(&self) -> Result<(), Trouble> {
+        let done = self.group.cancel_refresh().await;
+        done.map_err(|fault| self.of_group("stop the refresh of", "autoscaling:CancelInstanceRefresh", fault))
     }
 
     /// The target group.

@@ -27,14 +27,15 @@ module "compilation" {
   environment                = "prod"
   vpc_id                     = "vpc-0123456789abcdef0"
   subnet_ids                 = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
-  route_table_ids            = ["rtb-0123456789abcdef0"]
   listener_arn               = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/site/0123456789abcdef/0123456789abcdef"
   balancer_security_group_id = "sg-0123456789abcdef0"
   image_id                   = "ami-0123456789abcdef0"
 
-  # The site's events API and what its routing table names are on the internet: the site's NAT is the way.
-  events_url = "wss://events.example.com/prod"
-  egress     = { internet = { cidr = "0.0.0.0/0" } }
+  # The site's events API and what its routing table names are on the internet: the site's NAT is the way, to the services
+  # too. Endpoints would take over the services' names for today's machines as well.
+  events_url       = "wss://events.example.com/prod"
+  egress           = { internet = { cidr = "0.0.0.0/0" } }
+  create_endpoints = false
 
   # The running system's own things. `routes set` names this fleet's queue in the rows of GCC's compilers.
   routing_table         = "CompilerRouting"
@@ -57,7 +58,6 @@ module "compilation" {
   instance_types       = ["m7g.medium", "c7g.medium", "c7gn.medium", "t4g.medium"]
   on_demand_base       = 4
   on_demand_percentage = 25
-  protect_while_busy   = true
 
   alarm_actions = ["arn:aws:sns:us-east-1:123456789012:site-alarms"]
 

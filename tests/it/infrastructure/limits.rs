@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::infrastructure::plan::{Plan, example, least, with};
+use crate::infrastructure::plan::{NAMELESS_VPC, Plan, example, least, with};
 
 /// An application load balancer's limits for one rule, and for a path in it.
 const RULE_VALUES: usize = 5;
@@ -92,6 +92,14 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "balancer_idle_seconds": 62 }), "aws_lb_listener_rule.compile"),
         (json!({ "route_table_ids": [] }), "var.route_table_ids"),
         (json!({ "interface_endpoints": ["s3"] }), "var.interface_endpoints"),
+        (json!({ "gateway_endpoints": ["s3", "sqs"] }), "var.gateway_endpoints"),
+        (json!({ "vpc_id": NAMELESS_VPC }), "aws_vpc_endpoint.interface"),
+        // Without endpoints and without a way out, nothing would be reached but S3 and DynamoDB.
+        (json!({ "create_endpoints": false }), "var.create_endpoints"),
+        (
+            json!({ "create_endpoints": false, "egress": { "hub": { "cidr": "10.0.0.0/8", "port": 10242 } } }),
+            "var.create_endpoints",
+        ),
         (json!({ "trace_percent": 101 }), "var.trace_percent"),
         (json!({ "trace_percent": -1 }), "var.trace_percent"),
         (json!({ "trace_percent": 33.33333 }), "var.trace_percent"),
@@ -101,6 +109,8 @@ fn mistakes_are_refused_with_the_name_of_the_variable() {
         (json!({ "instance_types": ["m7i.large"] }), "var.instance_types"),
         (json!({ "instance_types": [] }), "var.instance_types"),
         (json!({ "cpu_credits": "standard" }), "var.cpu_credits"),
+        (json!({ "root_volume_gib": 19 }), "var.root_volume_gib"),
+        (json!({ "root_volume_gib": 1025 }), "var.root_volume_gib"),
         (json!({ "min_size": 4 }), "var.desired_size"),
         (json!({ "max_size": 1 }), "var.max_size"),
         (json!({ "cpu_scale_in_percent": 75 }), "var.cpu_target_percent"),
@@ -179,9 +189,31 @@ fn everything_finds_room() {
 }
 
 #[test]
+fn endpoints_that_take_over_names_for_a_vpc_answer_all_of_it() {
+    let plan = Plan::of(&least());
+    let endpoints = plan.one("aws_security_group.endpoints");
+    let rules = plan.all("aws_vpc_security_group_ingress_rule.endpoints_from_vpc");
+    let networks: Vec<_> = rules.iter().map(|rule| &rule["cidr_ipv4"]).collect();
+    assert_eq!(networks, ["10.0.0.0/16", "100.64.0.0/20"]);
+    for rule in rules {
+        assert_eq!((&rule["security_group_id"], &rule["from_port"]), (&endpoints["id"], &json!(443)));
+    }
+    for endpoint in plan.all("aws_vpc_endpoint.interface") {
+        assert_eq!(endpoint["private_dns_enabled"], true);
+        assert_eq!(endpoint["security_group_ids"], json!([endpoints["id"]]));
+    }
+    // Beside a running system no name is taken over.
+    let beside = Plan::of(&example("large"));
+    assert!(beside.all("aws_vpc_endpoint.interface").is_empty());
+    assert!(beside.all("aws_vpc_security_group_ingress_rule.endpoints_from_vpc").is_empty());
+}
+
+#[test]
 fn what_is_there_already_is_used_and_not_made() {
     let plan = Plan::of(&with(&json!({
+        "vpc_id": NAMELESS_VPC,
         "create_endpoints": false,
+        "egress": { "nat": { "cidr": "0.0.0.0/0" } },
         "route_table_ids": [],
         "create_overflow_bucket": false,
         "overflow_bucket": "the-sites-own",
@@ -203,7 +235,13 @@ fn what_is_there_already_is_used_and_not_made() {
     let table = plan.one("aws_dynamodb_table.routing");
     assert_eq!((&table["name"], &table["hash_key"]), (&json!("CompilerRouting"), &json!("compilerId")));
     let endpoints = plan.all("aws_vpc_endpoint.interface").len() + plan.all("aws_vpc_endpoint.gateway").len();
-    assert_eq!(endpoints, 10);
+    assert_eq!(endpoints, 9);
+    let plan = Plan::of(&with(&json!({ "gateway_endpoints": ["dynamodb"] })));
+    let gateways = plan.all("aws_vpc_endpoint.gateway").iter().map(|gateway| &gateway["service_name"]);
+    assert_eq!(gateways.collect::<Vec<_>>(), ["com.amazonaws.us-east-1.dynamodb"]);
+    // What has both already needs no route tables named.
+    let plan = Plan::of(&with(&json!({ "gateway_endpoints": [], "route_table_ids": [] })));
+    assert!(plan.refusals.is_empty() && plan.all("aws_vpc_endpoint.gateway").is_empty());
     // One more for traces, where there are any.
     let names = |inputs: &Json| -> Vec<String> {
         let endpoints = Plan::of(&with(inputs)).all("aws_vpc_endpoint.interface").to_vec();

@@ -8,12 +8,14 @@ use compilation_worker::ports::QueueAddress;
 use compilation_worker::wire::envelope::LARGEST_INLINE;
 use serde_json::{Value as Json, json};
 
-use crate::infrastructure::plan::{Plan, default, least, with};
+use crate::infrastructure::plan::{Plan, default, least, packers_default, with};
 use crate::infrastructure::settings::configuration;
 use crate::tidy::sources;
 
 /// What the unit gives a stopping daemon, in seconds (decision D22).
 const TIMEOUT_STOP: u64 = 75;
+/// Seconds until a balancer's figures of a minute are all there: what `migrate weights --watch` leaves out.
+const FIGURES_SETTLE: u64 = 180;
 
 fn whole(value: &Json) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{value} is no number"))
@@ -181,6 +183,46 @@ fn the_group_grows_and_shrinks_as_planned() {
     let backlog = queries.iter().find(|query| query["id"] == "backlog").unwrap();
     assert!(!backlog["expression"].as_str().unwrap().contains("FILL"), "{backlog}");
     assert_eq!(surge["treat_missing_data"], "notBreaching");
+}
+
+#[test]
+fn a_refresh_stops_where_an_alarm_rings() {
+    let plan = Plan::of(&least());
+    let group = plan.one("aws_autoscaling_group.workers");
+    let preferences = &group["instance_refresh"][0]["preferences"][0];
+    // The group has the new version by then, so a rollback would end at what has failed.
+    assert_eq!(preferences["auto_rollback"], false);
+    // Who is never idle is replaced as well, and not waited for; the hook lets it drain.
+    assert_eq!(preferences["scale_in_protected_instances"], "Refresh");
+    assert_eq!(preferences["standby_instances"], "Ignore");
+    let pause = whole(&preferences["checkpoint_delay"]);
+    let alarms = preferences["alarm_specification"][0]["alarms"].as_array().unwrap();
+    assert_eq!(alarms.len(), 2);
+    let all: Vec<&Json> = plan
+        .resources
+        .iter()
+        .filter(|(address, _)| address.starts_with("aws_cloudwatch_metric_alarm."))
+        .flat_map(|(_, instances)| instances)
+        .collect();
+    for name in alarms {
+        let alarm = all.iter().find(|alarm| alarm["alarm_name"] == *name).unwrap();
+        let queries = alarm["metric_query"].as_array().into_iter().flatten();
+        let longest = queries.filter_map(|query| query["metric"][0]["period"].as_u64()).max();
+        let period = longest.unwrap_or_else(|| whole(&alarm["period"]));
+        let rings = period * whole(&alarm["evaluation_periods"]) + FIGURES_SETTLE;
+        assert!(pause > rings, "{name} rings after {rings} s, and the pause is {pause} s");
+    }
+}
+
+#[test]
+fn a_volume_holds_its_image() {
+    let image = packers_default("volume_size").as_u64().unwrap();
+    assert!(default("root_volume_gib").as_u64().unwrap() >= image);
+    for (size, is_refused) in [(image - 1, true), (image, false)] {
+        let refusals = Plan::of(&with(&json!({ "root_volume_gib": size }))).refusals;
+        assert_eq!(!refusals.is_empty(), is_refused, "{size} GiB: {refusals:?}");
+        assert!(refusals.iter().all(|refusal| refusal.contains("volume_size")), "{refusals:?}");
+    }
 }
 
 #[test]

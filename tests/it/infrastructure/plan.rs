@@ -19,9 +19,21 @@ const ACCOUNT: &str = "123456789012";
 /// Rounds after which what is not known will not be: the longest chain of references is shorter.
 const ROUNDS: usize = 30;
 
-/// What Amazon would answer, by data source.
-fn looked_up(kind: &str) -> Json {
+/// A VPC in which endpoints cannot take over names.
+pub(super) const NAMELESS_VPC: &str = "vpc-dead";
+
+/// What Amazon would answer, by data source and what that was `given`.
+fn looked_up(kind: &str, given: &Value) -> Json {
     match kind {
+        "aws_vpc" => {
+            let asked = given.as_object().and_then(|given| given["id"].as_str()).unwrap();
+            let networks = ["10.0.0.0/16", "100.64.0.0/20"];
+            json!({
+                "cidr_block_associations": networks.map(|network| json!({ "cidr_block": network })),
+                "enable_dns_support": true,
+                "enable_dns_hostnames": asked != NAMELESS_VPC,
+            })
+        }
         "aws_partition" => json!({ "partition": "aws" }),
         "aws_region" => json!({ "region": "us-east-1" }),
         "aws_caller_identity" => json!({ "account_id": ACCOUNT }),
@@ -67,16 +79,16 @@ pub(super) fn folder() -> PathBuf {
 
 /// The module's own top-level blocks, read once.
 fn own() -> &'static [Block] {
-    static OWN: LazyLock<Vec<Block>> = LazyLock::new(|| blocks(&folder()));
+    static OWN: LazyLock<Vec<Block>> = LazyLock::new(|| blocks(&folder(), "tf"));
     &OWN
 }
 
-/// Every top-level block of a folder.
-fn blocks(folder: &Path) -> Vec<Block> {
+/// Every top-level block of a folder's files that `end` so.
+fn blocks(folder: &Path, end: &str) -> Vec<Block> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "tf"));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == end));
     files.sort();
-    assert!(!files.is_empty(), "{} has no Terraform", folder.display());
+    assert!(!files.is_empty(), "{} has no .{end} files", folder.display());
     let read = |path: &PathBuf| {
         let text = fs::read_to_string(path).unwrap();
         let body: Body = hcl::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -118,7 +130,7 @@ pub(super) fn with(over: &Json) -> Json {
 
 /// What an example gives to the module.
 pub(super) fn example(name: &str) -> Json {
-    let blocks = blocks(&folder().join("examples").join(name));
+    let blocks = blocks(&folder().join("examples").join(name), "tf");
     let mut context = Context::new();
     let defaults = blocks.iter().filter(|block| block.identifier() == "variable").map(|block| {
         let default = attribute(block.body(), "default").unwrap();
@@ -270,7 +282,7 @@ impl Planner {
             }
             let given =
                 evaluated(block.body(), context).map_err(|error| format!("{}: {error}", path.join(".")))?;
-            let more = if path[0] == "data" { looked_up(kind) } else { computed(kind, name, &given) };
+            let more = if path[0] == "data" { looked_up(kind, &given) } else { computed(kind, name, &given) };
             let Value::Object(mut all) = hcl::to_value(more).unwrap() else { unreachable!("an object") };
             let Value::Object(given) = given else { unreachable!("an object") };
             all.extend(given);
@@ -432,7 +444,16 @@ impl Planner {
 
 /// The default of a variable, as written.
 pub(super) fn default(name: &str) -> Json {
-    let mut named = own().iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
+    default_among(own(), name)
+}
+
+/// The default of a variable of packer's.
+pub(super) fn packers_default(name: &str) -> Json {
+    default_among(&blocks(&folder().join("../packer"), "hcl"), name)
+}
+
+fn default_among(blocks: &[Block], name: &str) -> Json {
+    let mut named = blocks.iter().filter(|block| block.identifier() == "variable" && label(block, 0) == name);
     let block = named.next().unwrap_or_else(|| panic!("there is no variable {name}"));
     let value = attribute(block.body(), "default").map(|default| default.evaluate(&Context::new()).unwrap());
     serde_json::to_value(value.map(tidy)).unwrap()

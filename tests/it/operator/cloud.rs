@@ -287,10 +287,6 @@ impl World {
                 self.refresh = vec![("Cancelling", 40), ("Cancelled", 40)];
                 xml(name, "")
             }
-            "RollbackInstanceRefresh" => {
-                self.refresh = vec![("RollbackInProgress", 40), ("RollbackSuccessful", 0)];
-                xml(name, "")
-            }
             "DescribeTargetGroups" => target_group(said),
             "DescribeTargetHealth" => xml(name, &self.health()),
             "DescribeRules" => xml(name, &self.rules(said.get("Marker"))),

@@ -1,4 +1,4 @@
-//! `fleet refresh`: begun, followed, stopped, taken back. No emulator has refreshes that take time.
+//! `fleet refresh`: begun, followed, stopped. No emulator has refreshes that take time.
 
 use super::SOON;
 use super::cloud::{Cloud, Machine, refusal, xml};
@@ -31,6 +31,7 @@ async fn a_refresh_is_followed_to_its_end() {
     let asked = cloud.world().last("StartInstanceRefresh").clone();
     for (name, value) in [
         ("StandbyInstances", "Ignore"),
+        ("ScaleInProtectedInstances", "Refresh"),
         ("CheckpointPercentages.member.1", "10"),
         ("CheckpointPercentages.member.2", "50"),
         ("CheckpointPercentages.member.3", "100"),
@@ -58,10 +59,10 @@ async fn a_refresh_is_followed_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_under_way_is_followed_stopped_or_taken_back() {
+async fn one_under_way_is_followed_or_stopped() {
     let cloud = Cloud::start().await;
     let refresh = |more: &[&'static str]| [&["fleet", "refresh"], &SOON[..], more].concat();
-    for word in ["--follow", "--cancel", "--rollback"] {
+    for word in ["--follow", "--cancel"] {
         let run = cloud.run(&refresh(&[word])).await;
         assert!(
             run.code == Some(1) && run.err.contains("no refresh of compilation-asg is under way"),
@@ -75,10 +76,7 @@ async fn one_under_way_is_followed_stopped_or_taken_back() {
     assert!(run.code == Some(0) && cloud.changes().is_empty(), "{run:?}");
     let run = cloud.run(&refresh(&["--cancel"])).await;
     assert!(run.code == Some(0) && run.out.ends_with("40 % Cancelled, 1 instances left\n"), "{run:?}");
-    cloud.world().refresh = vec![("InProgress", 40)];
-    let run = cloud.run(&refresh(&["--rollback", "--yes"])).await;
-    assert!(run.code == Some(0) && run.out.contains("0 % RollbackSuccessful"), "{run:?}");
-    assert_eq!(cloud.changes(), ["CancelInstanceRefresh", "RollbackInstanceRefresh"]);
+    assert_eq!(cloud.changes(), ["CancelInstanceRefresh"]);
     cloud.world().refresh = vec![("InProgress", 40), ("InProgress", 80), ("Failed", 80)];
     let run = cloud.run(&refresh(&["--follow"])).await;
     assert!(run.code == Some(1) && run.err.contains("refresh r-0 ended as Failed"), "{run:?}");
@@ -107,9 +105,6 @@ async fn nobody_replaces_machines_by_accident() {
     assert_eq!(run.code, Some(64), "a pipe is nobody: {run:?}");
     assert!(run.err.contains("Of 1 instances, what is not as it should be will drain and end"), "{run:?}");
     assert!(run.err.contains("add --yes"), "{run:?}");
-    cloud.world().refresh = vec![("InProgress", 40)];
-    let run = cloud.run(&["fleet", "refresh", "--rollback"]).await;
-    assert!(run.code == Some(64) && run.err.contains("refresh r-0 has started will drain"), "{run:?}");
     assert!(cloud.changes().is_empty(), "{:?}", cloud.changes());
 }
 
@@ -119,16 +114,14 @@ async fn what_was_begun_or_stopped_although_no_answer_said_so_is_not_done_again(
     let refresh = |more: &[&'static str]| [&["fleet", "refresh", "--yes"], &SOON[..], more].concat();
     let statuses = vec![("Successful", 100), ("Pending", 0), ("InProgress", 50), ("Successful", 100)];
     cloud.world().refresh = statuses;
-    cloud.world().lost.extend(["StartInstanceRefresh", "CancelInstanceRefresh", "RollbackInstanceRefresh"]);
+    cloud.world().lost.extend(["StartInstanceRefresh", "CancelInstanceRefresh"]);
     let run = cloud.run(&refresh(&[])).await;
     assert!(run.code == Some(0) && run.out.contains("50 % InProgress"), "{run:?}");
     assert!(run.err.contains("looking whether it was done all the same"), "{run:?}");
-    for (word, end) in [("--cancel", "Cancelled"), ("--rollback", "RollbackSuccessful")] {
-        cloud.world().refresh = vec![("InProgress", 40)];
-        let run = cloud.run(&refresh(&[word])).await;
-        assert!(run.code == Some(0) && run.out.contains(end), "{run:?}");
-    }
-    assert_eq!(cloud.changes(), ["StartInstanceRefresh", "CancelInstanceRefresh", "RollbackInstanceRefresh"]);
+    cloud.world().refresh = vec![("InProgress", 40)];
+    let run = cloud.run(&refresh(&["--cancel"])).await;
+    assert!(run.code == Some(0) && run.out.contains("Cancelled"), "{run:?}");
+    assert_eq!(cloud.changes(), ["StartInstanceRefresh", "CancelInstanceRefresh"]);
     // What was not carried out is not begun behind the operator's back.
     for act in [Act::Reset, Act::garbage(200), xml("StartInstanceRefresh", "")] {
         cloud.world().refresh = vec![("Successful", 100)];
@@ -141,9 +134,9 @@ async fn what_was_begun_or_stopped_although_no_answer_said_so_is_not_done_again(
         );
         assert_eq!(cloud.changes().len(), before + 1, "{:?}", cloud.changes());
     }
-    cloud.world().refresh = vec![("InProgress", 40)];
-    let act = refusal(400, "IrreversibleInstanceRefresh", "no desired configuration");
-    cloud.world().trouble("RollbackInstanceRefresh", act, 1);
-    let run = cloud.run(&refresh(&["--rollback"])).await;
-    assert!(run.code == Some(1) && run.err.contains("fix: only a refresh that Terraform began"), "{run:?}");
+    // Nor is one stopped that was over before.
+    cloud.world().refresh = vec![("InProgress", 40), ("Successful", 100)];
+    cloud.world().trouble("CancelInstanceRefresh", Act::Reset, 1);
+    let run = cloud.run(&refresh(&["--cancel"])).await;
+    assert!(run.code == Some(1) && run.err.contains("nothing of it was seen afterwards\nfix: "), "{run:?}");
 }
