@@ -213,12 +213,14 @@ fn hostile_inputs_take_linear_time() {
         each(|file| format!(".file {file} \"f\"\n.loc {file} 1 1\n nop\n")),
         "l:\n".repeat(32 << 10) + " jmp l\n",
         "\"\\\"".repeat(128 << 10),
+        // Library code begins again and again behind one long line.
+        format!(".file 2 \"x.h\"\n{}\n", "a".repeat(256 << 10)) + &".text\n.loc 2 1 0\n".repeat(16 << 10),
     ];
     let mut all = filters("labels directives commentOnly libraryCode trim");
-    for input in &inputs {
+    for (input, library_code) in inputs.iter().flat_map(|input| [(input, true), (input, false)]) {
         let start = tokio::time::Instant::now();
+        all.library_code = library_code;
         let listing = process(input, all);
-        all.library_code = !all.library_code;
         assert!(listing.len() <= input.len());
         // Half a megabyte takes milliseconds; quadratic time would take minutes.
         assert!(start.elapsed().as_secs() < 30, "{} took too long", &input[..20]);
