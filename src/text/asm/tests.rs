@@ -227,6 +227,19 @@ fn hostile_inputs_take_linear_time() {
     }
 }
 
+#[test]
+fn the_names_of_files_do_not_swell_a_listing() {
+    for length in [1 << 20, 4000] {
+        let text = format!(".file 2 \"{}\"\n", "x".repeat(length))
+            + &".loc 2 1 0\n nop\n.loc 2 2 0\n nop\n".repeat(10_000);
+        let listing = process(&text, filters(SITE));
+        let names = listing.lines().filter_map(|line| line.source?.file.as_deref());
+        assert!(names.map(str::len).sum::<usize>() <= 64 << 20);
+        assert!(listing.lines().next().unwrap().source.unwrap().file.is_some(), "the first is told");
+        assert_eq!(listing.len(), 20_000);
+    }
+}
+
 fn line() -> impl Strategy<Value = String> {
     let indent = prop_oneof![Just(""), Just("\t"), Just("  "), Just("\u{a0}")];
     let body = prop_oneof![
