@@ -151,6 +151,9 @@ fn hostile_names_end_soon() {
         format!("_Z1fIX{}", "nt".repeat(5000)),
         format!("_Z{}", "Z".repeat(5000)),
         format!("_ZN{}", "1aI".repeat(5000)),
+        "_Z1fIXfp18446744073709551614_EEvv".to_owned(),
+        "_Z1fUlT18446744073709551614_E_".to_owned(),
+        "_Z1fUlvE18446744073709551614_".to_owned(),
     ] {
         let start = tokio::time::Instant::now();
         let text = demangle(&name);
