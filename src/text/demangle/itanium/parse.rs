@@ -19,7 +19,7 @@ pub(super) struct Parser<'s> {
     /// Whether the type of a conversion is being read: arguments behind a parameter belong to the conversion.
     pub(super) in_conversion: bool,
     depth: usize,
-    steps: usize,
+    pub(super) steps: usize,
 }
 
 /// A name, and what decides whether its function's type starts with the return type.

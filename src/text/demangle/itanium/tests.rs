@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::demangle;
+fn demangle(name: &str) -> Option<String> {
+    super::demangle(name, &mut 0)
+}
 
 const NAMES: &[(&str, &str)] = &[
     ("_Z3Valm", "Val(unsigned long)"),
