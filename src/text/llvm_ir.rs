@@ -394,7 +394,7 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
 
     proptest! {
         #[test]
-        fn never_panics(text in "(!dbg !1|!1 = |!DI|X\\(|scope: !1|line: 4|\"|;|, |\\)|[a\n\u{e9}]){0,30}", on: bool) {
+        fn never_panics(text in "(!dbg !1|!1 = |!DI|X\\(|scope: !1|line: 4|\"|;|, |\\)|distinct |filename: \"|file: !1|#dbg_|[a\n\u{e9}\u{1f600}\0\r\u{1b}]){0,30}", on: bool) {
             let filters = Filters { directives: on, comment_only: !on, debug_calls: on, ..Filters::NONE };
             prop_assert!(process(&text, filters).len() <= text.lines().count());
         }

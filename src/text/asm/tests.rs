@@ -263,6 +263,11 @@ fn line() -> impl Strategy<Value = String> {
         Just(")"),
         Just("\"q"),
         Just("\u{e9}\u{1f600}\tx a"),
+        Just("\u{e9}proc a:"),
+        Just("a\u{1f600}:"),
+        Just("jmp \u{1b}[0ma\0"),
+        Just(".file 1 \"\u{1f600}\" \"\u{e9}\""),
+        Just("@\u{e9}"),
         Just(""),
     ];
     (indent, body, prop_oneof![Just("\n"), Just("\r\n"), Just(" ")])

@@ -50,6 +50,8 @@ pub fn apply(listing: &mut Listing, names: &[(String, String)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::listing::Syntax;
+    use proptest::prelude::*;
 
     #[test]
     fn many_names_that_explode_end_soon() {
@@ -62,5 +64,25 @@ mod tests {
         let demangled = demangle(&mut listing);
         assert!((1..8000).contains(&demangled.failed.len()), "{}", demangled.failed.len());
         assert!(start.elapsed().as_secs() < 60);
+    }
+
+    proptest! {
+        #[test]
+        fn no_listing_is_too_odd(
+            lines in prop::collection::vec(
+                "(call|jmp|b|mov|lea|ptr \\[|\\.quad|\\.entry|\\.func \\(|\\.global|offset |_Z1fv|_ZN1AC1Ev|_R|_RNvC1a1f|\
+                 _ZN1a17h0123456789abcdefE|@|@PLT|[]\"$.*:,+(= \t\0\r\u{1b}\u{130}\u{e9}\u{1f600}]){0,12}",
+                0..6,
+            ),
+            ir: bool,
+        ) {
+            let mut listing = Listing::default();
+            listing.syntax = if ir { Syntax::LlvmIr } else { Syntax::Assembly };
+            for line in &lines {
+                listing.push(line, None, Vec::new());
+            }
+            demangle(&mut listing);
+            prop_assert_eq!(listing.len(), lines.len());
+        }
     }
 }
