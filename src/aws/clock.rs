@@ -68,6 +68,7 @@ pub(super) fn age(sent: Option<&str>, now: SystemTime) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn at(milliseconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
@@ -95,6 +96,21 @@ mod tests {
         assert_eq!(age(Some("2000"), at(5_500)), Duration::from_millis(3_500));
         for sent in [None, Some(""), Some("soon"), Some("-1"), Some("9000"), Some("18446744073709551615")] {
             assert_eq!(age(sent, at(5_500)), Duration::ZERO, "{sent:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_date_and_no_moment_is_too_odd(
+            date in "(Mon, |[0-9]{2}|Jan|[0-9]{4}|:|GMT| |.){0,12}",
+            sent in "-?[0-9]{0,22}|.*",
+            now in 0..u64::MAX / 4000,
+        ) {
+            if let Some(date) = parse(&date) {
+                let near = within(date, at(now));
+                prop_assert!(near >= date && near.duration_since(date).unwrap() <= RESOLUTION);
+            }
+            prop_assert!(age(Some(&sent), at(now)) <= Duration::from_millis(now));
         }
     }
 }

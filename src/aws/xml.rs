@@ -62,6 +62,7 @@ pub(super) fn said(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[derive(Debug, Deserialize, Default)]
     #[serde(default)]
@@ -99,5 +100,21 @@ mod tests {
             Some("two lines "),
             "nothing that a terminal would obey"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_too_odd(
+            body: Vec<u8>,
+            text in "(<Names>|</Names>|<member>|</member>|<Names/>|<!\\[CDATA\\[|\\]\\]>|&amp;|&#0;|&|<|.){0,20}",
+        ) {
+            let whole = format!("<R><DescribeRulesResult>{text}</DescribeRulesResult></R>");
+            for body in [&body, text.as_bytes(), whole.as_bytes()] {
+                let _read = result::<Some>(body).is_ok();
+            }
+            let told = said(&text);
+            prop_assert!(told.is_none_or(|told| !told.is_empty() && !told.contains(char::is_control)));
+            let _moment = moment(&text);
+        }
     }
 }

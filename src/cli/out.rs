@@ -76,6 +76,7 @@ impl fmt::Debug for Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     struct Broken(io::ErrorKind);
 
@@ -112,5 +113,15 @@ mod tests {
         gone.data(b"x").unwrap();
         gone.say("nobody hears this");
         assert!(streams(io::ErrorKind::StorageFull).data(b"x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_json_means_the_same(text: String, odd in "[\u{7f}-\u{9f}\0\r\n\u{1b}\u{e9}\u{1f600}\"\\\\]{0,20}") {
+            let told = serde_json::json!({ "text": text, "odd": odd });
+            let safe = escaped(format!("{told:#}"));
+            prop_assert!(!safe.contains(|letter: char| letter.is_control() && letter != '\n'));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), told);
+        }
     }
 }

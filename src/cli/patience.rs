@@ -55,6 +55,7 @@ impl Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spans_are_read() {
@@ -71,6 +72,13 @@ mod tests {
         assert_eq!(pace("20ms"), Ok(Duration::from_millis(20)));
         for odd in ["0s", "0d", "5", ""] {
             pace(odd).unwrap_err();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_span_is_too_odd(text in "[0-9]{0,21}(d|h|m|s|ms| |\u{e9}|\u{1f600})|.*") {
+            let _read = (span(&text).is_ok(), pace(&text).is_ok());
         }
     }
 }

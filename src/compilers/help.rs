@@ -179,7 +179,7 @@ The following options are target specific:
 
     proptest! {
         #[test]
-        fn any_text_is_read(text in "(-std=|Known |valid arguments for -march= option:|note: use '| for '| - |[ -~\n]{0,9}){0,30}") {
+        fn any_text_is_read(text in "(-std=|Known |valid arguments for -march= option:|note: use '| for '| - |[ -~\n\u{e9}\u{1f600}\0\r\u{1b}]{0,9}){0,30}") {
             let options = Options::read(&text);
             let values = options.values_of("-std=").into_iter().chain(standards(&text)).chain(targets(&text));
             for value in values {

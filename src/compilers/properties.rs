@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn what_looks_like_a_file_is_read_line_by_line(contents in "([ab]{0,2} ?\\+?={0,2}[ 0-9.#a]{0,4}\n){0,30}") {
+        fn what_looks_like_a_file_is_read_line_by_line(contents in "([ab]{0,2} ?\\+?={0,2}[ 0-9.#a\u{e9}\u{1f600}\0\r\u{1b}]{0,4}\n){0,30}") {
             let (properties, problems) = read(contents.as_bytes());
             prop_assert!(properties.iter().count() + problems.len() <= contents.lines().count());
         }

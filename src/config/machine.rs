@@ -64,6 +64,7 @@ fn total_memory(meminfo: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::domain::limits::MIB;
+    use proptest::prelude::*;
 
     #[test]
     fn slots_fit_cores_and_memory() {
@@ -88,5 +89,12 @@ mod tests {
         assert_eq!(own_group("0::/\n"), Some(PathBuf::from("/sys/fs/cgroup/")));
         assert_eq!(own_group("1:memory:/x\n"), None);
         assert!(Machine::observe().memory.is_some_and(|memory| memory.bytes() > MIB));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_of_the_kernels_panics(text in "(MemTotal:|0::/|[0-9]{1,20}|kB|[:/a \t\n\u{e9}\u{1f600}\0\r\u{1b}]){0,20}") {
+            let _read = (own_group(&text), total_memory(&text));
+        }
     }
 }

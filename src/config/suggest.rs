@@ -29,6 +29,7 @@ fn distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn distances() {
@@ -51,5 +52,13 @@ mod tests {
         assert_eq!(nearest("http.lisen", known.into_iter()), Some("http.listen"));
         assert_eq!(nearest("log.fliter", known.into_iter()), Some("log.filter"));
         assert_eq!(nearest("quite.other", known.into_iter()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_distance_is_the_same_both_ways(from in "[abA\u{e9}\u{130}\u{1f600}\0]{0,8}", to in "[abA\u{e9}\u{130}\u{1f600}\0]{0,8}") {
+            prop_assert_eq!(distance(&from, &to), distance(&to, &from));
+            prop_assert_eq!(nearest(&from, [&*from].into_iter()), Some(&*from));
+        }
     }
 }

@@ -91,6 +91,7 @@ impl RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn identifiers_are_checked_once() {
@@ -107,5 +108,13 @@ mod tests {
         assert_ne!(RequestId::mint(), RequestId::mint());
         assert_eq!(shortened("g132"), "g132");
         assert_eq!(shortened(&"é".repeat(99)), "é".repeat(64));
+    }
+
+    proptest! {
+        #[test]
+        fn no_identifier_is_too_odd(text in "(a{60}|[a\u{e9}\u{1f600}\0\r\u{1b}]){0,8}") {
+            prop_assert!(text.starts_with(shortened(&text)) && shortened(&text).len() <= LONGEST_ID);
+            prop_assert_eq!(RequestId::parse(&text).is_ok(), CompilerId::parse(&text).is_ok());
+        }
     }
 }

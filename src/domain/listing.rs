@@ -7,6 +7,10 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Bytes that the names of files may take in a listing: each line tells its own, and one name can be as long as a text.
+/// The lines beyond tell no source.
+pub const MOST_FILE_NAMES: usize = 64 * 1024 * 1024;
+
 /// What language a listing is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Syntax {

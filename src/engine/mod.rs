@@ -206,7 +206,7 @@ impl Engine {
         Self(Arc::new(Inner {
             callers: Arc::new(Semaphore::new(settings.slots.slots + settings.slots.queue + MOST_SHARING)),
             desk: Room::new(desk::size(settings.limits.artifact)),
-            room: Room::new(settings.reply_cache + REPLIES_IN_FLIGHT),
+            room: Room::new(settings.reply_cache.saturating_add(REPLIES_IN_FLIGHT)),
             catalogue: ArcSwap::new(catalogue),
             generation: AtomicU64::new(0),
             prober: Prober::new(

@@ -230,9 +230,7 @@ fn stream(captured: Captured, limit: u64) -> Stream {
         let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(TRUNCATION_NOTICE.len());
         bytes.truncate(room);
         // A character that the cut split would become a replacement mark that nobody printed.
-        while bytes.utf8_chunks().last().is_some_and(|chunk| (1..4).contains(&chunk.invalid().len())) {
-            bytes.pop();
-        }
+        bytes.truncate(bytes.len() - split_character(&bytes));
     }
     let mut text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -244,9 +242,21 @@ fn stream(captured: Captured, limit: u64) -> Stream {
     Stream { text, truncated }
 }
 
+/// How many of the last bytes begin a character that they do not end.
+fn split_character(bytes: &[u8]) -> usize {
+    let begins = |length: &usize| {
+        let tail = bytes.len().checked_sub(*length).map(|start| &bytes[start..]);
+        let wrong = tail.and_then(|tail| std::str::from_utf8(tail).err());
+        wrong.is_some_and(|wrong| wrong.valid_up_to() == 0 && wrong.error_len().is_none())
+    };
+    (1..4).find(begins).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use tokio::time::Instant;
 
     #[test]
     fn what_the_machine_did_is_not_remembered() {
@@ -294,5 +304,35 @@ mod tests {
         assert_eq!(cut("abc", 2), "\n[Truncated]");
         let whole = stream(Captured { bytes: b"ok \xff".to_vec(), truncated: false }, 20);
         assert_eq!((whole.text.as_str(), whole.truncated), ("ok \u{fffd}", false));
+    }
+
+    #[test]
+    fn a_cut_stream_of_no_text_is_read_in_no_time() {
+        let limit = 1 << 20;
+        let start = Instant::now();
+        let text = stream(Captured { bytes: vec![0xff; limit], truncated: true }, limit as u64).text;
+        assert_eq!(text.matches('\u{fffd}').count(), limit - TRUNCATION_NOTICE.len());
+        assert!(start.elapsed().as_secs() < 30);
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_takes_no_more_than_a_split_character(
+            text in "[a\u{e9}\u{20ac}\u{1f600}\0\r\n\u{1b}]{0,8}",
+            noise in prop::collection::vec(any::<u8>(), 0..6),
+            cut in 0_usize..40,
+        ) {
+            let shown = |bytes: &[u8]| {
+                let limit = (bytes.len() + TRUNCATION_NOTICE.len()) as u64;
+                stream(Captured { bytes: bytes.to_vec(), truncated: true }, limit).text
+            };
+            let cut = cut.min(text.len());
+            let whole = &text[..text.floor_char_boundary(cut)];
+            prop_assert_eq!(shown(&text.as_bytes()[..cut]), format!("{whole}{TRUNCATION_NOTICE}"));
+            let (read, all) = (shown(&noise), String::from_utf8_lossy(&noise));
+            let read = read.strip_suffix(TRUNCATION_NOTICE).unwrap();
+            let whole = read == all || all.strip_suffix('\u{fffd}') == Some(read);
+            prop_assert!(whole, "{read:?} of {all:?}");
+        }
     }
 }

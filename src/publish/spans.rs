@@ -304,6 +304,7 @@ mod tests {
     use super::*;
     use crate::domain::trace::{SpanId, TraceId};
     use crate::telemetry::otlp::Kind;
+    use proptest::prelude::*;
 
     #[test]
     fn what_finds_no_room_is_counted_and_waits_for_nobody() {
@@ -368,5 +369,19 @@ mod tests {
             assert_eq!(wait(&headers), expected.map(Duration::from_secs), "{value}");
         }
         assert_eq!(wait(&HeaderMap::new()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_too_odd(
+            status in 100_u16..1000,
+            body in "(\\{|\\}|\"partialSuccess\"|\"rejectedSpans\"|\"errorMessage\"|:|,|\"|-?[0-9.e]{1,22}|.){0,16}",
+            value: Vec<u8>,
+        ) {
+            let _fate = fate(StatusCode::from_u16(status).unwrap(), None, &body.into());
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let _wait = wait(&HeaderMap::from_iter([(RETRY_AFTER, value)]));
+            }
+        }
     }
 }

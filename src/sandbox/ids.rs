@@ -134,6 +134,7 @@ fn covers(map: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_range_of_ids_is_used_only_where_it_exists() {
@@ -175,5 +176,12 @@ mod tests {
         drop(small);
         let everything = Users::range(ALL - 1);
         assert_eq!(range(&everything), FIRST..FIRST + ALL, "who finds none free shares");
+    }
+
+    proptest! {
+        #[test]
+        fn no_map_panics(text in "([0-9]{1,21}|[ \n\u{e9}\u{1f600}\0\r\u{1b}-]){0,20}") {
+            let _covers = covers(&text);
+        }
     }
 }

@@ -220,6 +220,7 @@ fn without_cgroups(mode: Mode) -> Grade {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn masks_of_proc_are_found() {
@@ -238,6 +239,13 @@ mod tests {
             .flatten()
         {
             assert_eq!(finding.grade == Grade::Ok, finding.fix.is_empty(), "{finding:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_table_of_mounts_panics(text in "(/proc/|1 1 0:1 / |[a-z0-9:/ \n\u{e9}\u{1f600}\0\r\u{1b}-]){0,40}") {
+            prop_assert!(masks(&text).iter().all(|mount| mount.starts_with("/proc/")));
         }
     }
 }

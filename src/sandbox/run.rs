@@ -318,7 +318,7 @@ pub(super) fn rlimits(limits: &Limits, grouped: bool) -> [u64; RLIMITS] {
         limits.open_files,
         cpu_seconds,
         // The jail's first process may count too.
-        stand_in(limits.pids + 1),
+        stand_in(limits.pids.saturating_add(1)),
     ]
 }
 

@@ -79,11 +79,19 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn status_is_read_in_bytes() {
         let status = "Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t    2048 kB\nThreads:\t7\n";
         assert_eq!(Reading::parse(status), Reading { resident_bytes: 2 * 1024 * 1024, threads: 7 });
         assert_eq!(Reading::parse("nonsense"), Reading::default());
+    }
+
+    proptest! {
+        #[test]
+        fn no_status_panics(text in "(VmRSS|Threads|:|[0-9]{1,15}|kB|[\t \n\u{e9}\u{1f600}\0\r\u{1b}]){0,20}") {
+            let _read = Reading::parse(&text);
+        }
     }
 }

@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_page_panics(page in "\\PC*") {
+        fn no_page_panics(page in "(\\PC|[\n\0\r\u{1b}])*") {
             let read = Samples::read(&page);
             prop_assert!(read.0.len() <= page.lines().count());
         }

@@ -78,7 +78,7 @@ mod tests {
         }
 
         #[test]
-        fn never_grows(text in "[ \\\\'\"\na\u{e9}\u{2003}]{0,30}") {
+        fn never_grows(text in "[ \\\\'\"\na\u{e9}\u{1f600}\u{2003}\0\r\u{1b}]{0,30}") {
             let bytes: usize = split(&text).iter().map(String::len).sum();
             prop_assert!(bytes <= text.len());
         }

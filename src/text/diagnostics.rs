@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics_and_keeps_every_line(text in "(<source>|<stdin>|/app/example.cpp|a.h|[:(,)0-9 \n\u{1b}\\[mK\u{e9}]){0,20}") {
+        fn never_panics_and_keeps_every_line(text in "(<source>|<stdin>|/app/example.cpp|a.h|[:(,)0-9 \n\0\r\u{1b}\\[mK\u{e9}\u{1f600}]){0,20}") {
             prop_assert_eq!(parse(&text, INPUT).len(), text.lines().count());
             prop_assert_eq!(parse(&text, None).len(), text.lines().count());
         }

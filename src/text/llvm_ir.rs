@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::domain::filters::Filters;
-use crate::domain::listing::{Listing, Source, Syntax};
+use crate::domain::listing::{Listing, MOST_FILE_NAMES, Source, Syntax};
 use crate::text::{mask, scan};
 
 /// Lines shown at most.
@@ -16,6 +16,8 @@ const MOST_LINES: usize = 5000;
 const TRUNCATED: &str = "[truncated; too many lines]";
 /// How many scopes a location may lie in: a chain of metadata may be a circle.
 const DEEPEST: usize = 256;
+/// Bytes of a number, or of a node's name, that mean something: longer ones would be read for every line anew.
+const LONGEST_NUMBER: usize = 24;
 
 /// Whether the text is LLVM IR with debug information.
 pub fn looks_like(text: &str) -> bool {
@@ -57,7 +59,8 @@ pub fn process(text: &str, filters: Filters) -> Listing {
         listing.push_with(None, |texts| texts.push_str(TRUNCATED));
     }
     listing.filtered_count = lines - i64::try_from(listing.len()).unwrap_or(i64::MAX);
-    listing.resolve_scopes(|scope| resolve(&nodes, scope));
+    let mut room = MOST_FILE_NAMES;
+    listing.resolve_scopes(|scope| resolve(&nodes, scope, &mut room));
     listing
 }
 
@@ -86,6 +89,10 @@ impl<'t> Node<'t> {
         while let Some((key, value, behind)) = field(rest) {
             let member = match key {
                 "filename" => &mut node.file_name,
+                _ if value.len() > LONGEST_NUMBER => {
+                    rest = behind;
+                    continue;
+                }
                 "file" => &mut node.file,
                 "scope" => &mut node.scope,
                 "line" => &mut node.line,
@@ -134,10 +141,15 @@ fn scope(line: &str) -> Option<&str> {
     (end > start + 1).then(|| &line[start..end])
 }
 
-fn resolve(nodes: &Nodes<'_>, scope: &str) -> Option<Source> {
+/// The place a scope stands for. `room` is how many bytes the names of files may still take.
+fn resolve(nodes: &Nodes<'_>, scope: &str, room: &mut usize) -> Option<Source> {
     let line = nearest(nodes, scope, |node| node.line)?.parse().ok()?;
     let column = nearest(nodes, scope, |node| node.column).and_then(|column| column.parse().ok());
-    Some(Source { file: file_name(nodes, scope), line, column, main_source: None })
+    let name = file_name(nodes, scope);
+    *room = room.checked_sub(name.map_or(0, str::len))?;
+    // The main file is told by no name.
+    let file = name.map(mask::root_dir).filter(|name| !mask::is_main_file(name)).map(Arc::from);
+    Some(Source { file, line, column, main_source: None })
 }
 
 /// What the nearest enclosing scope says.
@@ -152,13 +164,12 @@ fn nearest<'t>(nodes: &Nodes<'t>, scope: &str, said: fn(&Node<'t>) -> Option<&'t
     None
 }
 
-/// The file a scope lies in; `None` for the main file.
-fn file_name(nodes: &Nodes<'_>, scope: &str) -> Option<Arc<str>> {
+/// The name of the file a scope lies in.
+fn file_name<'t>(nodes: &Nodes<'t>, scope: &str) -> Option<&'t str> {
     let mut node = nodes.get(scope)?;
     for _ in 0..DEEPEST {
         if let Some(name) = node.file_name {
-            let name = mask::root_dir(name);
-            return (!mask::is_main_file(&name)).then(|| Arc::from(name));
+            return Some(name);
         }
         node = nodes.get(node.file.or(node.scope)?)?;
     }
@@ -343,6 +354,23 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
     }
 
     #[test]
+    fn long_names_in_the_metadata_are_not_followed_from_every_line() {
+        let long = "1".repeat(1 << 20);
+        let lines = "x, !dbg !1\n".repeat(5000);
+        let start = tokio::time::Instant::now();
+        for metadata in [
+            format!("!1 = !DIX(line: 1, file: !2)\n!2 = !DIFile(filename: \"{long}\")"),
+            format!("!1 = !DIX(scope: !{long})\n!{long} = !DIX(scope: !{long})"),
+            format!("!1 = !DIX(line: {}1)", long.replace('1', "0")),
+        ] {
+            let listing = process(&format!("{lines}{metadata}"), Filters::NONE);
+            let names = listing.lines().filter_map(|line| line.source?.file.as_deref());
+            assert!(names.map(str::len).sum::<usize>() <= 64 << 20);
+        }
+        assert!(start.elapsed().as_secs() < 30);
+    }
+
+    #[test]
     fn a_key_may_follow_a_letter_of_several_bytes() {
         let text = "x, !dbg !1\n!1 = !DIX(\u{e9}line: 4)";
         let listing = process(text, Filters::NONE);
@@ -366,7 +394,7 @@ define i32 @_Z1fi(i32 %0) #0 !dbg !10 {
 
     proptest! {
         #[test]
-        fn never_panics(text in "(!dbg !1|!1 = |!DI|X\\(|scope: !1|line: 4|\"|;|, |\\)|[a\n\u{e9}]){0,30}", on: bool) {
+        fn never_panics(text in "(!dbg !1|!1 = |!DI|X\\(|scope: !1|line: 4|\"|;|, |\\)|distinct |filename: \"|file: !1|#dbg_|[a\n\u{e9}\u{1f600}\0\r\u{1b}]){0,30}", on: bool) {
             let filters = Filters { directives: on, comment_only: !on, debug_calls: on, ..Filters::NONE };
             prop_assert!(process(&text, filters).len() <= text.lines().count());
         }

@@ -173,6 +173,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn lines_end_with_lf_or_crlf_and_one_empty_last_line_is_dropped() {
@@ -237,5 +238,23 @@ mod tests {
     fn lengths_are_in_utf16() {
         assert_eq!(utf16_len("a\u{e9}\u{1f600}"), 4);
         assert_eq!(utf16_len("abc"), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_between_characters(text in "[\"$_.a0 \t\r\n\0\u{1b}\u{a0}\u{2028}\u{e9}\u{1f600}]{0,12}") {
+            for (at, _) in text.char_indices() {
+                prop_assert!(text.is_char_boundary(skip_space(&text, at)));
+                for dollar in [Dollar::No, Dollar::Start] {
+                    let end = symbol_end(text.as_bytes(), at, dollar);
+                    prop_assert!(end.is_none_or(|end| at < end && text.is_char_boundary(end)));
+                }
+                let end = number(text.as_bytes(), at).map_or(at, |(_, end)| end);
+                prop_assert!(text.is_char_boundary(end));
+            }
+            let all: String = lines(&text).collect();
+            prop_assert_eq!(all, text.replace("\r\n", "").replace('\n', ""));
+            prop_assert_eq!(utf16_len(&text), text.chars().map(char::len_utf16).sum::<usize>());
+        }
     }
 }

@@ -42,6 +42,9 @@ fn is_this_machine(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(lines: &[(&'static str, &str)]) -> bool {
@@ -76,6 +79,17 @@ mod tests {
         for host in ["rebound.example:10241", "localhost.example", "127.0.0.1.example", "worker", ""] {
             assert!(refused(&[("host", host)]), "{host:?}");
             assert!(refused(&[("host", host), ("origin", &format!("http://{host}"))]), "{host:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_is_too_odd(text in "(localhost|127.0.0.1|http://|[\\[\\]:@/0-9a\u{e9}\u{1f600}]){0,8}", bytes: Vec<u8>) {
+            for value in [text.as_bytes(), &bytes].map(HeaderValue::from_bytes).into_iter().flatten() {
+                for name in [HOST, ORIGIN, FETCH_SITE] {
+                    let _objection = objection(&HeaderMap::from_iter([(name, value.clone())]));
+                }
+            }
         }
     }
 }

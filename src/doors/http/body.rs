@@ -148,7 +148,8 @@ async fn piece(body: &mut Body) -> Result<Option<Bytes>, Rejection> {
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
-    use http::header::HeaderName;
+    use http::header::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -177,5 +178,16 @@ mod tests {
         assert_eq!(of(CONTENT_ENCODING, "gzip"), Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         assert_eq!(of(CONTENT_ENCODING, "Identity"), Ok(Media::Other));
         assert_eq!(media(&HeaderMap::new()), Ok(Media::Other));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_is_too_odd(text in "(application/json|charset|utf-8|[;=\" \ta\u{e9}\u{1f600}]){0,12}", bytes: Vec<u8>) {
+            for value in [text.as_bytes(), &bytes].map(HeaderValue::from_bytes).into_iter().flatten() {
+                for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+                    let _media = media(&HeaderMap::from_iter([(name, value.clone())])).is_ok();
+                }
+            }
+        }
     }
 }

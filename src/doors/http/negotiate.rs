@@ -101,12 +101,14 @@ fn choices<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn headers(name: HeaderName, value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         headers
     }
 
@@ -159,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_is_answered(value in "[ -~]{0,60}") {
+        fn any_header_is_answered(value in "(gzip|br|q=|[0-9]|[ -~\t\u{e9}\u{1f600}]){0,40}") {
             let _ = (rendition(&headers(ACCEPT, &value), Rendition::Json), coding(&headers(ACCEPT_ENCODING, &value)));
         }
     }

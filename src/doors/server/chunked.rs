@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_change_nothing(body in "[0-3a\r\n;]{0,40}", cut in 0..40_usize) {
+        fn cuts_change_nothing(body in "[0-3a\r\n;\u{e9}\u{1f600}\0]{0,40}", cut in 0..40_usize) {
             let whole = { let mut chunks = Chunks::new(); chunks.advance(body.as_bytes(), MOST).map(|taken| (taken, chunks)) };
             let cut = cut.min(body.len());
             let mut chunks = Chunks::new();

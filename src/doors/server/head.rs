@@ -246,7 +246,7 @@ mod tests {
     proptest! {
         /// A head that trickles in is found at the same place as one that comes at once.
         #[test]
-        fn found_however_it_is_cut(head in "[a-c :\r\n]{0,40}", cuts in proptest::collection::vec(0..6_usize, 0..12)) {
+        fn found_however_it_is_cut(head in "[a-c :\r\n\u{e9}\u{1f600}\0]{0,40}", cuts in proptest::collection::vec(0..6_usize, 0..12)) {
             let limits = HttpSettings::default();
             let whole = end(head.as_bytes(), 0, &limits);
             let (mut at, mut searched, mut found) = (0, 0, Ok(None));

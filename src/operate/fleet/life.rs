@@ -113,7 +113,7 @@ fn back(sight: &Sight, since: Timestamp) -> Step {
             "the group wants {} instances and may not want more: raise the bound first with `fleet scale {} --max {}`",
             group.desired,
             group.desired,
-            group.max + 1
+            group.max.saturating_add(1)
         )),
         "Standby" => Step::ExitStandby,
         "InService" => {
@@ -208,6 +208,13 @@ mod tests {
             others: 1,
             word: Some(word),
         }
+    }
+
+    #[test]
+    fn the_largest_bound_is_one_too() {
+        let mut full = sight("Standby", false, "unused", Some(false));
+        (full.group.desired, full.group.max) = (u32::MAX, u32::MAX);
+        assert!(matches!(next(Way::Back, &full, Timestamp::UNIX_EPOCH), Step::Impossible(_)));
     }
 
     const OUT: Way = Way::Out { decrement: false, force: false };

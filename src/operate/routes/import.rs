@@ -310,7 +310,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_file_is_too_odd(bytes: Vec<u8>, text in "(compiler|queue|url|[,\"\n a#x/])*") {
+        fn no_file_is_too_odd(bytes: Vec<u8>, text in "(compiler|queue|url|[,\"\n a#x/\u{e9}\u{1f600}\0\r\u{1b}])*") {
             for bytes in [&bytes[..], text.as_bytes()] {
                 for read in [read_csv(bytes, None), read_json(bytes, None)] {
                     for entry in read.into_iter().flatten() {

@@ -436,7 +436,7 @@ broken line";
 
     proptest! {
         #[test]
-        fn no_table_makes_it_panic(text in "[a-z0-9:/ ,-]{0,120}") {
+        fn no_table_makes_it_panic(text in "[a-z0-9:/ ,\n\u{e9}\u{1f600}\0\r\u{1b}-]{0,120}") {
             for hierarchy in hierarchies(&text) {
                 own_directory(&hierarchy, &text, "memory");
             }

@@ -99,6 +99,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// A directory that looks like a group: controllers that the test machine lacks are proved on files.
     fn group(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Group) {
@@ -156,5 +157,12 @@ mod tests {
         assert_eq!(written("pids.max").as_deref(), Some("15"));
         assert_eq!(written("cpu.max").as_deref(), Some("50000 100000"));
         assert_eq!(written("memory.max").as_deref(), Some("1342177280"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_of_a_group_panics(text in "(oom_kill|max|[0-9]{1,21}|[- \t\n\u{e9}\u{1f600}\0\r\u{1b}]){0,20}") {
+            let _read = field(&text, "oom_kill");
+        }
     }
 }

@@ -92,7 +92,7 @@ const CPU_PERIOD: u64 = 100_000;
 
 impl GroupLimits {
     pub(super) fn of(limits: &crate::domain::limits::Limits) -> Self {
-        Self { memory: limits.memory, pids: limits.pids + 1, cpu_millis: limits.cpu_millis }
+        Self { memory: limits.memory, pids: limits.pids.saturating_add(1), cpu_millis: limits.cpu_millis }
     }
 
     /// What to write where to change limits that stand at `before`. Version 1 never lets the limit of memory alone be
@@ -109,7 +109,7 @@ impl GroupLimits {
     /// either counted with memory or not allowed, where the kernel has a word for it.
     fn knobs(self, version: Version) -> Vec<Knob> {
         let (memory, pids) = (self.memory.to_string(), self.pids.to_string());
-        let quota = self.cpu_millis * CPU_PERIOD / 1000;
+        let quota = self.cpu_millis.saturating_mul(CPU_PERIOD / 1000);
         match version {
             Version::V1 => vec![
                 (Controller::Memory, "memory.limit_in_bytes", memory.clone(), true),
@@ -132,6 +132,15 @@ impl GroupLimits {
 mod tests {
     use super::*;
     use crate::domain::limits::Limits;
+
+    #[test]
+    fn limits_of_any_size_can_be_written() {
+        let most = Limits { pids: u64::MAX, cpu_millis: u64::MAX, ..Limits::default() };
+        let knobs = GroupLimits::of(&most).knobs(Version::V2);
+        assert!(
+            knobs.iter().any(|(_, file, value, _)| *file == "pids.max" && *value == u64::MAX.to_string())
+        );
+    }
 
     #[test]
     fn memory_is_never_limited_above_memory_and_swap() {

@@ -95,6 +95,7 @@ fn interface(version_4: &str, version_6: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ROUTES: &str = "\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -156,5 +157,12 @@ fd000000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
             assert_eq!(note(interface, counted), [("pps", rise)], "{interface} {counted}");
         }
         assert_eq!(watch.note("ens6".to_owned(), Vec::new()), []);
+    }
+
+    proptest! {
+        #[test]
+        fn no_table_of_the_kernels_panics(text in "(0{8}|0{32}|00|0003|[0-9a-fA-F]{1,9}|ens5|[\t \n\u{e9}\u{1f600}\0\r\u{1b}]){0,40}") {
+            let _found = (interface(&text, ""), interface("", &text));
+        }
     }
 }

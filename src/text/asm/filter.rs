@@ -2,7 +2,7 @@
 //! first.
 
 use crate::domain::filters::Filters;
-use crate::domain::listing::{Listing, SourceId};
+use crate::domain::listing::{Listing, MOST_FILE_NAMES, SourceId};
 use crate::text::asm::definitions::Definitions;
 use crate::text::asm::directives::Directive;
 use crate::text::asm::labels::Used;
@@ -24,6 +24,8 @@ struct Pass<'l, 't> {
     library: Option<LibraryFilter>,
     /// Where the code at this line comes from.
     place: Option<Place>,
+    /// How many bytes the names of files may still take.
+    room: usize,
     /// The last place that was shown, and the listing's number for it.
     shown: Option<(Place, SourceId)>,
     /// Whether code of the main file came up since the last end of a block.
@@ -53,6 +55,7 @@ pub(super) fn build(lines: Lines<'_>, used: &Used, filters: Filters) -> Listing 
         library: filters.library_code.then(|| LibraryFilter::new(&lines, &mut sources)),
         sources,
         place: None,
+        room: MOST_FILE_NAMES,
         shown: None,
         own_source: false,
         under_label: false,
@@ -184,7 +187,7 @@ impl<'t> Pass<'_, 't> {
 
     fn show(&mut self, line: &Line<'_>) {
         let place = self.place.filter(|_| line.has_opcode(self.machine));
-        let source = place.map(|place| self.source(place));
+        let source = place.and_then(|place| self.source(place));
         let trim = self.filters.trim;
         self.listing.push_with(source, |texts| {
             if trim {
@@ -198,15 +201,17 @@ impl<'t> Pass<'_, 't> {
         self.names_labels.push(!line.names_none && matches!(line.kind, Kind::Directive(_) | Kind::Other));
     }
 
-    /// The listing's number for `place`.
-    fn source(&mut self, place: Place) -> SourceId {
+    /// The listing's number for `place`; `None` where its file's name would be too much.
+    fn source(&mut self, place: Place) -> Option<SourceId> {
+        let masked = !self.filters.dont_mask_filenames;
+        self.room = self.room.checked_sub(self.sources.name_len(place, masked))?;
         match self.shown {
-            Some((shown, source)) if shown == place => source,
+            Some((shown, source)) if shown == place => Some(source),
             _ => {
-                let source = self.sources.show(place, !self.filters.dont_mask_filenames);
+                let source = self.sources.show(place, masked);
                 let source = self.listing.add_source(source);
                 self.shown = Some((place, source));
-                source
+                Some(source)
             }
         }
     }

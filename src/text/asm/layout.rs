@@ -162,12 +162,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tabs_expand_by_the_book(text in "[\ta\u{e9}\u{1f600}]{0,24}") {
+        fn tabs_expand_by_the_book(text in "[\ta\u{e9}\u{1f600}\0\r\u{1b}]{0,24}") {
             prop_assert_eq!(expanded(&text), by_the_book(&text));
         }
 
         #[test]
-        fn squeezing_never_grows_beyond_one_and_is_idempotent(text in "[ \t\"\\\\ab\u{a0}]{0,24}") {
+        fn squeezing_never_grows_beyond_one_and_is_idempotent(text in "[ \t\"\\\\ab\u{a0}\u{e9}\u{1f600}\0\r\u{1b}]{0,24}") {
             let once = squeezed(&text);
             prop_assert!(once.len() <= text.len());
             if !text.contains('"') {

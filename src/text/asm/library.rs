@@ -26,6 +26,9 @@ pub(super) struct LibraryFilter {
     keeps_inline: bool,
     /// Whether the line before was kept, so that library code would now begin.
     may_begin: bool,
+    /// How many lines were shown when library code last began below another line than a label. Library code may begin
+    /// again and again below the same line, which can be long.
+    below: Option<usize>,
 }
 
 impl LibraryFilter {
@@ -39,7 +42,7 @@ impl LibraryFilter {
                     _ => user_code_ahead[index + 1],
                 };
         }
-        Self { user_code_ahead, in_user_function: false, keeps_inline: false, may_begin: true }
+        Self { user_code_ahead, in_user_function: false, keeps_inline: false, may_begin: true, below: None }
     }
 
     /// A used label stands on line `index`.
@@ -57,7 +60,8 @@ impl LibraryFilter {
             && let Some(last) = listing.last_text()
         {
             self.may_begin = false;
-            self.keeps_inline = lines::label_start(last).is_none();
+            self.keeps_inline = self.below == Some(listing.len()) || lines::label_start(last).is_none();
+            self.below = self.keeps_inline.then(|| listing.len());
             if !self.keeps_inline {
                 return Verdict::DropWithLabel;
             }

@@ -155,6 +155,12 @@ impl<'t> Sources<'t> {
         self.files[place.file].main
     }
 
+    /// Bytes of the name that [`Self::show`] tells.
+    pub(super) fn name_len(&self, place: Place, masked: bool) -> usize {
+        let file = &self.files[place.file];
+        file.path.as_ref().filter(|_| !(masked && file.main)).map_or(0, |path| path.len())
+    }
+
     /// `place` as clients see it.
     pub(super) fn show(&self, place: Place, masked: bool) -> Source {
         let file = &self.files[place.file];

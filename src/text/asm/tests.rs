@@ -213,15 +213,30 @@ fn hostile_inputs_take_linear_time() {
         each(|file| format!(".file {file} \"f\"\n.loc {file} 1 1\n nop\n")),
         "l:\n".repeat(32 << 10) + " jmp l\n",
         "\"\\\"".repeat(128 << 10),
+        // Library code begins again and again behind one long line.
+        format!(".file 2 \"x.h\"\n{}\n", "a".repeat(256 << 10)) + &".text\n.loc 2 1 0\n".repeat(16 << 10),
     ];
     let mut all = filters("labels directives commentOnly libraryCode trim");
-    for input in &inputs {
+    for (input, library_code) in inputs.iter().flat_map(|input| [(input, true), (input, false)]) {
         let start = tokio::time::Instant::now();
+        all.library_code = library_code;
         let listing = process(input, all);
-        all.library_code = !all.library_code;
         assert!(listing.len() <= input.len());
         // Half a megabyte takes milliseconds; quadratic time would take minutes.
         assert!(start.elapsed().as_secs() < 30, "{} took too long", &input[..20]);
+    }
+}
+
+#[test]
+fn the_names_of_files_do_not_swell_a_listing() {
+    for length in [1 << 20, 4000] {
+        let text = format!(".file 2 \"{}\"\n", "x".repeat(length))
+            + &".loc 2 1 0\n nop\n.loc 2 2 0\n nop\n".repeat(10_000);
+        let listing = process(&text, filters(SITE));
+        let names = listing.lines().filter_map(|line| line.source?.file.as_deref());
+        assert!(names.map(str::len).sum::<usize>() <= 64 << 20);
+        assert!(listing.lines().next().unwrap().source.unwrap().file.is_some(), "the first is told");
+        assert_eq!(listing.len(), 20_000);
     }
 }
 
@@ -248,6 +263,11 @@ fn line() -> impl Strategy<Value = String> {
         Just(")"),
         Just("\"q"),
         Just("\u{e9}\u{1f600}\tx a"),
+        Just("\u{e9}proc a:"),
+        Just("a\u{1f600}:"),
+        Just("jmp \u{1b}[0ma\0"),
+        Just(".file 1 \"\u{1f600}\" \"\u{e9}\""),
+        Just("@\u{e9}"),
         Just(""),
     ];
     (indent, body, prop_oneof![Just("\n"), Just("\r\n"), Just(" ")])

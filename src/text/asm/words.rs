@@ -128,7 +128,7 @@ mod tests {
     proptest! {
         #[test]
         fn without_the_processor_s_help_the_same_words_are_found(
-            text in "([.a\u{e9}\n]|\\.(text|data|inst|entry|func|section|cfi_startproc|cfi_endproc|cfi_|t)){0,40}"
+            text in "([.a\u{e9}\u{1f600}\0\r\u{1b}\n]|\\.(text|data|inst|entry|func|section|cfi_startproc|cfi_endproc|cfi_|t)){0,40}"
         ) {
             let found = |found: Vec<Found>| found.iter().map(|found| (found.start, found.word)).collect::<Vec<_>>();
             prop_assert_eq!(found(find(&text)), found(find_one_by_one(&text)));

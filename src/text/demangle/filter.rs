@@ -19,15 +19,15 @@ pub(super) enum Outcome {
     Unreadable,
 }
 
-/// What `name` means. The name may hold more than one symbol, as in `*_Z1fv@PLT`.
-pub(super) fn readable(name: &str) -> Outcome {
+/// What `name` means. The name may hold more than one symbol, as in `*_Z1fv@PLT`. Adds the steps it takes to `steps`.
+pub(super) fn readable(name: &str, steps: &mut usize) -> Outcome {
     let mut text = String::new();
     let mut at = 0;
     while at < name.len() {
         let start = at;
         at = scan::skip_while(name.as_bytes(), at, scan::in_symbol);
         let symbol = &name[start..at];
-        if symbol_into(symbol, &mut text).is_none() {
+        if symbol_into(symbol, &mut text, steps).is_none() {
             return Outcome::Unreadable;
         }
         // What is no symbol is copied.
@@ -43,7 +43,7 @@ pub(super) fn readable(name: &str) -> Outcome {
 }
 
 /// Appends what `symbol` means, or itself if it is not mangled; `None` if it cannot be read.
-fn symbol_into(symbol: &str, out: &mut String) -> Option<()> {
+fn symbol_into(symbol: &str, out: &mut String, steps: &mut usize) -> Option<()> {
     // Some assemblers mark names so; the demangler drops a dollar and keeps a dot.
     let mangled = symbol.strip_prefix(['.', '$']).unwrap_or(symbol);
     let is_mangled = ["_Z", "_R", "_GLOBAL_"].into_iter().any(|prefix| mangled.starts_with(prefix));
@@ -54,7 +54,7 @@ fn symbol_into(symbol: &str, out: &mut String) -> Option<()> {
     if mangled.len() > LONGEST_NAME {
         return None;
     }
-    let readable = rust(mangled).or_else(|| itanium::demangle(mangled));
+    let readable = rust(mangled, steps).or_else(|| itanium::demangle(mangled, steps));
     if readable.is_none() && !mangled.starts_with("_Z") {
         out.push_str(symbol);
         return Some(());
@@ -67,14 +67,16 @@ fn symbol_into(symbol: &str, out: &mut String) -> Option<()> {
 }
 
 /// Rust names, old and new. The old ones are C++ names that end in a hash.
-fn rust(symbol: &str) -> Option<String> {
+fn rust(symbol: &str, steps: &mut usize) -> Option<String> {
     if !symbol.starts_with("_R") && !symbol.contains("17h") {
         return None;
     }
     let readable = rustc_demangle::try_demangle(symbol).ok()?;
     let mut text = String::new();
-    write!(Bounded { text: &mut text }, "{readable}").ok()?;
-    Some(text)
+    let written = write!(Bounded { text: &mut text }, "{readable}");
+    // Each step writes something.
+    *steps += text.len();
+    written.is_ok().then_some(text)
 }
 
 /// A text that refuses to grow beyond what a name may expand to.
@@ -140,9 +142,9 @@ mod tests {
             ("", None),
         ] {
             let expected = expected.map_or(Outcome::Plain, |text| Outcome::Readable(text.to_owned()));
-            assert_eq!(readable(name), expected, "{name}");
+            assert_eq!(readable(name, &mut 0), expected, "{name}");
         }
-        assert_eq!(readable("_Zzz"), Outcome::Unreadable);
-        assert_eq!(readable(&format!("_Z{}v", "1a".repeat(LONGEST_NAME))), Outcome::Unreadable);
+        assert_eq!(readable("_Zzz", &mut 0), Outcome::Unreadable);
+        assert_eq!(readable(&format!("_Z{}v", "1a".repeat(LONGEST_NAME)), &mut 0), Outcome::Unreadable);
     }
 }

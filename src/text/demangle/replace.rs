@@ -13,6 +13,11 @@ use crate::text::scan;
 pub(super) const MOST_GROWTH: usize = 64 * 1024 * 1024;
 /// Names that are replaced in one line at most.
 const MOST_IN_LINE: usize = 1 << 20;
+/// Bytes that are compared with names, before the names in the rest of a listing stay as they are: a name can begin
+/// wherever a long one nearly does. In real listings it is few more than the names have.
+const MOST_COMPARED: usize = 1 << 28;
+/// How many bytes are compared at once.
+const BLOCK: usize = 32;
 
 /// Replaces the first of each pair by the second.
 pub(super) fn replace(listing: &mut Listing, names: &[(String, String)]) {
@@ -21,11 +26,12 @@ pub(super) fn replace(listing: &mut Listing, names: &[(String, String)]) {
         return;
     }
     let most = listing.text_len() + MOST_GROWTH;
+    let (mut room, mut compared) = (MOST_GROWTH, 0);
     listing.rewrite(|text, labels, out| {
         let mut replaced = Vec::new();
-        names.rewrite(text, out, most, &mut replaced);
+        names.rewrite(text, out, most, &mut compared, &mut replaced);
         if !replaced.is_empty() && !labels.is_empty() {
-            names.relabel(text, &replaced, labels);
+            names.relabel(text, &replaced, labels, &mut room);
         }
     });
     let mut places: HashMap<String, usize, RandomState> = HashMap::default();
@@ -100,12 +106,15 @@ impl<'n> Names<'n> {
         Some(self.sorted[index].to)
     }
 
-    /// The longest name that `text` starts with.
-    fn longest(&self, text: &[u8]) -> Option<usize> {
+    /// The longest name that `text` starts with. Adds the bytes that had to be compared to `compared`.
+    fn longest(&self, text: &[u8], compared: &mut usize) -> Option<usize> {
         let above = self.sorted.partition_point(|entry| entry.from.as_bytes() <= text);
+        let common = |entry: &Entry<'_>| common(entry.from.as_bytes(), text);
+        // No name has more in common with the text than those that it stands between.
+        *compared += self.sorted.get(above).map_or(0, common);
         let mut index = above.checked_sub(1)?;
-        let name = self.sorted[index].from.as_bytes();
-        let common = name.iter().zip(text).take_while(|(one, other)| one == other).count();
+        let common = common(&self.sorted[index]);
+        *compared += common;
         while self.sorted[index].from.len() > common {
             let entry = &self.sorted[index];
             index = entry.jump.filter(|&jump| self.sorted[jump].from.len() > common).or(entry.prefix)?;
@@ -113,14 +122,26 @@ impl<'n> Names<'n> {
         Some(index)
     }
 
-    /// Appends `text` with its names replaced, as long as `out` has less than `most` bytes.
-    fn rewrite(&self, text: &str, out: &mut String, most: usize, replaced: &mut Vec<Replaced>) {
+    /// Appends `text` with its names replaced, as long as `out` has less than `most` bytes and `compared` is not too much.
+    fn rewrite(
+        &self,
+        text: &str,
+        out: &mut String,
+        most: usize,
+        compared: &mut usize,
+        replaced: &mut Vec<Replaced>,
+    ) {
         let bytes = text.as_bytes();
         let mut copied = 0;
         let mut units = 0;
         let mut at = 0;
-        while at + 1 < bytes.len() && out.len() < most && replaced.len() < MOST_IN_LINE {
-            let found = if self.starts[start(bytes, at)] { self.longest(&bytes[at..]) } else { None };
+        while at + 1 < bytes.len()
+            && out.len() < most
+            && *compared < MOST_COMPARED
+            && replaced.len() < MOST_IN_LINE
+        {
+            let begins = self.starts[start(bytes, at)];
+            let found = if begins { self.longest(&bytes[at..], compared) } else { None };
             let Some(entry) = found else {
                 at += 1;
                 continue;
@@ -137,8 +158,9 @@ impl<'n> Names<'n> {
         out.push_str(&text[copied..]);
     }
 
-    /// Adjusts the uses of labels whose text was replaced exactly.
-    fn relabel(&self, text: &str, replaced: &[Replaced], labels: &mut [LabelUse]) {
+    /// Adjusts the uses of labels whose text was replaced exactly. `room` is by how many bytes the names of what they
+    /// refer to may still grow: those need not stand in the text.
+    fn relabel(&self, text: &str, replaced: &[Replaced], labels: &mut [LabelUse], room: &mut usize) {
         let mut labels = labels.iter_mut().peekable();
         // How far the line has been counted, in bytes and in UTF-16 code units.
         let (mut counted, mut units) = (0, 0);
@@ -160,12 +182,21 @@ impl<'n> Names<'n> {
                 // The definition that a use refers to is renamed whatever suffix the use has.
                 if let Some(target) = &mut label.target
                     && let Some(to) = self.exact(target)
+                    && let Some(left) = room.checked_sub(to.len())
                 {
+                    *room = left;
                     to.clone_into(target);
                 }
             }
         }
     }
+}
+
+/// With how many same bytes two texts start.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let (blocks, other_blocks) = (one.chunks_exact(BLOCK), other.chunks_exact(BLOCK));
+    let at = BLOCK * blocks.zip(other_blocks).take_while(|(one, other)| one == other).count();
+    at + one[at..].iter().zip(&other[at..]).take_while(|(one, other)| one == other).count()
 }
 
 /// Two bytes as a number.
@@ -195,7 +226,7 @@ mod tests {
 
     fn rewritten(names: &[(String, String)], text: &str) -> String {
         let mut out = String::new();
-        Names::new(names).rewrite(text, &mut out, usize::MAX, &mut Vec::new());
+        Names::new(names).rewrite(text, &mut out, usize::MAX, &mut 0, &mut Vec::new());
         out
     }
 
@@ -218,6 +249,31 @@ mod tests {
         let (replaced, left) = lengths.split_at(5);
         assert_eq!(replaced, [long.len(); 5], "the last may go over");
         assert_eq!(left, [4; 3]);
+    }
+
+    #[test]
+    fn what_labels_refer_to_counts_as_growth() {
+        let long = "x".repeat(MOST_GROWTH / 4);
+        let label = LabelUse { name: "b@P".to_owned(), target: Some("_Z1b".to_owned()), start: 1, end: 4 };
+        let mut listing = Listing::default();
+        listing.push(&format!("{} _Z1a", "b@P ".repeat(8)), None, vec![label; 8]);
+        replace(&mut listing, &pairs(&[("_Z1a", "a"), ("_Z1b", &long)]));
+        let labels = listing.lines().flat_map(|line| line.labels);
+        let lengths: usize = labels.filter_map(|label| Some(label.target.as_ref()?.len())).sum();
+        assert!(lengths <= MOST_GROWTH + 8 * 4, "{lengths}");
+    }
+
+    #[test]
+    fn names_that_nearly_stand_everywhere_end_soon() {
+        let text = "a".repeat(256 << 10);
+        for end in ["@_Z1fv", "b_Z1fv"] {
+            let mut listing = Listing::default();
+            listing.push(&text, None, Vec::new());
+            let start = tokio::time::Instant::now();
+            replace(&mut listing, &pairs(&[(&format!("{}{end}", &text[..128 << 10]), "x")]));
+            assert_eq!(listing.last_text(), Some(text.as_str()));
+            assert!(start.elapsed().as_secs() < 60);
+        }
     }
 
     #[test]
@@ -269,8 +325,8 @@ mod tests {
     proptest! {
         #[test]
         fn replaces_by_the_book(
-            names in prop::collection::hash_map("[ab\u{e9}]{2,6}", "[XY]{0,3}", 0..12),
-            text in "[ab\u{e9}]{0,40}",
+            names in prop::collection::hash_map("(a{30})?[ab\u{e9}\u{1f600}]{2,6}", "[XY]{0,3}", 0..12),
+            text in "([ab\u{e9}\u{1f600}]|a{28}){0,40}",
         ) {
             let names: Vec<_> = names.into_iter().filter(|(from, _)| from.len() >= 2).collect();
             prop_assert_eq!(rewritten(&names, &text), by_the_book(&names, &text));

@@ -149,7 +149,7 @@ fn what_is_no_job_says_why_and_whose_it_was() {
 
 proptest! {
     #[test]
-    fn whatever_is_written_is_read(source in "\\PC+", compiler in "[a-z0-9+-]{1,20}", query in "[a-z=&%0-9]{0,30}") {
+    fn whatever_is_written_is_read(source in "(\\PC|[\n\0\r\u{1b}])+", compiler in "[a-z0-9+-]{1,20}", query in "[a-z=&%0-9]{0,30}") {
         let id = id();
         let text = Outgoing { compiler: &compiler, query: &query, ..outgoing(&id, Body::Text(source.as_bytes())) };
         if let Ok(message) = write(&text) {
@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_answered(text in "\\PC*", json in "[\\[\\]{}\":,a-z0-9\\\\]{0,60}") {
+    fn any_text_is_answered(text in ".*", json in "[\\[\\]{}\":,a-z0-9\\\\\u{e9}\u{1f600}\0\r\u{1b}]{0,60}") {
         let _answered = (read(&text).is_ok(), read(&json).is_ok());
     }
 }

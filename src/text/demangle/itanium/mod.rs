@@ -17,11 +17,12 @@ pub(super) const LONGEST_TEXT: usize = 256 * 1024;
 /// How deeply types and names may nest, so that no name exhausts the stack.
 const DEEPEST: usize = 192;
 
-/// What `symbol` means, if it is a mangled name.
-pub(super) fn demangle(symbol: &str) -> Option<String> {
+/// What `symbol` means, if it is a mangled name. Adds the steps it takes to `steps`.
+pub(super) fn demangle(symbol: &str, steps: &mut usize) -> Option<String> {
     let mut parser = parse::Parser::new(symbol);
-    let root = parser.symbol()?;
-    print::print(&parser.nodes, root)
+    let root = parser.symbol();
+    *steps += parser.steps;
+    print::print(&parser.nodes, root?, steps)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) struct Parser<'s> {
     /// Whether the type of a conversion is being read: arguments behind a parameter belong to the conversion.
     pub(super) in_conversion: bool,
     depth: usize,
-    steps: usize,
+    pub(super) steps: usize,
 }
 
 /// A name, and what decides whether its function's type starts with the return type.
@@ -133,11 +133,11 @@ impl<'s> Parser<'s> {
         self.text[start..self.at].parse().ok()
     }
 
-    /// `_` is 0, `0_` is 1, and so on.
+    /// `_` is 0, `0_` is 1, and so on. There is always a next one, because some are shown counted from 1.
     pub(super) fn compact_number(&mut self) -> Option<usize> {
         let number = if self.peek() == Some(b'_') { 0 } else { self.number()?.checked_add(1)? };
         self.expect("_")?;
-        Some(number)
+        (number < usize::MAX).then_some(number)
     }
 
     /// Items until `E`.

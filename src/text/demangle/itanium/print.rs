@@ -51,8 +51,8 @@ pub(super) struct Printer<'n, 's> {
     steps: usize,
 }
 
-/// The text of `root`; `None` if it makes no sense, or is too much.
-pub(super) fn print(nodes: &[Node<'_>], root: Id) -> Option<String> {
+/// The text of `root`; `None` if it makes no sense, or is too much. Adds the steps it takes to `steps`.
+pub(super) fn print(nodes: &[Node<'_>], root: Id, steps: &mut usize) -> Option<String> {
     let mut printer = Printer {
         nodes,
         out: String::new(),
@@ -66,8 +66,9 @@ pub(super) fn print(nodes: &[Node<'_>], root: Id) -> Option<String> {
         depth: 0,
         steps: 0,
     };
-    printer.both(root)?;
-    Some(printer.out)
+    let written = printer.both(root);
+    *steps += printer.steps;
+    written.map(|()| printer.out)
 }
 
 impl<'n, 's> Printer<'n, 's> {
@@ -522,7 +523,9 @@ impl<'n, 's> Printer<'n, 's> {
                 _ => Pack::Absent,
             });
         }
-        for child in node.children() {
+        let children = node.children();
+        self.steps += children.len();
+        for child in children {
             let pack = self.deeper(|printer| printer.find_pack(child))?;
             if pack != Pack::Absent {
                 return Some(pack);
